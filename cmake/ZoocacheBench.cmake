@@ -1,0 +1,10 @@
+# One Google Benchmark program for each bench/*_bench.cpp.
+find_package(benchmark REQUIRED)
+file(GLOB bench_sources CONFIGURE_DEPENDS bench/*_bench.cpp bench/*/*_bench.cpp)
+foreach(source IN LISTS bench_sources)
+  get_filename_component(name "${source}" NAME_WE)
+  add_executable(${name} "${source}")
+  zoocache_own(${name})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
+  target_link_libraries(${name} PRIVATE zoocache::core benchmark::benchmark_main)
+endforeach()

@@ -1,0 +1,27 @@
+# cmake --install: headers, library, CMake package (find_package(zoocache)) and pkg-config file.
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+set(zoocache_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/zoocache")
+install(DIRECTORY include/zoocache DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT cpp
+  FILES_MATCHING PATTERN "*.h")
+install(TARGETS zoocache_core EXPORT zoocache-targets
+  ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT cpp
+  INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(EXPORT zoocache-targets NAMESPACE zoocache:: FILE zoocacheTargets.cmake
+  DESTINATION "${zoocache_cmake_dir}" COMPONENT cpp)
+
+configure_package_config_file(cmake/zoocacheConfig.cmake.in zoocacheConfig.cmake
+  INSTALL_DESTINATION "${zoocache_cmake_dir}" NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(zoocacheConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/zoocacheConfig.cmake"
+  "${PROJECT_BINARY_DIR}/zoocacheConfigVersion.cmake"
+  DESTINATION "${zoocache_cmake_dir}" COMPONENT cpp)
+
+# The file finds its prefix from where it lies, so that an installed tree can be moved.
+file(RELATIVE_PATH zoocache_pc_to_prefix
+  "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+string(REGEX REPLACE "/$" "" zoocache_pc_to_prefix "${zoocache_pc_to_prefix}")
+configure_file(cmake/zoocache.pc.in zoocache.pc @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/zoocache.pc"
+  DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT cpp)

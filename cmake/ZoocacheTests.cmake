@@ -1,0 +1,23 @@
+# One GoogleTest program for each tests/cpp/*_test.cpp; RapidCheck is at hand in all of them.
+enable_testing()
+include(GoogleTest)
+find_package(GTest REQUIRED)
+find_package(rapidcheck QUIET)
+if(NOT TARGET rapidcheck)
+  find_path(RAPIDCHECK_INCLUDE rapidcheck.h REQUIRED)
+  find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
+  add_library(rapidcheck UNKNOWN IMPORTED)
+  set_target_properties(rapidcheck PROPERTIES
+    IMPORTED_LOCATION "${RAPIDCHECK_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${RAPIDCHECK_INCLUDE}")
+endif()
+
+file(GLOB test_sources CONFIGURE_DEPENDS tests/cpp/*_test.cpp)
+foreach(source IN LISTS test_sources)
+  get_filename_component(name "${source}" NAME_WE)
+  add_executable(${name} "${source}")
+  zoocache_own(${name})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/cpp")
+  target_link_libraries(${name} PRIVATE zoocache::core GTest::gtest_main rapidcheck)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+  gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 60)
+endforeach()

@@ -1,0 +1,116 @@
+"""A cache whose entries die when the data changes, not when a timer expires.
+
+Readers declare what they depend on, writers say what changed::
+
+    from zoocache import cacheable, invalidate
+
+    @cacheable(deps=["user:{user_id}"])
+    def get_user(user_id):
+        return db.fetch_user(user_id)
+
+    get_user(42)             # loads
+    get_user(42)             # hit
+    invalidate("user:42")    # every call that starts later loads anew
+
+The functions of this module work on one default cache; `Cache` makes others. Everything is
+thread-safe, sync and async alike, and needs no configuration.
+"""
+
+from __future__ import annotations
+
+from zoocache._cache import Cache, Invalidating
+from zoocache._errors import (
+    FlightTimeout,
+    HomeUnreachable,
+    InvalidOption,
+    InvalidTag,
+    SerializationError,
+    StorageIsFull,
+    ZoocacheError,
+)
+from zoocache._template import encode_segment as _encode_segment, join_segments as _join_segments
+from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
+from zoocache._values import MutatedValueWarning
+from zoocache._zoocache import add_deps, no_store
+
+__all__ = [
+    "Cache",
+    "CacheInfo",
+    "Explanation",
+    "FlightTimeout",
+    "HomeUnreachable",
+    "InvalidOption",
+    "InvalidTag",
+    "Invalidating",
+    "MutatedValueWarning",
+    "SerializationError",
+    "Stats",
+    "StorageIsFull",
+    "TagInfo",
+    "ZoocacheError",
+    "add_deps",
+    "cacheable",
+    "clear",
+    "clear_async",
+    "configure",
+    "explain",
+    "get",
+    "get_async",
+    "get_tag_version",
+    "invalidate",
+    "invalidate_async",
+    "invalidating",
+    "no_store",
+    "prune",
+    "reset",
+    "set",
+    "set_async",
+    "stats",
+    "tag",
+    "tags",
+    "version",
+]
+
+_default = Cache()
+
+cacheable = _default.cacheable
+invalidate = _default.invalidate
+invalidate_async = _default.invalidate_async
+invalidating = _default.invalidating
+clear = _default.clear
+clear_async = _default.clear_async
+configure = _default.configure
+reset = _default.reset
+explain = _default.explain
+stats = _default.stats
+tags = _default.tags
+get_tag_version = _default.get_tag_version
+get = _default.get
+set = _default.set  # noqa: A001 - the published name
+get_async = _default.get_async
+set_async = _default.set_async
+prune = _default.prune
+
+
+def tag(*segments: object) -> str:
+    """Makes one tag of the segments' texts, encoding what a segment cannot hold.
+
+    Args:
+        *segments: at least one; `str()` of each.
+
+    Returns:
+        For example `tag("user", "a:b")` is `"user:a%3Ab"`.
+
+    Raises:
+        TypeError: no segment.
+    """
+    if not segments:
+        raise TypeError("tag() wants at least one segment, as in tag('user', user_id)")
+    return _join_segments([_encode_segment(str(segment)) for segment in segments])
+
+
+def version() -> str:
+    """The version of this package."""
+    from importlib.metadata import version as installed_version  # noqa: PLC0415 - slow to import
+
+    return installed_version("zoocache")

@@ -1,0 +1,94 @@
+"""How an async follower waits: a future of the running event loop, woken from any thread.
+
+Works under asyncio and, when trio runs the caller, under trio. Imported by the first call of a
+cached async function, so that synchronous programs never load asyncio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+__all__ = ["make_waiter"]
+
+# What the extension drives, and what ends its waiting.
+Waiter = tuple[Generator[Any, Any, bool], Callable[[], None]]
+
+
+def make_waiter(timeout_s: float) -> Waiter:
+    """Makes what one follower waits on.
+
+    Args:
+        timeout_s: how long it waits at the most, in seconds.
+
+    Returns:
+        An iterator to be driven by the follower's own task; it returns True once woken and False
+        after the time-out. And a function that wakes it, from any thread, any number of times.
+
+    Raises:
+        RuntimeError: neither asyncio nor trio runs the caller.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _make_trio_waiter(timeout_s)
+    future: asyncio.Future[bool] = loop.create_future()
+
+    def wake() -> None:
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the call that never raises
+            _settle(future, True)
+            return
+        try:
+            loop.call_soon_threadsafe(_settle, future, True)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits there any more
+
+    return _await(_wait(loop, future, timeout_s)), wake
+
+
+def _settle(future: asyncio.Future[bool], woken: bool) -> None:
+    if not future.done():
+        future.set_result(woken)
+
+
+async def _wait(
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[bool], timeout_s: float
+) -> bool:
+    handle = loop.call_later(timeout_s, _settle, future, False)
+    try:
+        return await future
+    finally:
+        handle.cancel()
+
+
+def _await(coroutine: Coroutine[Any, Any, bool]) -> Generator[Any, Any, bool]:
+    return coroutine.__await__()
+
+
+def _make_trio_waiter(timeout_s: float) -> Waiter:
+    trio = sys.modules.get("trio")
+    try:
+        if trio is None:
+            raise RuntimeError
+        token = trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        raise RuntimeError(
+            "a cached async function waits for another caller's load, and neither asyncio nor "
+            "trio runs this one; run it under one of them"
+        ) from None
+    event = trio.Event()
+
+    async def wait() -> bool:
+        with trio.move_on_after(timeout_s):
+            await event.wait()
+        return bool(event.is_set())
+
+    def wake() -> None:
+        try:
+            token.run_sync_soon(event.set)
+        except trio.RunFinishedError:
+            return  # nobody waits there any more
+
+    return _await(wait()), wake

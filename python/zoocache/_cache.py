@@ -1,0 +1,262 @@
+"""`Cache`: one cache with everything that the module's functions do for the default one."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from zoocache import _zoocache
+from zoocache._decorator import FunctionPlan
+from zoocache._errors import shown
+from zoocache._options import CONFIGURE_DEFAULTS, check_seconds, configured
+from zoocache._told import Explanation, Stats, TagInfo
+
+__all__ = ["Cache", "Invalidating"]
+
+_ABSENT = object()
+
+_caches: weakref.WeakSet[Cache] = weakref.WeakSet()
+
+
+class Invalidating:
+    """Holds tags while a write that commits inside runs, and invalidates them at the end.
+
+    Nothing that depends on a held tag, or on anything below one, is stored meanwhile. The end of
+    the block, also by an exception, is one invalidation of all the tags. For `with` and
+    `async with`; thread-safe, and good for several blocks.
+    """
+
+    def __init__(self, core: Any, tags: tuple[str, ...], origin: int) -> None:
+        self._core = core
+        self._tags = tags
+        self._origin = origin
+
+    def __enter__(self) -> None:
+        self._core.hold(self._tags)
+
+    def __exit__(self, *exc_info: object) -> None:
+        try:
+            self._core.invalidate_from(self._origin, self._tags)
+        finally:
+            self._core.release(self._tags)
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__()
+
+
+class Cache:
+    """A cache whose entries die when what they depend on changes.
+
+    Every cache has its own tags: an invalidation in one says nothing to another, and dependencies
+    do not cross from a function of one to a function of another.
+
+    Args:
+        **options: as `configure`.
+
+    Raises:
+        TypeError: an unknown option.
+        InvalidOption: a value that is not allowed.
+
+    Thread-safe.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._core = _zoocache.Core()
+        self._given: dict[str, Any] | None = None
+        self.options: dict[str, Any] = {}
+        self._plans: weakref.WeakKeyDictionary[Any, FunctionPlan] = weakref.WeakKeyDictionary()
+        self._raw = FunctionPlan(self, {}).decorate(_load_nothing)
+        self.invalidate: Callable[..., int] = self._core.invalidate
+        self.clear: Callable[[], None] = self._core.clear
+        _caches.add(self)
+        if options:
+            self.configure(**options)
+
+    def configure(self, **options: Any) -> None:
+        """Sets the options; to be called before the first use, or not at all.
+
+        Args:
+            max_entries: the most entries; default 1,000,000.
+            max_bytes: the most accounted bytes; default no bound.
+            default_ttl: seconds that entries live whose function names no `ttl`; default for ever.
+            read_extend_ttl: whether reads start the default ttl anew; default True.
+            flight_timeout: seconds to wait for another caller's load; default 60.
+            max_tag_length: characters of a tag; default 256, at the most 4,096.
+            ring_records: invalidations that are remembered; a power of two, default 65,536.
+            explain_records: removed entries that `explain` remembers; default 4,096.
+            debug: warn when a cached value was changed by a caller; default False.
+            storage_url, bus_url: None or "memory://".
+            prefix: a name for shared homes; means nothing in one process.
+            lmdb_map_size: likewise.
+
+        Options of the older package of this name that mean nothing here are accepted with a
+        DeprecationWarning that says why.
+
+        Raises:
+            TypeError: an unknown option.
+            InvalidOption: a value that is not allowed.
+            RuntimeError: the cache is in use with other options.
+        """
+        made = configured(options)
+        given = {
+            name: value for name, value in options.items() if value != CONFIGURE_DEFAULTS[name]
+        }
+        if self._given is not None:
+            merged = {**self._given, **given}
+            if merged == self._given:
+                return
+            if self._core.used():
+                raise RuntimeError(
+                    "zoocache is already configured with different settings and in use: "
+                    f"{self._given}; call reset() before configure() with {given}"
+                )
+            made = configured(merged)
+            given = merged
+        self._core.configure(made)
+        self._given = given
+        self._follow_options(made)
+
+    def reset(self) -> None:
+        """Forgets everything, the configuration included. Decorated functions go on working."""
+        self._core.reset()
+        self._given = None
+        self._follow_options({})
+
+    def _follow_options(self, made: dict[str, Any]) -> None:
+        self.options = made
+        for function, plan in list(self._plans.items()):
+            plan.refresh(function)
+
+    def cacheable(self, fn: Any = None, /, *args: Any, **options: Any) -> Any:
+        """Caches a function's results; see `zoocache.cacheable`."""
+        if args:
+            if len(args) > 1 or "typed" in options:
+                raise TypeError("cacheable() takes a function, or maxsize and typed, by position")
+            options["typed"] = args[0]
+        if fn is None and not args:
+            return self._decorator(options)
+        if type(fn) is int or fn is None:
+            return self._decorator({"maxsize": fn, **options})
+        if not callable(fn) and not isinstance(fn, staticmethod | classmethod):
+            raise TypeError(
+                f"cacheable({shown(fn)}): a function is wanted; options go by name, as in "
+                "cacheable(deps=[...])"
+            )
+        return self._decorator(options)(fn)
+
+    def _decorator(self, options: dict[str, Any]) -> Callable[[Any], Any]:
+        plan = FunctionPlan(self, dict(options))
+
+        def decorate(fn: Any) -> Any:
+            made = plan.decorate(fn)
+            inner = made.__func__ if isinstance(made, staticmethod | classmethod) else made
+            self._plans[inner] = plan
+            return made
+
+        return decorate
+
+    async def invalidate_async(self, *tags: str, wait: bool = False) -> int:
+        """As `invalidate`, for async programs; in one process it never waits."""
+        del wait
+        return self._core.invalidate_from(self._core.origin(1), tags)  # type: ignore[no-any-return]
+
+    async def clear_async(self) -> None:
+        """As `clear`, for async programs."""
+        self._core.clear()
+
+    def invalidating(self, *tags: str) -> Invalidating:
+        """For a write that commits inside a `with` block; see Invalidating."""
+        return Invalidating(self._core, tags, self._core.origin(1))
+
+    def explain(self, fn: Any, /, *args: Any, **kwargs: Any) -> Explanation:
+        """Why the call would be answered from the cache or not; changes and counts nothing.
+
+        Raises:
+            TypeError: `fn` is not a cached function, or the arguments do not fit it.
+        """
+        if hasattr(fn, "__func__") and isinstance(fn.__func__, _zoocache.CachedFunction):
+            return self.explain(fn.__func__, fn.__self__, *args, **kwargs)
+        if not isinstance(fn, _zoocache.CachedFunction):
+            raise TypeError(f"explain({shown(fn)}): a function decorated with cacheable is wanted")
+        return Explanation.from_raw(_zoocache.explain(fn, *args, **kwargs))
+
+    def stats(self) -> Stats:
+        """Counts and sizes of now."""
+        return Stats(**_zoocache.stats(self._core))
+
+    def tags(self, prefix: str = "") -> Iterator[TagInfo]:
+        """The tags that something depends on: `prefix` and what is below it, sorted.
+
+        Raises:
+            TypeError: `prefix` is not a str.
+        """
+        if not isinstance(prefix, str):
+            raise TypeError(f"tags({shown(prefix)}): a str is wanted")
+        rows = _zoocache.tags(self._core, prefix.rstrip(":"))
+        return iter([TagInfo(*row) for row in rows])
+
+    def get_tag_version(self, tag: str) -> int:
+        """The epoch of the newest known invalidation of the tag or an ancestor; 0 if none.
+
+        Raises:
+            InvalidTag, TypeError: as `invalidate`.
+        """
+        return _zoocache.tag_version(self._core, tag)  # type: ignore[no-any-return]
+
+    def get(self, key: Any) -> Any:
+        """The value that `set` stored under the key; None if there is none that is valid."""
+        value = self._raw(key)
+        return None if value is _ABSENT else value
+
+    def set(
+        self, key: Any, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
+    ) -> None:
+        """Stores a value under a key, as of now.
+
+        Args:
+            key: anything that may be an argument of a cached function.
+            value: any object.
+            deps: tags that kill it.
+            ttl: seconds to live; default `default_ttl`.
+
+        Raises:
+            InvalidTag, TypeError: a tag breaks a rule, or is not a str; nothing was stored.
+            InvalidOption: `ttl` is not allowed.
+        """
+        seconds = check_seconds("ttl", ttl)
+        self._raw._replace(key, value, deps, -1.0 if seconds is None else seconds)
+
+    async def get_async(self, key: Any) -> Any:
+        """As `get`, for async programs."""
+        return self.get(key)
+
+    async def set_async(
+        self, key: Any, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
+    ) -> None:
+        """As `set`, for async programs."""
+        self.set(key, value, deps, ttl)
+
+    def prune(self, max_age_secs: int = 3600) -> None:
+        """Does nothing: a tag is freed with the last entry that depends on it."""
+        del max_age_secs
+
+
+def _load_nothing(key: Any) -> Any:
+    """The loader of raw keys: what nobody has set is absent, and that is not kept."""
+    del key
+    _zoocache.no_store()
+    return _ABSENT
+
+
+def _after_fork() -> None:
+    """The child begins with empty caches: the parent's loads and waiters do not exist here."""
+    for cache in list(_caches):
+        cache._core.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

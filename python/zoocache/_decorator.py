@@ -1,0 +1,175 @@
+"""`cacheable`: from a function and its options to a CachedFunction of the extension."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from zoocache import _zoocache
+from zoocache._errors import InvalidOption, shown
+from zoocache._options import (
+    check_callable,
+    check_count,
+    check_error_classes,
+    check_flag,
+    check_seconds,
+    check_text,
+)
+from zoocache._signature import SignatureData, analyse
+from zoocache._template import MAX_TAG_LENGTH, compile_deps
+from zoocache._values import copied, debug_hooks, size_of
+
+if TYPE_CHECKING:
+    from zoocache._cache import Cache
+
+__all__ = ["FunctionPlan"]
+
+_DEPS_KINDS = {"none": 0, "constant": 1, "template": 2, "callable": 3}
+# What makes `inspect.iscoroutinefunction` see through to an async function.
+_FUNCTION_ATTRIBUTES = ("__code__", "__defaults__", "__kwdefaults__", "__annotations__")
+
+
+class FunctionPlan:
+    """The checked options of one decoration, good for any number of functions.
+
+    Raises (from the constructor):
+        TypeError: an unknown option.
+        InvalidOption: a value that is not allowed.
+    """
+
+    def __init__(self, cache: Cache, options: dict[str, Any]) -> None:
+        self._cache = cache
+        take = options.pop
+        self.deps: Any = take("deps", None)
+        self.ignore: str | Iterable[str] = take("ignore", ())
+        self.key = check_callable("key", take("key", None))
+        self.namespace = check_text("namespace", take("namespace", None))
+        self.version = check_text("version", take("version", None))
+        self.isolate = check_flag("isolate", take("isolate", False))
+        self.typed = check_flag("typed", take("typed", False))
+        self.max_entries = _bound(take("max_entries", None), take("maxsize", ...))
+        self.max_bytes = check_count("max_bytes", take("max_bytes", None), 0)
+        self.size = check_callable("size", take("size", None))
+        self._check_storage(take("storage", "l1"))
+        ttl = take("ttl", None)
+        self.ttl_of_value = ttl if callable(ttl) else None
+        self.ttl = None if callable(ttl) else check_seconds("ttl", ttl)
+        self.engine = {
+            "sliding": check_flag("sliding", take("sliding", False)),
+            "store_if": check_callable("store_if", take("store_if", None)),
+            "cached_errors": check_error_classes("cache_errors", take("cache_errors", None)),
+            "error_ttl_s": _finite(check_seconds("error_ttl", take("error_ttl", None))),
+            "flight_timeout_s": check_seconds("flight_timeout", take("flight_timeout", None)),
+            "raise_on_timeout": _raises(take("on_flight_timeout", "load")),
+        }
+        if options:
+            raise TypeError(
+                f"cacheable() has no option {next(iter(options))!r}; it has deps, ttl, sliding, "
+                "namespace, version, max_entries, max_bytes, size, ignore, key, isolate, storage, "
+                "store_if, cache_errors, error_ttl, flight_timeout, on_flight_timeout, maxsize, "
+                "typed"
+            )
+
+    @staticmethod
+    def _check_storage(storage: Any) -> None:
+        if storage not in ("l1", "l2"):
+            raise InvalidOption(f"storage={shown(storage)} is not allowed: 'l1' or 'l2'")
+
+    def decorate(self, fn: Any) -> Any:
+        """Makes the cached function.
+
+        Raises:
+            TypeError: `fn` cannot be cached; the message says why.
+            InvalidOption, InvalidTag: an option does not fit `fn`.
+        """
+        if isinstance(fn, staticmethod | classmethod):
+            return type(fn)(self.decorate(fn.__func__))
+        if isinstance(fn, _zoocache.CachedFunction):
+            raise TypeError(f"{shown(fn)} is cached already; decorate the function itself")
+        signature = self._analyse(fn, False)
+        made = _zoocache.CachedFunction(
+            fn,
+            self._cache._core,
+            signature,
+            {
+                **self.engine,
+                **self._changing_options(fn, signature),
+                "is_async": _is_async(fn),
+                "ttl_of_value": self.ttl_of_value,
+                "ttl_s": _finite(self.ttl),
+                "max_entries": self.max_entries,
+                "max_bytes": self.max_bytes,
+            },
+            functools.partial(self._analyse, fn),
+        )
+        functools.update_wrapper(made, fn)
+        for name in _FUNCTION_ATTRIBUTES:
+            if hasattr(fn, name):
+                made.__dict__[name] = getattr(fn, name)
+        made.__dict__["_parameters"] = {"maxsize": self.max_entries, "typed": self.typed}
+        return made
+
+    def refresh(self, made: Any) -> None:
+        """Brings a cached function up to date with the options of its cache."""
+        fn = made.__wrapped__
+        made._update(self._changing_options(fn, self._analyse(fn, False)))
+
+    def _analyse(self, fn: Any, is_method: bool) -> SignatureData:
+        return analyse(fn, ignore=self.ignore, key=self.key, is_method=is_method)
+
+    def _changing_options(self, fn: Any, signature: SignatureData) -> dict[str, Any]:
+        """What depends on the options of the cache."""
+        options = self._cache.options
+        max_length = options.get("max_tag_length", MAX_TAG_LENGTH)
+        kind, deps = compile_deps(self.deps, signature, max_length)
+        if kind == "constant":
+            for tag in deps:  # type: ignore[union-attr]
+                _zoocache.check_tag(tag, max_length)
+        on_store: Callable[[Any], Any] | None = copied if self.isolate else None
+        on_hit = on_store
+        if options.get("debug", False):
+            on_store, on_hit = debug_hooks(fn, self.isolate)
+        bounded = self.max_bytes is not None or "max_bytes" in options
+        return {
+            "deps_kind": _DEPS_KINDS[kind],
+            "deps": deps,
+            "on_store": on_store,
+            "on_hit": on_hit,
+            "size_of_value": (self.size or size_of) if bounded else None,
+        }
+
+
+def _bound(max_entries: Any, maxsize: Any) -> int | None:
+    if maxsize is ...:
+        return check_count("max_entries", max_entries, 0)
+    if max_entries is not None:
+        raise InvalidOption(f"maxsize={shown(maxsize)} is max_entries by another name; give one")
+    if type(maxsize) is int and maxsize < 0:
+        return 0  # as functools.lru_cache takes it
+    return check_count("maxsize", maxsize, 0)
+
+
+def _finite(seconds: float | None) -> float | None:
+    return 0.0 if seconds == math.inf else seconds
+
+
+def _raises(on_flight_timeout: Any) -> bool:
+    if on_flight_timeout not in ("load", "raise"):
+        raise InvalidOption(
+            f"on_flight_timeout={shown(on_flight_timeout)} is not allowed: 'load' or 'raise'"
+        )
+    return bool(on_flight_timeout == "raise")
+
+
+def _is_async(fn: Any) -> bool:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    if inspect.iscoroutinefunction(fn):
+        return True
+    call = getattr(type(fn), "__call__", None)
+    return not inspect.isroutine(fn) and not inspect.isclass(fn) and (
+        inspect.iscoroutinefunction(call)
+    )

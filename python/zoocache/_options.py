@@ -1,0 +1,167 @@
+"""Checks of what users pass to `cacheable` and `configure`: clear errors, nothing half done."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from zoocache._errors import InvalidOption, shown
+
+__all__ = [
+    "CONFIGURE_DEFAULTS",
+    "check_callable",
+    "check_count",
+    "check_error_classes",
+    "check_flag",
+    "check_seconds",
+    "check_text",
+    "configured",
+]
+
+# Options of the published package that have no meaning here, and why.
+_OBSOLETE: dict[str, tuple[Any, str]] = {
+    "prune_after": (None, "unused tags are freed with their last entry, so nothing needs pruning"),
+    "tti_flush_secs": (30, "reads extend a time to live in place, so there is nothing to flush"),
+    "auto_prune_secs": (None, "unused tags are freed with their last entry"),
+    "auto_prune_interval": (3600, "unused tags are freed with their last entry"),
+    "lru_update_interval": (30, "a hit sets a counter in its entry, so there is no list to update"),
+    "channel_capacity": (1_000_000, "there is no background thread and so no channel to it"),
+    "batch_size": (1000, "there is no background thread that writes in batches"),
+    "lru_cache_size": (10_000, "the only bound is max_entries"),
+    "telemetry": (None, "stats() tells the numbers; there is no telemetry manager"),
+}
+
+CONFIGURE_DEFAULTS: dict[str, Any] = {
+    "storage_url": None,
+    "bus_url": None,
+    "prefix": None,
+    "default_ttl": None,
+    "read_extend_ttl": True,
+    "max_entries": None,
+    "max_bytes": None,
+    "lmdb_map_size": None,
+    "flight_timeout": 60,
+    "max_tag_length": 256,
+    "ring_records": 65_536,
+    "explain_records": 4_096,
+    "debug": False,
+    **{name: default for name, (default, _) in _OBSOLETE.items()},
+}
+
+
+def _refuse(name: str, value: object, rule: str) -> InvalidOption:
+    return InvalidOption(f"{name}={shown(value)} is not allowed: {rule}")
+
+
+def check_count(name: str, value: Any, least: int) -> int | None:
+    """An int of at least `least`, or None.
+
+    Raises:
+        InvalidOption: it is anything else.
+    """
+    if value is None:
+        return None
+    if type(value) is not int or not least <= value < 2**63:
+        raise _refuse(name, value, f"a whole number, {least} or more, or None for no bound of it")
+    return value
+
+
+def check_seconds(name: str, value: Any) -> float | None:
+    """Seconds above 0, `math.inf` included, or None.
+
+    Raises:
+        InvalidOption: it is anything else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise _refuse(name, value, "a time in seconds above 0, math.inf for none, or None")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """True or False. Raises InvalidOption."""
+    if not isinstance(value, bool):
+        raise _refuse(name, value, "True or False")
+    return value
+
+
+def check_text(name: str, value: Any) -> str | None:
+    """A str or None. Raises InvalidOption."""
+    if value is not None and not isinstance(value, str):
+        raise _refuse(name, value, "a str or None")
+    return value
+
+
+def check_callable(name: str, value: Any) -> Callable[..., Any] | None:
+    """A callable or None. Raises InvalidOption."""
+    if value is not None and not callable(value):
+        raise _refuse(name, value, "a callable or None")
+    return value  # type: ignore[no-any-return]
+
+
+def check_error_classes(name: str, value: Any) -> tuple[type[Exception], ...] | None:
+    """A class of exceptions or a tuple of them, or None. Raises InvalidOption."""
+    if value is None:
+        return None
+    classes = value if isinstance(value, tuple) else (value,)
+    if not all(inspect.isclass(one) and issubclass(one, Exception) for one in classes):
+        raise _refuse(name, value, "subclasses of Exception, one or a tuple of them")
+    return classes or None
+
+
+def _check_url(name: str, value: Any) -> None:
+    check_text(name, value)
+    if value is not None and value != "memory://":
+        raise _refuse(
+            name,
+            value,
+            "this version keeps everything in process memory; leave it out, or say 'memory://'",
+        )
+
+
+def configured(given: dict[str, Any]) -> dict[str, Any]:
+    """Checks the options of `configure`.
+
+    Returns:
+        What the engine takes: only what differs from its defaults.
+
+    Raises:
+        TypeError: an unknown option.
+        InvalidOption: a value that is not allowed.
+    """
+    for name in given:
+        if name not in CONFIGURE_DEFAULTS:
+            known = ", ".join(name for name in CONFIGURE_DEFAULTS if name not in _OBSOLETE)
+            raise TypeError(f"configure() has no option {name!r}; it has {known}")
+    made: dict[str, Any] = {}
+    _check_url("storage_url", given.get("storage_url"))
+    _check_url("bus_url", given.get("bus_url"))
+    check_text("prefix", given.get("prefix"))
+    check_count("lmdb_map_size", given.get("lmdb_map_size"), 1)
+    for name in ("max_entries", "max_bytes", "max_tag_length", "ring_records"):
+        made[name] = check_count(name, given.get(name), 1)
+    made["explain_records"] = check_count("explain_records", given.get("explain_records"), 0)
+    for name in ("default_ttl", "flight_timeout"):
+        made[name] = check_seconds(name, given.get(name))
+    for name in ("read_extend_ttl", "debug"):
+        default = CONFIGURE_DEFAULTS[name]
+        made[name] = check_flag(name, given.get(name, default))
+    for name, (default, why) in _OBSOLETE.items():
+        if given.get(name, default) != default:
+            warnings.warn(
+                f"configure({name}=…) has no meaning in this package: {why}",
+                DeprecationWarning,
+                stacklevel=4,
+            )
+    if made["default_ttl"] == math.inf:
+        made["default_ttl"] = None
+    if made["flight_timeout"] == math.inf:
+        made["flight_timeout"] = 1e9
+    return {name: value for name, value in made.items() if value is not None}

@@ -1,0 +1,130 @@
+"""What the cache tells about itself: Stats, TagInfo, Explanation, CacheInfo."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+__all__ = ["CacheInfo", "Explanation", "Stats", "TagInfo"]
+
+
+class CacheInfo(NamedTuple):
+    """What `functools.lru_cache` tells, in the same order."""
+
+    hits: int
+    misses: int
+    maxsize: int | None
+    currsize: int
+
+
+class TagInfo(NamedTuple):
+    """One tag that something depends on.
+
+    Attributes:
+        tag: the whole tag.
+        version: the epoch of the newest invalidation that named exactly this tag; 0 if none did.
+        entries: how many entries (and running loads) depend on exactly this tag.
+    """
+
+    tag: str
+    version: int
+    entries: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Stats:
+    """Counts since the cache was made, and what it holds now. A snapshot.
+
+    Attributes:
+        hits: calls that were answered from the cache.
+        misses: calls that were not: they loaded, or waited for a load.
+        loads: loader runs that returned.
+        load_errors: loader runs that raised an Exception.
+        stores: values that were put into the cache.
+        not_stored: loaded values that were not kept.
+        evictions: entries that went because there was no room.
+        expirations: entries that were found expired.
+        dead_entries: entries that were found invalidated.
+        flights_joined: calls that waited for another caller's load.
+        invalidations: invalidations, `clear()` and those of single functions included.
+        entries: entries in the cache, invalid ones that nobody has met yet included.
+        bytes: accounted bytes of the entries.
+        tags: tags that something depends on, and their ancestors.
+        clock: the newest epoch.
+        flights: loads that run now.
+    """
+
+    hits: int
+    misses: int
+    loads: int
+    load_errors: int
+    stores: int
+    not_stored: int
+    evictions: int
+    expirations: int
+    dead_entries: int
+    flights_joined: int
+    invalidations: int
+    entries: int
+    bytes: int
+    tags: int
+    clock: int
+    flights: int
+
+    def as_dict(self) -> dict[str, int]:
+        """The same as a dict."""
+        return dataclasses.asdict(self)
+
+
+_HIDDEN = {
+    "clear": "clear()",
+    "function": "cache_clear()",
+    "key": "the invalidation of an inner call",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """Why a call would be answered from the cache, or not. `str()` makes a sentence of it.
+
+    Attributes:
+        reason: "hit", "never loaded", "evicted", "expired", "invalidated", "cleared", "not stored".
+        tag: what was invalidated, if it was a tag.
+        epoch: of the invalidation.
+        age_s: seconds since it happened.
+        origin: where it was invalidated, "file.py:41".
+        deps: the tags that the entry depends on, while there is one.
+        born: the epoch that the entry was loaded at, while there is one.
+        detail: more words where there are some.
+    """
+
+    reason: str
+    tag: str | None = None
+    epoch: int | None = None
+    age_s: float | None = None
+    origin: str | None = None
+    deps: tuple[str, ...] = ()
+    born: int | None = None
+    detail: str | None = None
+
+    @classmethod
+    def from_raw(cls, raw: dict[str, Any]) -> Explanation:
+        """From what the extension tells."""
+        hidden = raw.pop("hidden", None)
+        why = raw.pop("why", None)
+        return cls(**raw, detail=_HIDDEN.get(hidden, hidden) if hidden else why)
+
+    def __str__(self) -> str:
+        age = "" if self.age_s is None else f" {self.age_s:.3g} s ago"
+        origin = "" if self.origin is None else f" at {self.origin}"
+        if self.reason == "hit":
+            on = f"; it depends on {', '.join(self.deps)}" if self.deps else ""
+            return f"hit: the entry is valid{on}"
+        if self.reason == "invalidated":
+            by = repr(self.tag) if self.tag is not None else self.detail or "its function"
+            return f"miss: invalidated by {by}{age}{origin}"
+        if self.reason == "never loaded":
+            return "miss: never loaded, or forgotten long ago"
+        if self.reason == "not stored":
+            return f"miss: loaded{age} and not stored: {self.detail}"
+        return f"miss: {self.reason}{age}"

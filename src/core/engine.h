@@ -1,0 +1,185 @@
+// The engine: table, bounds and log of one cache. It knows nothing of languages: keys and values
+// are words that the owner of a function understands.
+//
+//   hit    Guard; clock (acquire); find; state.validated == clock, or check; read the value
+//   load   clock -> born; loader; log.bind; store
+//
+// Thread-safety: with ConcurrentPolicy everything may be called from any thread, `find`, `check`
+// and the use of what they give inside one Guard. With ExclusivePolicy the caller lets in one
+// thread at a time; a comparison may let others in, if it then answers kRestart.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/entry.h"
+#include "core/function.h"
+#include "core/log.h"
+#include "core/obituary.h"
+#include "core/policy.h"
+#include "core/removed.h"
+#include "core/slab.h"
+#include "zoocache/options.h"
+
+namespace zoocache::core {
+
+// What a comparison of a stored key says. kRestart: foreign code ran and the table changed.
+// kFail: it failed (a Python error is set, say); the search ends without a result.
+enum class Match { kNo, kYes, kRestart, kFail };
+
+enum class Validity { kValid, kInvalidated, kExpired };
+
+enum class StoreOutcome { kStored, kNoRoom, kSuperseded, kFailed };
+
+struct NewEntry {
+  std::uint64_t hash = 0;
+  Word key = 0;
+  Word value = 0;
+  std::uint64_t user_bits = 0;  // within state::kUserBits
+  Epoch born = 0;
+  Dependencies deps;
+  std::int64_t expires_ns = 0;  // boot time; 0: never
+  float sliding_s = 0;
+  std::size_t value_bytes = 0;  // the owner's share of the accounted bytes
+};
+
+// Throws InvalidOption naming the option, its value and the range.
+void check_options(const Options& options);
+void check_options(const FunctionOptions& options);
+
+template <class Policy>
+class Engine {
+ public:
+  using Guard = typename Policy::Guard;
+  using FunctionType = Function<Policy>;
+
+  explicit Engine(const Options& options);
+  // REQUIRES: nobody uses the engine, and every function was removed or is never used again.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const Options& options() const noexcept { return options_; }
+  InvalidationLog& log() noexcept { return log_; }
+  EntrySlab& slab() noexcept { return slab_; }
+
+  // The function lives until `remove_function`. Throws InvalidOption.
+  FunctionType& add_function(std::string name, const FunctionOptions& options, DropWords drop);
+  // Removes its entries. REQUIRES: no other thread uses the function any more.
+  void remove_function(FunctionType& function, Removed& removed);
+
+  // `matches(const HotEntry&) -> Match` is asked for entries whose hash is `hash`.
+  template <class Matches>
+  EntryId find(const FunctionType& function, std::uint64_t hash, Matches&& matches) const;
+
+  // Whether the entry may be served at `clock`, which was loaded before. Marks it as validated,
+  // starts a sliding time anew.
+  Validity check(EntryId id, const FunctionType& function, Epoch clock) noexcept;
+  // The same without leaving a trace, for `explain` and sweeps.
+  Validity inspect(EntryId id, const FunctionType& function) const noexcept;
+
+  // Notes the use of an entry for eviction.
+  void touch(HotEntry& hot) noexcept {
+    const std::uint64_t seen = hot.state.load(std::memory_order_relaxed);
+    if ((seen & state::kFrequency) != state::kFrequency) raise_frequency(hot, seen);
+  }
+
+  // Takes over key, value and dependencies whatever happens; what is not kept, or is replaced or
+  // evicted, goes to `removed`.
+  template <class Matches>
+  StoreOutcome store(FunctionType& function, const NewEntry& entry, Matches&& matches,
+                     Removed& removed);
+
+  // Removes `id` if it is still the entry with `value` (numbers are used again).
+  void remove(FunctionType& function, EntryId id, Word value, Removal reason, Removed& removed);
+  template <class Matches>
+  bool remove_key(FunctionType& function, std::uint64_t hash, Matches&& matches, Removal reason,
+                  Removed& removed);
+  // Removes everything. The caller has invalidated the root before.
+  void clear(Removed& removed);
+  void clear_function(FunctionType& function, Removed& removed);
+
+  std::size_t entries() const noexcept { return entries_.load(std::memory_order_relaxed); }
+  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+  // For `explain`: a load of that key ended and its result was not kept.
+  void note_not_stored(const FunctionType& function, std::uint64_t hash,
+                       InvalidationLog::Standing standing);
+  Obituary obituary(const FunctionType& function, std::uint64_t hash, bool* found);
+  // Sums over all functions, removed ones included.
+  FunctionTotals totals() const;
+
+  std::int64_t now_ns() const noexcept {
+    return time_source_ != nullptr ? time_source_->now_ns() : boot_time_ns();
+  }
+  // REQUIRES: before the first use. `source` outlives the engine.
+  void set_time_source(TimeSource* source) noexcept { time_source_ = source; }
+  typename Policy::Mutex& mutex() noexcept { return mutex_; }
+
+  // What an entry costs beside its value and its list of dependencies: the two records and, at
+  // the load of an index, its slot.
+  static constexpr std::size_t kEntryBytes = sizeof(HotEntry) + sizeof(ColdEntry) + 12;
+
+ private:
+  struct Retired {
+    std::uint64_t era;
+    EntryId id;  // kNoEntry: an index array
+    DropWords drop;
+    Index::Slots* slots;
+  };
+  using Lock = std::unique_lock<typename Policy::Mutex>;
+
+  EvictionQueue& queue_of(FunctionType& function) noexcept {
+    return function.own_queue ? *function.own_queue : shared_queue_;
+  }
+  auto hash_of() const noexcept {
+    return [this](EntryId id) { return slab_.hot(id).hash; };
+  }
+  void raise_frequency(HotEntry& hot, std::uint64_t seen) noexcept;
+  template <class Matches>
+  StoreOutcome locate(FunctionType& function, std::uint64_t hash, Matches&& matches, Lock& lock,
+                      EntryId* existing);
+  bool make_room(EvictionQueue& own, std::size_t size_bytes, Removed& removed);
+  void evict_from(EvictionQueue& queue, Removed& removed);
+  EvictionQueue& largest(bool by_bytes) noexcept;
+  void insert(FunctionType& function, const NewEntry& entry, std::size_t size_bytes,
+              Removed& removed);
+  void remove_locked(EntryId id, Removal reason, Removed& removed);
+  void record(const FunctionType& function, EntryId id, Removal reason);
+  void sweep(Removed& removed);
+  void retire_slots(Index::Slots* slots, Removed& removed);
+  void give_back(EntryId id, DropWords drop, Removed& removed);
+  void poll(Removed& removed);
+  void drain(Removed& removed);
+
+  const Options options_;
+  InvalidationLog log_;
+  TimeSource* time_source_ = nullptr;
+
+  mutable typename Policy::Mutex mutex_;  // guards everything below and every function's index
+  EntrySlab slab_;
+  EvictionQueue shared_queue_;
+  std::vector<std::unique_ptr<FunctionType>> functions_;
+  std::vector<std::uint32_t> free_functions_;
+  std::uint64_t next_tag_id_ = 1;
+  FunctionTotals removed_totals_;  // of functions that are gone
+  std::atomic<std::size_t> entries_{0};
+  std::atomic<std::size_t> bytes_{0};
+  std::deque<Retired> retired_;
+  std::size_t since_poll_ = 0;
+  Obituaries obituaries_;
+  EntryId sweep_next_ = 0;
+  Epoch sweep_started_ = 0;
+  Epoch sweep_done_ = 0;
+};
+
+}  // namespace zoocache::core
+
+#include "core/engine_impl.h"

@@ -1,0 +1,460 @@
+// Implementation of engine.h; include that one.
+#pragma once
+
+#include "core/engine.h"
+
+namespace zoocache::core {
+
+template <class Policy>
+Engine<Policy>::Engine(const Options& options)
+    : options_((check_options(options), options)),
+      log_(options.ring_records),
+      shared_queue_(slab_, options.max_entries, options.max_bytes),
+      obituaries_(options.explain_records) {}
+
+template <class Policy>
+Engine<Policy>::~Engine() {
+  Removed removed(log_);
+  clear(removed);
+  drain(removed);
+  for (const auto& function : functions_) {
+    if (function != nullptr) log_.release(function->node);
+  }
+}
+
+template <class Policy>
+Function<Policy>& Engine<Policy>::add_function(std::string name, const FunctionOptions& options,
+                                               DropWords drop) {
+  check_options(options);
+  auto function = std::make_unique<FunctionType>();
+  function->name = std::move(name);
+  function->options = options;
+  function->drop = drop;
+  const Lock lock(mutex_);
+  function->tag_id = next_tag_id_++;
+  function->node = log_.acquire(HiddenTag(function->tag_id).path());
+  if (options.max_entries != kUnbounded || options.max_bytes != kUnbounded) {
+    function->own_queue.emplace(slab_, options.max_entries, options.max_bytes);
+  }
+  FunctionType& made = *function;
+  if (free_functions_.empty()) {
+    made.slot = static_cast<std::uint32_t>(functions_.size());
+    functions_.push_back(std::move(function));
+  } else {
+    made.slot = free_functions_.back();
+    free_functions_.pop_back();
+    functions_[made.slot] = std::move(function);
+  }
+  return made;
+}
+
+template <class Policy>
+void Engine<Policy>::remove_function(FunctionType& function, Removed& removed) {
+  clear_function(function, removed);
+  const Lock lock(mutex_);
+  log_.release(function.node);
+  removed_totals_.add(function.hits.sum(), function.counters);
+  const std::uint32_t slot = function.slot;
+  functions_[slot].reset();
+  free_functions_.push_back(slot);
+}
+
+template <class Policy>
+template <class Matches>
+EntryId Engine<Policy>::find(const FunctionType& function, std::uint64_t hash,
+                             Matches&& matches) const {
+  for (;;) {
+    Match answer = Match::kNo;
+    const EntryId found = function.index.probe(hash, [&](EntryId id) {
+      const HotEntry& hot = slab_.hot(id);
+      if (hot.hash != hash) return false;
+      answer = matches(hot);
+      return answer != Match::kNo;
+    });
+    if (answer == Match::kRestart) continue;
+    return answer == Match::kYes ? found : kNoEntry;
+  }
+}
+
+template <class Policy>
+Validity Engine<Policy>::check(EntryId id, const FunctionType& function, Epoch clock) noexcept {
+  HotEntry& hot = slab_.hot(id);
+  ColdEntry& cold = slab_.cold(id);
+  std::uint64_t seen = hot.state.load(std::memory_order_relaxed);
+  if ((seen & state::kTimed) != 0) {
+    const std::int64_t now = now_ns();
+    if (now >= cold.expires_ns.load(std::memory_order_relaxed)) return Validity::kExpired;
+    if (cold.sliding_s > 0) {
+      const auto more = static_cast<std::int64_t>(static_cast<double>(cold.sliding_s) * 1e9);
+      cold.expires_ns.store(now + more, std::memory_order_relaxed);
+    }
+  }
+  if (state::validated(seen) >= clock) return Validity::kValid;
+  if (!is_current(function.node, cold.born) ||
+      !cold.deps.is_current(cold.born, state::validated(seen), clock, log_.ring())) {
+    return Validity::kInvalidated;
+  }
+  // The clock that was loaded before the walk: a newer one could cover what the walk missed.
+  while (state::validated(seen) < clock &&
+         !hot.state.compare_exchange_weak(seen, state::with_validated(seen, clock),
+                                          std::memory_order_relaxed)) {
+  }
+  return Validity::kValid;
+}
+
+template <class Policy>
+Validity Engine<Policy>::inspect(EntryId id, const FunctionType& function) const noexcept {
+  const ColdEntry& cold = slab_.cold(id);
+  const std::int64_t expires = cold.expires_ns.load(std::memory_order_relaxed);
+  if (expires != 0 && now_ns() >= expires) return Validity::kExpired;
+  const Epoch clock = log_.clock();  // before the state: a later clock could cover too much
+  const Epoch validated =
+      state::validated(slab_.hot(id).state.load(std::memory_order_relaxed));
+  const bool current =
+      validated >= clock || (is_current(function.node, cold.born) &&
+                             cold.deps.is_current(cold.born, validated, clock, log_.ring()));
+  return current ? Validity::kValid : Validity::kInvalidated;
+}
+
+template <class Policy>
+void Engine<Policy>::raise_frequency(HotEntry& hot, std::uint64_t seen) noexcept {
+  if constexpr (Policy::kConcurrent) {
+    // One try: losing a race costs a little accuracy, not a loop.
+    hot.state.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed);
+  } else {
+    hot.state.store(seen + 1, std::memory_order_relaxed);
+  }
+}
+
+// Finds the entry of the same key and leaves with the lock held. Comparisons may be users' code
+// and run without it: what they answered is remembered by the key's word, and the search begins
+// anew until every candidate is known.
+template <class Policy>
+template <class Matches>
+StoreOutcome Engine<Policy>::locate(FunctionType& function, std::uint64_t hash, Matches&& matches,
+                                    Lock& lock, EntryId* existing) {
+  struct Known {
+    Word key;
+    bool equal;
+  };
+  std::vector<Known> known;
+  for (;;) {
+    lock.lock();
+    EntryId unknown = kNoEntry;
+    *existing = function.index.probe(hash, [&](EntryId id) {
+      const HotEntry& hot = slab_.hot(id);
+      if (hot.hash != hash) return false;
+      for (const Known& one : known) {
+        if (one.key == hot.key) return one.equal;
+      }
+      unknown = id;
+      return true;
+    });
+    if (unknown == kNoEntry) return StoreOutcome::kStored;
+    lock.unlock();
+    const HotEntry& hot = slab_.hot(unknown);
+    const Word key = hot.key;
+    switch (matches(hot)) {
+      case Match::kNo:
+        known.push_back({key, false});
+        break;
+      case Match::kYes:
+        known.push_back({key, true});
+        break;
+      case Match::kRestart:
+        known.clear();
+        break;
+      case Match::kFail:
+        return StoreOutcome::kFailed;
+    }
+  }
+}
+
+template <class Policy>
+template <class Matches>
+StoreOutcome Engine<Policy>::store(FunctionType& function, const NewEntry& entry,
+                                   Matches&& matches, Removed& removed) {
+  const auto refuse = [&](StoreOutcome outcome) {
+    count(function.counters.not_stored);
+    removed.add(function.drop, entry.key, entry.value, entry.user_bits, entry.deps);
+    return outcome;
+  };
+  const Guard guard;  // keeps a candidate from being freed while it is compared
+  Lock lock(mutex_, std::defer_lock);
+  EntryId existing = kNoEntry;
+  const StoreOutcome located = locate(function, entry.hash, matches, lock, &existing);
+  if (located != StoreOutcome::kStored) return refuse(located);
+  if (existing != kNoEntry) {
+    if (slab_.cold(existing).born > entry.born &&
+        inspect(existing, function) == Validity::kValid) {
+      return refuse(StoreOutcome::kSuperseded);
+    }
+    remove_locked(existing, Removal::kReplaced, removed);
+  }
+  const std::size_t size_bytes = kEntryBytes + entry.deps.size_bytes() + entry.value_bytes;
+  if (!make_room(queue_of(function), size_bytes, removed)) return refuse(StoreOutcome::kNoRoom);
+  insert(function, entry, size_bytes, removed);
+  sweep(removed);
+  poll(removed);
+  count(function.counters.stores);
+  return StoreOutcome::kStored;
+}
+
+template <class Policy>
+bool Engine<Policy>::make_room(EvictionQueue& own, std::size_t size_bytes, Removed& removed) {
+  if (own.max_entries() == 0 || size_bytes > own.max_bytes() || size_bytes > options_.max_bytes) {
+    return false;
+  }
+  while (!own.has_room(size_bytes)) evict_from(own, removed);
+  while (entries() >= options_.max_entries) evict_from(largest(false), removed);
+  while (size_bytes > options_.max_bytes - std::min(bytes(), options_.max_bytes)) {
+    evict_from(largest(true), removed);
+  }
+  return true;
+}
+
+template <class Policy>
+void Engine<Policy>::evict_from(EvictionQueue& queue, Removed& removed) {
+  Removal reason = Removal::kEvicted;
+  const EntryId victim = queue.choose([&](EntryId id) {
+    const Validity validity = inspect(id, *functions_[slab_.cold(id).function]);
+    if (validity == Validity::kValid) return false;
+    reason = validity == Validity::kExpired ? Removal::kExpired : Removal::kInvalidated;
+    return true;
+  });
+  if (victim != kNoEntry) remove_locked(victim, reason, removed);
+}
+
+template <class Policy>
+EvictionQueue& Engine<Policy>::largest(bool by_bytes) noexcept {
+  EvictionQueue* found = &shared_queue_;
+  for (const auto& function : functions_) {
+    if (function == nullptr || !function->own_queue) continue;
+    EvictionQueue& queue = *function->own_queue;
+    const bool larger =
+        by_bytes ? queue.bytes() > found->bytes() : queue.entries() > found->entries();
+    if (larger) found = &queue;
+  }
+  return *found;
+}
+
+template <class Policy>
+void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry, std::size_t size_bytes,
+                            Removed& removed) {
+  retire_slots(function.index.reserve(hash_of()), removed);
+  const EntryId id = slab_.allocate();
+  HotEntry& hot = slab_.hot(id);
+  hot.hash = entry.hash;
+  hot.key = entry.key;
+  hot.value = entry.value;
+  const std::uint64_t timed = entry.expires_ns != 0 ? state::kTimed : 0;
+  hot.state.store(state::with_validated(entry.user_bits | timed, entry.born),
+                  std::memory_order_relaxed);
+  ColdEntry& cold = slab_.cold(id);
+  cold.born = entry.born;
+  cold.deps = entry.deps;
+  cold.expires_ns.store(entry.expires_ns, std::memory_order_relaxed);
+  cold.sliding_s = entry.sliding_s;
+  cold.function = function.slot;
+  cold.size_bytes = static_cast<std::uint32_t>(
+      std::min<std::size_t>(size_bytes, std::numeric_limits<std::uint32_t>::max()));
+  queue_of(function).insert(id);
+  entries_.fetch_add(1, std::memory_order_relaxed);
+  bytes_.fetch_add(cold.size_bytes, std::memory_order_relaxed);
+  function.index.insert(entry.hash, id);  // published: from here on readers find it
+}
+
+template <class Policy>
+void Engine<Policy>::remove(FunctionType& function, EntryId id, Word value, Removal reason,
+                            Removed& removed) {
+  const Lock lock(mutex_);
+  const bool same = slab_.has_chunk(id) && slab_.is_live(id) && slab_.hot(id).value == value &&
+                    slab_.cold(id).function == function.slot;
+  if (same) remove_locked(id, reason, removed);
+  poll(removed);
+}
+
+template <class Policy>
+template <class Matches>
+bool Engine<Policy>::remove_key(FunctionType& function, std::uint64_t hash, Matches&& matches,
+                                Removal reason, Removed& removed) {
+  const Guard guard;
+  Lock lock(mutex_, std::defer_lock);
+  EntryId existing = kNoEntry;
+  if (locate(function, hash, matches, lock, &existing) != StoreOutcome::kStored) return false;
+  if (existing != kNoEntry) remove_locked(existing, reason, removed);
+  return existing != kNoEntry;
+}
+
+template <class Policy>
+void Engine<Policy>::remove_locked(EntryId id, Removal reason, Removed& removed) {
+  const HotEntry& hot = slab_.hot(id);
+  ColdEntry& cold = slab_.cold(id);
+  FunctionType& function = *functions_[cold.function];
+  if (reason == Removal::kEvicted) count(function.counters.evictions);
+  if (reason == Removal::kExpired) count(function.counters.expirations);
+  if (reason == Removal::kInvalidated) count(function.counters.dead_entries);
+  if (reason != Removal::kReplaced) record(function, id, reason);
+  retire_slots(function.index.erase(hot.hash, id, hash_of()), removed);
+  queue_of(function).remove(id);
+  cold.queue = Queue::kNone;
+  entries_.fetch_sub(1, std::memory_order_relaxed);
+  bytes_.fetch_sub(cold.size_bytes, std::memory_order_relaxed);
+  if constexpr (Policy::kConcurrent) {
+    retired_.push_back({Reclaimer::era(), id, function.drop, nullptr});
+  } else {
+    give_back(id, function.drop, removed);
+  }
+}
+
+template <class Policy>
+void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal reason) {
+  Obituary obituary;
+  obituary.function = function.tag_id;
+  obituary.hash = slab_.hot(id).hash;
+  obituary.reason = reason;
+  obituary.time_ms = coarse_monotonic_ms();
+  if (reason == Removal::kInvalidated) {
+    const ColdEntry& cold = slab_.cold(id);
+    const TagNode* killer = cold.deps.find_killer(cold.born);
+    if (killer == nullptr) {
+      killer = is_current(log_.root(), cold.born) ? function.node : log_.root();
+    }
+    obituary.epoch = killer->version.load(std::memory_order_acquire);
+    obituary.tag_hash = killer->hash;
+    obituary.tag = killer->hidden() ? std::string(1, kHiddenMark) : killer->text();
+  }
+  obituaries_.add(std::move(obituary));
+}
+
+// A few entries at every store, and only while an invalidation is newer than the last full pass.
+template <class Policy>
+void Engine<Policy>::sweep(Removed& removed) {
+  constexpr int kAtOnce = 4;
+  const Epoch clock = log_.clock();
+  if (clock == sweep_done_) return;
+  if (sweep_next_ == 0) sweep_started_ = clock;
+  for (int step = 0; step < kAtOnce; ++step) {
+    if (sweep_next_ >= slab_.bound()) {
+      sweep_next_ = 0;
+      sweep_done_ = sweep_started_;
+      return;
+    }
+    const EntryId id = sweep_next_;
+    if (!slab_.has_chunk(id)) {
+      sweep_next_ += static_cast<EntryId>(EntrySlab::kChunkSize);
+      continue;
+    }
+    ++sweep_next_;
+    if (!slab_.is_live(id)) continue;
+    const Validity validity = inspect(id, *functions_[slab_.cold(id).function]);
+    if (validity == Validity::kInvalidated) remove_locked(id, Removal::kInvalidated, removed);
+    if (validity == Validity::kExpired) remove_locked(id, Removal::kExpired, removed);
+  }
+}
+
+template <class Policy>
+void Engine<Policy>::clear(Removed& removed) {
+  const Lock lock(mutex_);
+  for (const auto& function : functions_) {
+    if (function == nullptr) continue;
+    std::vector<EntryId> ids;
+    function->index.for_each([&](EntryId id) { ids.push_back(id); });
+    for (const EntryId id : ids) remove_locked(id, Removal::kRemoved, removed);
+  }
+  poll(removed);
+}
+
+template <class Policy>
+void Engine<Policy>::clear_function(FunctionType& function, Removed& removed) {
+  const Lock lock(mutex_);
+  std::vector<EntryId> ids;
+  function.index.for_each([&](EntryId id) { ids.push_back(id); });
+  for (const EntryId id : ids) remove_locked(id, Removal::kRemoved, removed);
+  poll(removed);
+}
+
+template <class Policy>
+void Engine<Policy>::retire_slots(Index::Slots* slots, Removed&) {
+  if (slots == nullptr) return;
+  if constexpr (Policy::kConcurrent) {
+    retired_.push_back({Reclaimer::era(), kNoEntry, nullptr, slots});
+  } else {
+    std::free(slots);
+  }
+}
+
+template <class Policy>
+void Engine<Policy>::give_back(EntryId id, DropWords drop, Removed& removed) {
+  const HotEntry& hot = slab_.hot(id);
+  removed.add(drop, hot.key, hot.value, hot.state.load(std::memory_order_relaxed),
+              slab_.cold(id).deps);
+  slab_.release(id);
+}
+
+// Frees what no reader can see any more. The barrier of `advance` is not for every store.
+template <class Policy>
+void Engine<Policy>::poll(Removed& removed) {
+  if constexpr (Policy::kConcurrent) {
+    constexpr std::size_t kEvery = 64;
+    if (retired_.empty() || ++since_poll_ < std::min(kEvery, retired_.size())) return;
+    since_poll_ = 0;
+    const std::uint64_t era = Reclaimer::advance();
+    while (!retired_.empty() && retired_.front().era + 2 <= era) {
+      const Retired one = retired_.front();
+      retired_.pop_front();
+      if (one.id == kNoEntry) {
+        std::free(one.slots);
+      } else {
+        give_back(one.id, one.drop, removed);
+      }
+    }
+  }
+}
+
+template <class Policy>
+void Engine<Policy>::drain(Removed& removed) {
+  for (const Retired& one : retired_) {
+    if (one.id == kNoEntry) {
+      std::free(one.slots);
+    } else {
+      give_back(one.id, one.drop, removed);
+    }
+  }
+  retired_.clear();
+}
+
+template <class Policy>
+void Engine<Policy>::note_not_stored(const FunctionType& function, std::uint64_t hash,
+                                     InvalidationLog::Standing standing) {
+  using Standing = InvalidationLog::Standing;
+  Obituary obituary;
+  obituary.function = function.tag_id;
+  obituary.hash = hash;
+  obituary.reason = standing == Standing::kCurrent ? Removal::kUnwanted
+                    : standing == Standing::kHeld  ? Removal::kHeld
+                                                   : Removal::kOutdated;
+  obituary.time_ms = coarse_monotonic_ms();
+  const Lock lock(mutex_);
+  obituaries_.add(std::move(obituary));
+}
+
+template <class Policy>
+Obituary Engine<Policy>::obituary(const FunctionType& function, std::uint64_t hash, bool* found) {
+  const Lock lock(mutex_);
+  const Obituary* one = obituaries_.find(function.tag_id, hash);
+  *found = one != nullptr;
+  return one == nullptr ? Obituary{} : *one;
+}
+
+template <class Policy>
+FunctionTotals Engine<Policy>::totals() const {
+  const Lock lock(mutex_);
+  FunctionTotals totals = removed_totals_;
+  for (const auto& function : functions_) {
+    if (function != nullptr) totals.add(function->hits.sum(), function->counters);
+  }
+  return totals;
+}
+
+}  // namespace zoocache::core

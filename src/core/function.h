@@ -1,0 +1,110 @@
+// One cached function as the engine sees it: its index, its own bounds, its counters.
+// Thread-safety: counters from any thread; the rest as said at Engine.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/eviction.h"
+#include "core/index.h"
+#include "core/reclaim.h"
+#include "core/tag_trie.h"
+#include "zoocache/options.h"
+
+namespace zoocache::core {
+
+// Counts without writing to a line that other threads write to.
+class ShardedCounter {
+ public:
+  void add() noexcept {
+    const auto where = reinterpret_cast<std::uintptr_t>(&Reclaimer::this_thread()) / 64;
+    shards_[where % kShards].count.fetch_add(1, std::memory_order_relaxed);
+  }
+  std::uint64_t sum() const noexcept {
+    std::uint64_t total = 0;
+    for (const Shard& shard : shards_) total += shard.count.load(std::memory_order_relaxed);
+    return total;
+  }
+
+ private:
+  static constexpr std::size_t kShards = 8;
+  struct alignas(64) Shard {
+    std::atomic<std::uint64_t> count{0};
+  };
+  Shard shards_[kShards];
+};
+
+class PlainCounter {
+ public:
+  void add() noexcept { ++count_; }
+  std::uint64_t sum() const noexcept { return count_; }
+
+ private:
+  std::uint64_t count_ = 0;
+};
+
+struct FunctionCounters {
+  using Count = std::atomic<std::uint64_t>;
+  Count misses{0};         // calls that found nothing to serve
+  Count loads{0};          // loader runs that returned
+  Count load_errors{0};    // loader runs that raised
+  Count stores{0};
+  Count not_stored{0};     // loads whose result could not be kept
+  Count evictions{0};
+  Count expirations{0};    // entries found expired
+  Count dead_entries{0};   // entries found invalidated
+  Count flights_joined{0}; // calls that waited for another caller's load
+};
+
+// The same as plain numbers, for one function or summed over many.
+struct FunctionTotals {
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  std::uint64_t loads = 0;
+  std::uint64_t load_errors = 0;
+  std::uint64_t stores = 0;
+  std::uint64_t not_stored = 0;
+  std::uint64_t evictions = 0;
+  std::uint64_t expirations = 0;
+  std::uint64_t dead_entries = 0;
+  std::uint64_t flights_joined = 0;
+
+  void add(std::uint64_t hits_of_function, const FunctionCounters& counters) noexcept {
+    hits += hits_of_function;
+    misses += counters.misses.load(std::memory_order_relaxed);
+    loads += counters.loads.load(std::memory_order_relaxed);
+    load_errors += counters.load_errors.load(std::memory_order_relaxed);
+    stores += counters.stores.load(std::memory_order_relaxed);
+    not_stored += counters.not_stored.load(std::memory_order_relaxed);
+    evictions += counters.evictions.load(std::memory_order_relaxed);
+    expirations += counters.expirations.load(std::memory_order_relaxed);
+    dead_entries += counters.dead_entries.load(std::memory_order_relaxed);
+    flights_joined += counters.flights_joined.load(std::memory_order_relaxed);
+  }
+};
+
+inline void count(FunctionCounters::Count& counter) noexcept {
+  counter.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Gives back what an entry's words own; called without any engine lock. `state`: the hot record's
+// state, for its user bits.
+using DropWords = void (*)(Word key, Word value, std::uint64_t state) noexcept;
+
+template <class Policy>
+struct Function {
+  std::uint32_t slot = 0;      // in the engine's list of functions
+  std::uint64_t tag_id = 0;    // names its hidden tags; never used again
+  std::string name;
+  FunctionOptions options;
+  DropWords drop = nullptr;
+  TagNode* node = nullptr;     // held as long as the function lives
+  Index index;
+  std::optional<EvictionQueue> own_queue;  // if it has bounds of its own
+  std::conditional_t<Policy::kConcurrent, ShardedCounter, PlainCounter> hits;
+  FunctionCounters counters;
+};
+
+}  // namespace zoocache::core

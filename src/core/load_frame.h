@@ -1,0 +1,108 @@
+// One running loader: where dependencies that are declared or met during the load gather.
+//
+// Frames form a chain from the innermost load outwards. A frame outlives its load if a thread or
+// task that the loader started still refers to it; once closed it takes nothing more.
+// Thread-safety: everything from any thread (under ExclusivePolicy: one at a time).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/dep_set.h"
+#include "core/flight.h"
+
+namespace zoocache::core {
+
+template <class Policy>
+class LoadFrame {
+ public:
+  LoadFrame(InvalidationLog& log, Epoch loaded_since, FlightPtr own_flight,
+            std::shared_ptr<LoadFrame> outer)
+      : born(loaded_since), flight(std::move(own_flight)), parent(std::move(outer)), log_(log),
+        deps_(log) {}
+
+  const Epoch born;
+  const FlightPtr flight;  // nullptr: the load is unshared
+  const std::shared_ptr<LoadFrame> parent;
+
+  // The log that the load's dependencies belong to.
+  const InvalidationLog& log() const noexcept { return log_; }
+
+  bool is_open() const {
+    const std::lock_guard lock(mutex_);
+    return open_;
+  }
+
+  // REQUIRES: TagPath::parse accepts `tag`.
+  void add_tag(std::string_view tag) {
+    const std::lock_guard lock(mutex_);
+    if (open_) deps_.add_tag(tag);
+  }
+
+  // The result of this load uses the cached value of an inner call.
+  // REQUIRES: the inner entry's nodes are alive (Guard, or held by `inner`).
+  void add_hit(DepSet::Key inner, std::span<TagNode* const> nodes, std::int64_t expires_ns) {
+    const std::lock_guard lock(mutex_);
+    if (!open_) return;
+    deps_.add_key(inner);
+    deps_.add_nodes(nodes);
+    bound_expiry(expires_ns);
+  }
+  // The same for an inner load, whatever became of it.
+  void add_load(DepSet::Key inner, const DepSet& deps, std::int64_t expires_ns, bool storable) {
+    const std::lock_guard lock(mutex_);
+    if (!open_) return;
+    deps_.add_key(inner);
+    deps_.merge(deps);
+    bound_expiry(expires_ns);
+    storable_ = storable_ && storable;
+  }
+
+  // The result is returned and not kept.
+  void forbid_store() {
+    const std::lock_guard lock(mutex_);
+    storable_ = false;
+  }
+
+  // Ends the load: what was gathered moves to `deps`. Later additions do nothing.
+  struct Gathered {
+    bool storable;
+    std::int64_t expires_ns;  // 0: unbounded
+  };
+  Gathered close(DepSet& deps) {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+    deps.merge(deps_);
+    deps_.clear();
+    return {storable_, expires_ns_};
+  }
+
+  // Flights of this load and of those around it, innermost first.
+  std::vector<Flight*> enclosing() const {
+    std::vector<Flight*> flights;
+    for (const LoadFrame* frame = this; frame != nullptr; frame = frame->parent.get()) {
+      if (frame->flight != nullptr) flights.push_back(frame->flight.get());
+    }
+    return flights;
+  }
+
+ private:
+  void bound_expiry(std::int64_t expires_ns) {
+    if (expires_ns == 0) return;
+    expires_ns_ = expires_ns_ == 0 ? expires_ns : std::min(expires_ns_, expires_ns);
+  }
+
+  const InvalidationLog& log_;
+  mutable typename Policy::Mutex mutex_;  // guards everything below
+  DepSet deps_;
+  bool open_ = true;
+  bool storable_ = true;
+  std::int64_t expires_ns_ = 0;
+};
+
+}  // namespace zoocache::core

@@ -1,0 +1,112 @@
+// The invalidation log: everything that can make an entry invalid, in one order.
+//
+// An entry remembers the clock that was read before its loader ran (`born`). It is valid as long
+// as no dependency and no ancestor of one was invalidated at a later epoch.
+//
+//   writer  (1) allocate the epoch  (2) node versions  (3) ring  (4) publish the clock   one mutex
+//   reader  (1) clock (acquire)  (2) versions on the paths  (3) validated := the clock of (1)
+//   store   ring or node says "nothing after born" and the nodes come into being      same mutex
+//
+// Why in this order: a reader that sees the clock of a writer sees its versions; one that loads
+// the clock after the walk could mark as validated what the walk had missed; an epoch allocated
+// outside the mutex could be published before an older one is written (models: in_process.pml,
+// ring.pml).
+// Thread-safety: every member may be called from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/dep_set.h"
+#include "core/dependencies.h"
+#include "core/epoch.h"
+#include "core/invalidation_ring.h"
+#include "core/tag.h"
+#include "core/tag_trie.h"
+
+namespace zoocache::core {
+
+class InvalidationLog {
+ public:
+  explicit InvalidationLog(std::size_t ring_records) : ring_(ring_records) {}
+  InvalidationLog(const InvalidationLog&) = delete;
+  InvalidationLog& operator=(const InvalidationLog&) = delete;
+
+  Epoch clock() const noexcept { return clock_.load(std::memory_order_acquire); }
+  const InvalidationRing& ring() const noexcept { return ring_; }
+  TagNode* root() const noexcept { return trie_.root(); }
+
+  // Invalidates all `paths` at one new epoch, published once: when it returns all are dead.
+  Epoch invalidate(std::span<const TagPath> paths, std::uint32_t origin = 0);
+  Epoch invalidate(const TagPath& path, std::uint32_t origin = 0) {
+    return invalidate(std::span<const TagPath>(&path, 1), origin);
+  }
+  // Invalidates the root: every entry there is, with or without dependencies.
+  Epoch invalidate_root(std::uint32_t origin = 0);
+
+  enum class Standing {
+    kCurrent,
+    kInvalidated,  // something was invalidated after `born`
+    kForgotten,    // the ring does not reach back to `born`
+    kHeld          // a writer holds one of the tags
+  };
+
+  // Binds `deps` for an entry born at `born`: all or nothing. On kCurrent `*bound` holds a node
+  // for each; nodes that are new start at what the ring knows of them. `function`: the hidden
+  // node of the entry's function; `own_key`: the hidden tag of the entry itself.
+  Standing bind(const DepSet& deps, const TagNode* function, const TagPath* own_key, Epoch born,
+                Dependencies* bound);
+  // The same question without binding: may a follower take a value loaded since `born`?
+  Standing standing(const DepSet& deps, const TagNode* function, const TagPath* own_key,
+                    Epoch born) const;
+
+  // While held, loads that depend on the tags (or on what is below) are not stored.
+  void hold_tags(std::span<const TagPath> paths);
+  void release_tags(std::span<const TagPath> paths) noexcept;
+
+  // The node of `path`, created if need be, held until `release`.
+  TagNode* acquire(const TagPath& path);
+  void hold(std::span<TagNode* const> nodes) noexcept;
+  void release(std::span<TagNode* const> nodes) noexcept;
+  void release(TagNode* node) noexcept { release(std::span<TagNode* const>(&node, 1)); }
+
+  // Newest known invalidation of the tag or of an ancestor; 0 if none is known.
+  Epoch version(const TagPath& path) const;
+
+  struct TagRow {
+    std::string tag;
+    Epoch version;
+    std::size_t holders;
+  };
+  // Users' tags that are `prefix` or below it (all if empty), sorted.
+  std::vector<TagRow> rows(std::string_view prefix) const;
+  std::size_t tag_count() const;  // nodes, hidden ones included
+  std::size_t visible_tag_count() const;  // nodes of users' tags; looks at every node
+  InvalidationRing::Note note(Epoch epoch, std::uint64_t hash) const;
+
+  // For fork handlers: the mutex itself, to be held across the fork.
+  std::mutex& mutex() noexcept { return mutex_; }
+
+ private:
+  Epoch newest(const TagPath& path) const noexcept;
+  bool is_held(const TagPath& path) const noexcept;
+  bool is_held(const TagNode* node) const noexcept;
+  Standing judge(const DepSet& deps, const TagNode* function, const TagPath* own_key,
+                 Epoch born) const;
+  Standing judge(const TagPath& path, Epoch born) const noexcept;
+  TagNode* ensure(const TagPath& path);
+
+  std::atomic<Epoch> clock_{0};
+  mutable std::mutex mutex_;  // guards everything below, and the publication of the clock
+  InvalidationRing ring_;
+  TagTrie trie_;
+  std::unordered_map<std::uint64_t, std::size_t> held_;  // tag hash -> writers holding it
+};
+
+}  // namespace zoocache::core

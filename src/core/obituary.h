@@ -1,0 +1,64 @@
+// Why entries went: the last removals, for `explain`.
+// Thread-safety: under the table lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/epoch.h"
+
+namespace zoocache::core {
+
+enum class Removal : std::uint8_t {
+  kInvalidated,
+  kExpired,
+  kEvicted,
+  kReplaced,
+  kRemoved,
+  kOutdated,  // never kept: invalidated while it was loaded
+  kHeld,      // never kept: a writer held one of its tags
+  kUnwanted   // never kept: the load or its options said so
+};
+
+struct Obituary {
+  std::uint64_t function = 0;  // Function::tag_id
+  std::uint64_t hash = 0;
+  Removal reason = Removal::kRemoved;
+  Epoch epoch = 0;             // of the invalidation
+  std::uint64_t tag_hash = 0;
+  std::string tag;             // what was invalidated; empty for the root
+  std::int64_t time_ms = 0;    // monotonic, of the removal
+};
+
+class Obituaries {
+ public:
+  explicit Obituaries(std::size_t capacity) : capacity_(capacity) {}
+
+  void add(Obituary obituary) {
+    if (capacity_ == 0) return;
+    if (records_.size() < capacity_) {
+      records_.push_back(std::move(obituary));
+    } else {
+      records_[next_] = std::move(obituary);
+    }
+    next_ = (next_ + 1) % capacity_;
+  }
+
+  // The newest one of that key; nullptr if it is forgotten or nothing happened.
+  const Obituary* find(std::uint64_t function, std::uint64_t hash) const noexcept {
+    for (std::size_t back = 1; back <= records_.size(); ++back) {
+      const Obituary& one = records_[(next_ + records_.size() - back) % records_.size()];
+      if (one.function == function && one.hash == hash) return &one;
+    }
+    return nullptr;
+  }
+
+ private:
+  const std::size_t capacity_;
+  std::size_t next_ = 0;
+  std::vector<Obituary> records_;
+};
+
+}  // namespace zoocache::core

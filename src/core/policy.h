@@ -1,0 +1,32 @@
+// Who may touch the table of one engine at the same time.
+//
+// ExclusivePolicy: one thread at a time, which the caller guarantees (CPython's GIL). Nothing is
+//   locked, what is removed is given back at once.
+// ConcurrentPolicy: any number of readers beside one writer. Readers never lock: entries are
+//   replaced whole and freed by epoch-based reclamation.
+#pragma once
+
+#include <mutex>
+
+#include "core/reclaim.h"
+
+namespace zoocache::core {
+
+struct ExclusivePolicy {
+  static constexpr bool kConcurrent = false;
+  struct Mutex {
+    void lock() noexcept {}
+    void unlock() noexcept {}
+  };
+  struct Guard {
+    Guard() noexcept {}  // user-provided: an unused guard is no warning
+  };
+};
+
+struct ConcurrentPolicy {
+  static constexpr bool kConcurrent = true;
+  using Mutex = std::mutex;
+  using Guard = ReadGuard;
+};
+
+}  // namespace zoocache::core

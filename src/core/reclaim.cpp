@@ -1,0 +1,83 @@
+#include "core/reclaim.h"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <exception>
+#include <mutex>
+
+namespace zoocache::core {
+namespace {
+
+std::atomic<ReaderRecord*> all_records{nullptr};
+std::mutex advance_mutex;  // one thread at a time judges whether the era is over
+
+bool register_membarrier() noexcept {
+#if defined(__SANITIZE_THREAD__)
+  return false;
+#else
+  return syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+#endif
+}
+
+}  // namespace
+
+std::atomic<std::uint64_t> Reclaimer::era_{1};
+const bool Reclaimer::light_ = register_membarrier();
+thread_local ReaderRecord* Reclaimer::current_ = nullptr;
+
+// Returns a thread's record when it ends; records are reused and never freed, so that a writer
+// may walk the list at any time.
+struct Reclaimer::Detach {
+  ~Detach() {
+    if (current_ != nullptr) {
+      current_->era.store(0, std::memory_order_release);
+      current_->depth = 0;
+      current_->owned.store(false, std::memory_order_release);
+      current_ = nullptr;
+    }
+  }
+};
+
+ReaderRecord& Reclaimer::attach() noexcept {
+  static thread_local Detach detach;
+  static_cast<void>(detach);
+  for (ReaderRecord* record = all_records.load(std::memory_order_acquire); record != nullptr;
+       record = record->next) {
+    bool owned = false;
+    if (record->owned.compare_exchange_strong(owned, true, std::memory_order_acq_rel)) {
+      current_ = record;
+      return *record;
+    }
+  }
+  auto* record = new ReaderRecord;
+  record->next = all_records.load(std::memory_order_relaxed);
+  while (!all_records.compare_exchange_weak(record->next, record, std::memory_order_release,
+                                            std::memory_order_relaxed)) {
+  }
+  current_ = record;
+  return *record;
+}
+
+std::uint64_t Reclaimer::advance() noexcept {
+  const std::unique_lock lock(advance_mutex, std::try_to_lock);
+  const std::uint64_t era = era_.load(std::memory_order_acquire);
+  if (!lock.owns_lock()) return era;
+  if (light_) {
+    // Every running reader passes a full barrier: its announcement is visible, or its next read
+    // sees what was unlinked before.
+    if (syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) std::terminate();
+  } else {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+  for (const ReaderRecord* record = all_records.load(std::memory_order_acquire); record != nullptr;
+       record = record->next) {
+    const std::uint64_t seen = record->era.load(std::memory_order_seq_cst);
+    if (seen != 0 && seen != era) return era;
+  }
+  era_.store(era + 1, std::memory_order_seq_cst);
+  return era + 1;
+}
+
+}  // namespace zoocache::core

@@ -1,0 +1,504 @@
+#include "python/awaitable.h"
+
+#include <memory>
+
+#include "python/call.h"
+#include "python/errors.h"
+#include "python/static_type.h"
+
+namespace zoocache::python {
+namespace {
+
+enum class Stage : std::uint8_t { kNew, kLoading, kWaiting, kDone };
+
+struct Awaitable {
+  PyObject_HEAD
+  PyObject* weakrefs;
+  CachedFunction* callable;  // strong; nullptr once done
+  PyObject** args;           // owned, strong references
+  Py_ssize_t count;          // positional ones
+  PyObject* kwnames;         // strong or nullptr; its values follow the positional ones
+  Call* call;                // from the first send on
+  PyObject* delegate;        // strong: what gets the sends while kLoading or kWaiting
+  Stage stage;
+  bool running;
+  bool refresh;
+  bool alone;
+};
+
+PyTypeObject awaitable_type = static_type();
+PyObject* make_waiter = nullptr;  // zoocache._aio.make_waiter
+
+Awaitable* as_awaitable(PyObject* object) { return reinterpret_cast<Awaitable*>(object); }
+
+// A task that follows: `wake` tells its event loop.
+class WaitingTask final : public core::Waiter {
+ public:
+  explicit WaitingTask(PyObject* wake) : wake_(wake) {}
+  ~WaitingTask() override { Py_DECREF(wake_); }
+  void wake() override {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject* done = PyObject_CallNoArgs(wake_);
+    if (done == nullptr) PyErr_WriteUnraisable(wake_);
+    Py_XDECREF(done);
+    PyErr_Restore(type, value, traceback);
+  }
+
+ private:
+  PyObject* wake_;  // strong
+};
+
+void release_arguments(Awaitable* self) {
+  const Py_ssize_t total =
+      self->count + (self->kwnames == nullptr ? 0 : PyTuple_GET_SIZE(self->kwnames));
+  PyObject** args = self->args;
+  self->args = nullptr;
+  self->count = 0;
+  Py_CLEAR(self->kwnames);
+  for (Py_ssize_t index = 0; args != nullptr && index < total; ++index) Py_DECREF(args[index]);
+  PyMem_Free(args);
+}
+
+// Ends the call, whatever stage it is in. Keeps a Python error that is set.
+void finish(Awaitable* self) {
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  Call* call = self->call;
+  self->call = nullptr;
+  self->stage = Stage::kDone;
+  Py_CLEAR(self->delegate);
+  if (call != nullptr) {
+    call->stop_following();
+    if (call->load_is_open()) call->abandon();
+    delete call;
+  }
+  release_arguments(self);
+  Py_CLEAR(self->callable);
+  PyErr_Restore(type, value, traceback);
+}
+
+// The iterator behind an awaitable, as `await` finds it; steals the reference.
+PyObject* iterator_of(PyObject* awaitable) {
+  if (PyCoro_CheckExact(awaitable)) return awaitable;
+  const PyAsyncMethods* methods = Py_TYPE(awaitable)->tp_as_async;
+  PyObject* iterator = nullptr;
+  if (methods != nullptr && methods->am_await != nullptr) {
+    iterator = methods->am_await(awaitable);
+  } else {
+    PyErr_Format(PyExc_TypeError, "a cached async function returned %.80R, which is not awaitable",
+                 awaitable);
+  }
+  Py_DECREF(awaitable);
+  return iterator;
+}
+
+// Begins to load in this task. False with an error: the load is ended.
+bool begin_loading(Awaitable* self) {
+  Call& call = *self->call;
+  if (!call.start_load()) return false;
+  if (call.enter()) {
+    PyObject* coroutine = call.call_loader();
+    if (coroutine != nullptr) self->delegate = iterator_of(coroutine);
+    if (self->delegate != nullptr) {
+      call.leave();
+      self->stage = Stage::kLoading;
+      return true;
+    }
+  }
+  call.end_load(nullptr);
+  return false;
+}
+
+enum class Begun { kDelegated, kValue, kError, kAgain };
+
+Begun begin_waiting(Awaitable* self, PyObject** value) {
+  Call& call = *self->call;
+  PyObject* pair = PyObject_CallFunction(make_waiter, "d", call.flight_timeout_s());
+  if (pair == nullptr) return Begun::kError;
+  if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
+    Py_DECREF(pair);
+    PyErr_SetString(PyExc_SystemError, "make_waiter returned no pair");
+    return Begun::kError;
+  }
+  PyObject* iterator = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
+  auto waiter = std::make_shared<WaitingTask>(Py_NewRef(PyTuple_GET_ITEM(pair, 1)));
+  Py_DECREF(pair);
+  const core::Following following = call.follow(waiter);
+  if (following == core::Following::kWaiting) {
+    self->delegate = iterator;
+    self->stage = Stage::kWaiting;
+    return Begun::kDelegated;
+  }
+  Py_XDECREF(PyObject_CallMethod(iterator, "close", nullptr));
+  Py_DECREF(iterator);
+  if (PyErr_Occurred() != nullptr) return Begun::kError;
+  if (following == core::Following::kCycle) {
+    self->alone = true;
+    return Begun::kAgain;
+  }
+  const Take taken = call.take_outcome(value);
+  if (taken == Take::kRetry) return Begun::kAgain;
+  return taken == Take::kTaken ? Begun::kValue : Begun::kError;
+}
+
+// From a look-up to a value, an error, or a delegate that gets the sends.
+Begun advance(Awaitable* self, PyObject** value) {
+  constexpr int kSharedRounds = 2;
+  Call& call = *self->call;
+  for (;;) {
+    const Look look = call.look_up(value);
+    if (look != Look::kMiss) return look == Look::kHit ? Begun::kValue : Begun::kError;
+    const Join joined = call.join(self->alone || call.rounds() >= kSharedRounds);
+    if (joined == Join::kError) return Begun::kError;
+    if (joined == Join::kAgain) continue;
+    if (joined == Join::kLead) {
+      return begin_loading(self) ? Begun::kDelegated : Begun::kError;
+    }
+    const Begun begun = begin_waiting(self, value);
+    if (begun != Begun::kAgain) return begun;
+  }
+}
+
+// The first send: everything that a sync call does at once.
+Begun begin(Awaitable* self, PyObject** value) {
+  const size_t nargsf = static_cast<size_t>(self->count);
+  self->call = new Call(self->callable, self->args, nargsf, self->kwnames);
+  const BindResult bound = self->call->prepare();
+  if (bound == kBadCall) {  // the user's function raises its own TypeError
+    PyObject* wrong =
+        PyObject_Vectorcall(self->callable->wrapped, self->args, nargsf, self->kwnames);
+    if (wrong != nullptr) {
+      Py_XDECREF(PyObject_CallMethod(wrong, "close", nullptr));
+      Py_DECREF(wrong);
+      PyErr_SetString(PyExc_TypeError, "the arguments do not fit the function's signature");
+    }
+    return Begun::kError;
+  }
+  if (bound != kBound) return Begun::kError;
+  if (self->refresh) self->call->invalidate_key(0);
+  return advance(self, value);
+}
+
+// The delegate has ended: with a result (stolen), or with nullptr and an error.
+Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value) {
+  Py_CLEAR(self->delegate);
+  Call& call = *self->call;
+  if (self->stage == Stage::kLoading) {
+    *value = call.end_load(result);
+    return *value == nullptr ? Begun::kError : Begun::kValue;
+  }
+  call.stop_following();
+  if (result == nullptr) return Begun::kError;
+  const bool woken = result == Py_True;
+  Py_DECREF(result);
+  if (!woken) {
+    if (self->callable->options->raise_on_timeout) {
+      PyErr_Format(flight_timeout_type,
+                   "%R: another caller's load did not end within flight_timeout",
+                   self->callable->wrapped);
+      return Begun::kError;
+    }
+    self->alone = true;
+    return advance(self, value);
+  }
+  const Take taken = call.take_outcome(value);
+  if (taken == Take::kRetry) return advance(self, value);
+  return taken == Take::kTaken ? Begun::kValue : Begun::kError;
+}
+
+// Sends into the delegate until it suspends or everything has ended.
+PySendResult drive(Awaitable* self, PyObject* sent, PyObject** result) {
+  Begun begun = Begun::kDelegated;
+  if (self->stage == Stage::kNew) begun = begin(self, result);
+  while (begun == Begun::kDelegated) {
+    const bool loading = self->stage == Stage::kLoading;
+    PySendResult step = PYGEN_ERROR;
+    PyObject* yielded = nullptr;
+    if (!loading || self->call->enter()) {
+      PyObject* delegate = Py_NewRef(self->delegate);
+      step = PyIter_Send(delegate, sent, &yielded);
+      Py_DECREF(delegate);
+    }
+    sent = Py_None;
+    if (step == PYGEN_NEXT) {
+      if (loading) self->call->leave();
+      *result = yielded;
+      return PYGEN_NEXT;
+    }
+    begun = delegate_ended(self, step == PYGEN_RETURN ? yielded : nullptr, result);
+  }
+  finish(self);
+  return begun == Begun::kValue ? PYGEN_RETURN : PYGEN_ERROR;
+}
+
+bool may_run(Awaitable* self) {
+  if (self->running) {
+    PyErr_SetString(PyExc_ValueError, "the coroutine of a cached function is already running");
+    return false;
+  }
+  if (self->stage == Stage::kDone) {
+    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    return false;
+  }
+  return true;
+}
+
+PySendResult awaitable_send(PyObject* object, PyObject* sent, PyObject** result) {
+  Awaitable* self = as_awaitable(object);
+  *result = nullptr;
+  if (!may_run(self)) return PYGEN_ERROR;
+  if (self->stage == Stage::kNew && sent != Py_None) {
+    PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+    return PYGEN_ERROR;
+  }
+  Py_INCREF(object);
+  self->running = true;
+  PySendResult step = PYGEN_ERROR;
+  try {
+    step = drive(self, sent, result);
+  } catch (const std::exception&) {
+    translate_exception();
+    finish(self);
+  }
+  self->running = false;
+  Py_DECREF(object);
+  return step;
+}
+
+// A send's outcome as a method or iterator gives it: StopIteration carries the value.
+PyObject* as_iteration(PySendResult step, PyObject* result) {
+  if (step == PYGEN_NEXT) return result;
+  if (step == PYGEN_RETURN) {
+    if (result == Py_None) {
+      PyErr_SetNone(PyExc_StopIteration);
+    } else {
+      // Made by hand: a tuple or an exception as value must not be taken for arguments.
+      PyObject* stop = PyObject_CallOneArg(PyExc_StopIteration, result);
+      if (stop != nullptr) {
+        PyErr_SetObject(PyExc_StopIteration, stop);
+        Py_DECREF(stop);
+      }
+    }
+    Py_DECREF(result);
+  }
+  return nullptr;
+}
+
+PyObject* awaitable_send_method(PyObject* object, PyObject* sent) {
+  PyObject* result;
+  const PySendResult step = awaitable_send(object, sent, &result);
+  return as_iteration(step, result);
+}
+
+PyObject* awaitable_next(PyObject* object) { return awaitable_send_method(object, Py_None); }
+
+PyObject* awaitable_self(PyObject* object) { return Py_NewRef(object); }
+
+// Raises what throw(type, value=None, traceback=None) was given.
+void raise_thrown(PyObject* args) {
+  PyObject *type, *value = nullptr, *traceback = nullptr;
+  if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)) return;
+  if (PyExceptionInstance_Check(type)) {
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(type)), type);
+  } else if (PyExceptionClass_Check(type)) {
+    PyErr_SetObject(type, value);
+  } else {
+    PyErr_SetString(PyExc_TypeError, "exceptions must be classes or instances of BaseException");
+  }
+}
+
+PySendResult throw_into(Awaitable* self, PyObject* args, PyObject** result) {
+  if (self->stage == Stage::kNew) {
+    raise_thrown(args);
+    finish(self);
+    return PYGEN_ERROR;
+  }
+  const bool loading = self->stage == Stage::kLoading;
+  PyObject* yielded = nullptr;
+  if (!loading || self->call->enter()) {
+    PyObject* delegate = Py_NewRef(self->delegate);
+    PyObject* method = PyObject_GetAttrString(delegate, "throw");
+    if (method != nullptr) {
+      yielded = PyObject_CallObject(method, args);
+      Py_DECREF(method);
+    } else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+      PyErr_Clear();
+      raise_thrown(args);
+    }
+    Py_DECREF(delegate);
+  }
+  if (yielded != nullptr) {
+    if (loading) self->call->leave();
+    *result = yielded;
+    return PYGEN_NEXT;
+  }
+  PyObject* returned = nullptr;
+  if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    returned = PyObject_GetAttrString(value, "value");
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+  }
+  const Begun begun = delegate_ended(self, returned, result);
+  if (begun == Begun::kDelegated) return drive(self, Py_None, result);
+  finish(self);
+  return begun == Begun::kValue ? PYGEN_RETURN : PYGEN_ERROR;
+}
+
+PyObject* awaitable_throw(PyObject* object, PyObject* args) {
+  Awaitable* self = as_awaitable(object);
+  if (!may_run(self)) return nullptr;
+  PyObject* result = nullptr;
+  Py_INCREF(object);
+  self->running = true;
+  PySendResult step = PYGEN_ERROR;
+  try {
+    step = throw_into(self, args, &result);
+  } catch (const std::exception&) {
+    translate_exception();
+    finish(self);
+  }
+  self->running = false;
+  Py_DECREF(object);
+  return as_iteration(step, result);
+}
+
+// False with the error if the delegate would not end.
+bool close_delegate(Awaitable* self) {
+  if (self->delegate == nullptr) return true;
+  const bool loading = self->stage == Stage::kLoading;
+  if (loading && !self->call->enter()) return false;
+  PyObject* delegate = Py_NewRef(self->delegate);
+  PyObject* closed = PyObject_CallMethod(delegate, "close", nullptr);
+  if (closed == nullptr && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+    PyErr_Clear();  // an iterator without close()
+    closed = Py_NewRef(Py_None);
+  }
+  Py_DECREF(delegate);
+  if (loading) self->call->leave();
+  Py_XDECREF(closed);
+  return closed != nullptr;
+}
+
+PyObject* awaitable_close(PyObject* object, PyObject*) {
+  Awaitable* self = as_awaitable(object);
+  if (self->running) {
+    PyErr_SetString(PyExc_ValueError, "the coroutine of a cached function is already running");
+    return nullptr;
+  }
+  if (self->stage == Stage::kDone) Py_RETURN_NONE;
+  self->running = true;
+  const bool closed = close_delegate(self);
+  finish(self);
+  self->running = false;
+  if (!closed) return nullptr;
+  Py_RETURN_NONE;
+}
+
+void awaitable_finalize(PyObject* object) {
+  Awaitable* self = as_awaitable(object);
+  if (self->stage == Stage::kDone) return;
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (self->stage != Stage::kNew && !close_delegate(self)) PyErr_WriteUnraisable(object);
+  finish(self);
+  PyErr_Restore(type, value, traceback);
+}
+
+int awaitable_traverse(PyObject* object, visitproc visit, void* arg) {
+  Awaitable* self = as_awaitable(object);
+  Py_VISIT(self->callable);
+  Py_VISIT(self->delegate);
+  Py_VISIT(self->kwnames);
+  const Py_ssize_t total =
+      self->count + (self->kwnames == nullptr ? 0 : PyTuple_GET_SIZE(self->kwnames));
+  for (Py_ssize_t index = 0; self->args != nullptr && index < total; ++index) {
+    Py_VISIT(self->args[index]);
+  }
+  return 0;
+}
+
+int awaitable_clear(PyObject* object) {
+  finish(as_awaitable(object));
+  return 0;
+}
+
+void awaitable_dealloc(PyObject* object) {
+  if (PyObject_CallFinalizerFromDealloc(object) < 0) return;
+  PyObject_GC_UnTrack(object);
+  Awaitable* self = as_awaitable(object);
+  if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
+  finish(self);
+  PyObject_GC_Del(object);
+}
+
+PyMethodDef awaitable_methods[] = {{"send", awaitable_send_method, METH_O, nullptr},
+                                   {"throw", awaitable_throw, METH_VARARGS, nullptr},
+                                   {"close", awaitable_close, METH_NOARGS, nullptr},
+                                   {nullptr, nullptr, 0, nullptr}};
+
+PyAsyncMethods awaitable_async = {awaitable_self, nullptr, nullptr, awaitable_send};
+
+}  // namespace
+
+int init_awaitable(PyObject*) {
+  awaitable_type.tp_name = "zoocache._zoocache.CachedAwaitable";
+  awaitable_type.tp_basicsize = sizeof(Awaitable);
+  awaitable_type.tp_flags =
+      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION;
+  awaitable_type.tp_dealloc = awaitable_dealloc;
+  awaitable_type.tp_finalize = awaitable_finalize;
+  awaitable_type.tp_traverse = awaitable_traverse;
+  awaitable_type.tp_clear = awaitable_clear;
+  awaitable_type.tp_iternext = awaitable_next;
+  awaitable_type.tp_as_async = &awaitable_async;
+  awaitable_type.tp_methods = awaitable_methods;
+  awaitable_type.tp_weaklistoffset = offsetof(Awaitable, weakrefs);
+  return PyType_Ready(&awaitable_type);
+}
+
+PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t nargsf,
+                        PyObject* kwnames, bool refresh) {
+  if (make_waiter == nullptr) {  // asyncio is not imported before somebody calls async functions
+    PyObject* module = PyImport_ImportModule("zoocache._aio");
+    if (module == nullptr) return nullptr;
+    make_waiter = PyObject_GetAttrString(module, "make_waiter");
+    Py_DECREF(module);
+    if (make_waiter == nullptr) return nullptr;
+  }
+  auto* self = PyObject_GC_New(Awaitable, &awaitable_type);
+  if (self == nullptr) return nullptr;
+  const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+  const Py_ssize_t total = count + (kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames));
+  self->weakrefs = nullptr;
+  self->callable = reinterpret_cast<CachedFunction*>(
+      Py_NewRef(reinterpret_cast<PyObject*>(callable)));
+  self->args = nullptr;
+  self->count = 0;
+  self->kwnames = nullptr;
+  self->call = nullptr;
+  self->delegate = nullptr;
+  self->stage = Stage::kNew;
+  self->running = false;
+  self->refresh = refresh;
+  self->alone = false;
+  if (total > 0) {
+    self->args = static_cast<PyObject**>(
+        PyMem_Malloc(static_cast<size_t>(total) * sizeof(PyObject*)));
+    if (self->args == nullptr) {
+      Py_DECREF(self);
+      return PyErr_NoMemory();
+    }
+    for (Py_ssize_t index = 0; index < total; ++index) self->args[index] = Py_NewRef(args[index]);
+    self->count = count;
+    self->kwnames = Py_XNewRef(kwnames);
+  }
+  PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
+  return reinterpret_cast<PyObject*>(self);
+}
+
+}  // namespace zoocache::python

@@ -1,0 +1,163 @@
+// One call that is not a plain hit: from binding its arguments to its result.
+//
+//   prepare ── look_up ── hit ──> value
+//                └─ miss ── join ── kLead ── start_load ── loader ── end_load ──> value
+//                             └──── kFollow ── wait ── take_outcome ──> value | join again
+//
+// Sync and async callables are two drivers of it. It lives on the heap and is deleted by its
+// driver's last line, never by a destructor on the stack: a daemon thread that is unwound by force
+// at interpreter exit must not touch Python objects on the way.
+// Thread-safety: the GIL guards everything.
+#pragma once
+
+#include <Python.h>
+
+#include <memory>
+
+#include "python/binding.h"
+#include "python/callable.h"
+#include "python/frame.h"
+#include "python/instance.h"
+#include "python/state.h"
+
+namespace zoocache::python {
+
+// A running load: carries the key while it runs and the outcome afterwards.
+class PyFlight final : public core::Flight {
+ public:
+  using core::Flight::Flight;
+  ~PyFlight() override {
+    drop_entry(key, 0, key_bits);
+    Py_XDECREF(value);
+    Py_XDECREF(error);
+  }
+  core::Word key = 0;
+  std::uint64_t key_bits = 0;
+  PyObject* value = nullptr;
+  PyObject* error = nullptr;
+};
+
+// The key of a call while it is looked for. Borrows the items.
+struct Probe {
+  std::uint64_t hash = 0;
+  PyObject* const* items = nullptr;
+  Py_ssize_t size = 0;
+  std::int64_t number = 0;
+  bool is_number = false;     // one item, an int that fits a word
+  bool has_instance = false;  // item 0 is keyed by identity
+  bool simple = true;         // comparing runs no user code
+};
+
+// Hashes the items. False with the error that a __hash__ raised.
+bool make_probe(const CachedFunction* callable, PyObject* const* items, Py_ssize_t size,
+                Probe* probe);
+core::Match match_key(const CachedFunction* callable, const Probe& probe, core::Word key,
+                      std::uint64_t bits);
+
+// The entry of `probe`; kNoEntry if there is none, or with a Python error.
+inline core::EntryId find_entry(CachedFunction* callable, const Probe& probe) {
+  const auto& engine = (*callable->state)->engine;
+  return engine.find(*callable->function, probe.hash, [&](const core::HotEntry& hot) {
+    return match_key(callable, probe, hot.key, hot.state.load(std::memory_order_relaxed));
+  });
+}
+
+enum class Look { kHit, kMiss, kError };
+enum class Join { kLead, kFollow, kAgain, kError };
+enum class Take { kTaken, kRetry, kError };
+
+class Call {
+ public:
+  // The arguments outlive the call. Takes its own reference to `callable`.
+  Call(CachedFunction* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames);
+  // REQUIRES: no load is open.
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  // Binds and hashes. kBadCall: run the user's function for its TypeError.
+  BindResult prepare();
+
+  // A new reference to the value of a valid entry, handed out as the options say.
+  Look look_up(PyObject** value);
+
+  // Leads or follows the flight of the key. `alone`: leads a flight of its own, unshared.
+  Join join(bool alone);
+
+  // Opens the load and declares what `deps=` gives beforehand. False: it failed and is ended.
+  bool start_load();
+  // Runs `code` inside the load's context.
+  bool enter();
+  void leave();
+  // Ends the load with the loader's result (stolen), or nullptr and an error. Stores, wakes the
+  // followers; the value to return, or nullptr with an error.
+  PyObject* end_load(PyObject* result);
+  // Ends a load that came to no outcome: one of the followers leads instead.
+  void abandon();
+  bool load_is_open() const { return load_open_; }
+
+  // Starts waiting; kCycle and kEnded as FlightTable::follow.
+  core::Following follow(std::shared_ptr<core::Waiter> waiter);
+  void stop_following();
+  // The outcome of the flight that was followed. kRetry: look up and join anew; `rounds` counts.
+  Take take_outcome(PyObject** value);
+
+  PyObject* call_loader();
+  double flight_timeout_s() const;
+  CachedFunction* callable() const { return callable_; }
+  const Probe& probe() const { return probe_; }
+  int rounds() const { return rounds_; }
+  // Kills the entry, loads in flight and outer entries through the log.
+  void invalidate_key(std::uint32_t origin);
+  // Kills what there is under the key and stores a value that was not loaded here, as of now.
+  // `ttl_s` < 0: the core's default.
+  PyObject* replace(PyObject* value, PyObject* tags, double ttl_s);
+
+ private:
+  bool follow_reset();
+  PyFlight* flight() const { return static_cast<PyFlight*>(flight_.get()); }
+  std::shared_ptr<PyFlight> make_flight();
+  bool declare_deps_before();
+  bool declare_deps_after();
+  bool declare(PyObject* tags);
+  PyObject* finish_value(PyObject* result);
+  PyObject* finish_error();
+  bool close_frame(core::DepSet* deps, bool* storable, std::int64_t* expires_ns);
+  bool store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t bound_ns,
+             std::size_t size_bytes);
+  bool read_ttl(PyObject* value, double* ttl_s, bool* lives);
+  bool read_size(PyObject* value, std::size_t* size_bytes);
+  bool caches_error(PyObject* error);
+  core::DepSet::Key own_key() const { return {function_->tag_id, probe_.hash}; }
+  void tell_outer(bool storable);
+
+  CachedFunction* callable_;
+  StatePtr state_;
+  Function* function_ = nullptr;
+  PyObject* const* args_;
+  size_t nargsf_;
+  PyObject* kwnames_;
+  BoundArguments bound_;
+  Probe probe_;
+  FramePtr context_;  // the innermost load around the call
+  FramePtr outer_;    // the innermost of the same cache
+  core::Epoch arrival_ = 0;
+  core::Epoch born_ = 0;
+  core::FlightPtr flight_;
+  std::shared_ptr<core::Waiter> waiter_;
+  std::vector<core::Flight*> enclosing_;
+  FramePtr frame_;
+  FrameObject* frame_object_ = nullptr;
+  PyObject* token_ = nullptr;
+  bool shared_ = true;
+  bool nested_ = false;  // an edge from the enclosing flight to ours is set
+  bool load_open_ = false;
+  bool missed_ = false;
+  bool deps_asked_ = false;  // the callable in `deps=` was called for this load
+  int rounds_ = 0;
+};
+
+// Raises a copy of `error` whose __cause__ is the original (the original if it cannot be copied).
+void raise_shared(PyObject* error);
+
+}  // namespace zoocache::python

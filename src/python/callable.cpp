@@ -1,0 +1,478 @@
+#include "python/callable.h"
+
+#include "python/awaitable.h"
+#include "python/call.h"
+#include "python/callable_options.h"
+#include "python/errors.h"
+#include "python/method.h"
+#include "python/static_type.h"
+#include "python/sync_call.h"
+
+namespace zoocache::python {
+
+PyTypeObject CachedFunctionType = static_type();
+
+namespace {
+
+CachedFunction* as_callable(PyObject* object) { return reinterpret_cast<CachedFunction*>(object); }
+
+// A hit that needs nothing but the table: no open load, no expiry, nothing to do with the value.
+// A new reference, or nullptr without an error: the long way.
+inline PyObject* plain_hit(CachedFunction* self, core::EntryId id, core::Epoch clock) {
+  if (id == core::kNoEntry) return nullptr;
+  core::HotEntry& hot = self->slab->hot(id);
+  const std::uint64_t state = hot.state.load(std::memory_order_relaxed);
+  const bool plain = core::state::validated(state) >= clock &&
+                     (state & (core::state::kTimed | kValueIsError)) == 0;
+  if (!plain || self->options->on_hit != nullptr) return nullptr;
+  if ((state & core::state::kFrequency) != core::state::kFrequency) {
+    hot.state.store(state + 1, std::memory_order_relaxed);
+  }
+  self->function->hits.add();
+  return Py_NewRef(to_object(hot.value));
+}
+
+// The hit path of functions with one ordinary parameter.
+inline PyObject* hit_single(CachedFunction* self, PyObject* arg) {
+  const core::Epoch clock = self->log->clock();
+  core::EntryId id = core::kNoEntry;
+  std::int64_t number;
+  if (small_int(arg, &number)) {
+    const std::uint64_t hash = mix(static_cast<std::uint64_t>(number), ItemKind::kInt);
+    id = self->function->index.probe(hash, [&](core::EntryId at) {
+      const core::HotEntry& hot = self->slab->hot(at);
+      return hot.hash == hash && hot.key == static_cast<core::Word>(number) &&
+             (hot.state.load(std::memory_order_relaxed) & kKeyIsInt) != 0;
+    });
+  } else if (PyUnicode_CheckExact(arg)) {
+    std::uint64_t hash;
+    if (hash_item(arg, &hash) < 0) return nullptr;
+    id = self->function->index.probe(hash, [&](core::EntryId at) {
+      const core::HotEntry& hot = self->slab->hot(at);
+      if (hot.hash != hash || (hot.state.load(std::memory_order_relaxed) & kKeyIsInt) != 0) {
+        return false;
+      }
+      PyObject* stored = to_object(hot.key);
+      return stored == arg || (PyUnicode_CheckExact(stored) && str_equal(stored, arg));
+    });
+  }
+  return plain_hit(self, id, clock);
+}
+
+// The hit path of functions whose items are the call's positional arguments, none of them of a
+// user's type.
+inline PyObject* hit_direct(CachedFunction* self, PyObject* const* args, Py_ssize_t count) {
+  for (Py_ssize_t index = self->signature->has_instance() ? 1 : 0; index < count; ++index) {
+    if (!is_plain(args[index]) || !match_is_simple(args[index])) return nullptr;
+  }
+  const core::Epoch clock = self->log->clock();
+  Probe probe;
+  if (!make_probe(self, args, count, &probe)) return nullptr;
+  return plain_hit(self, find_entry(self, probe), clock);
+}
+
+inline PyObject* quick_hit(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                           PyObject* kwnames) {
+  const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+  const bool usual = self->function != nullptr && open_loads == 0 && kwnames == nullptr &&
+                     self->signature->is_direct() && count == self->signature->size();
+  if (!usual) return nullptr;
+  return self->signature->is_single() ? hit_single(self, args[0]) : hit_direct(self, args, count);
+}
+
+PyObject* call_slow(CachedFunction* self, PyObject* const* args, size_t nargsf, PyObject* kwnames,
+                    bool refresh) {
+  // On the heap, and without a destructor on the way out: see call.h.
+  Call* call = new Call(self, args, nargsf, kwnames);
+  PyObject* result = nullptr;
+  const BindResult bound = call->prepare();
+  if (bound == kBadCall) {
+    // The user's function raises the TypeError that its caller would see without a cache.
+    result = PyObject_Vectorcall(self->wrapped, args, PyVectorcall_NARGS(nargsf), kwnames);
+  } else if (bound == kBound) {
+    try {
+      if (refresh) call->invalidate_key(0);
+      result = run_sync(*call);
+    } catch (const std::exception&) {
+      translate_exception();
+      if (call->load_is_open()) call->abandon();
+    }
+  }
+  delete call;
+  return result;
+}
+
+PyObject* call_sync(PyObject* object, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
+  CachedFunction* self = as_callable(object);
+  PyObject* value = quick_hit(self, args, nargsf, kwnames);
+  if (value != nullptr) return value;
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  return call_slow(self, args, nargsf, kwnames, false);
+}
+
+PyObject* call_async(PyObject* object, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
+  return new_awaitable(as_callable(object), args, nargsf, kwnames, false);
+}
+
+}  // namespace
+
+bool callable_attach(CachedFunction* self) {
+  if (self->function != nullptr) return true;
+  StatePtr* state = core_state(self->core);
+  if (state == nullptr) return false;
+  FunctionOptions options;
+  options.max_entries = self->options->max_entries;
+  options.max_bytes = self->options->max_bytes;
+  const bool added = guarded([&] {
+    self->function = &(*state)->engine.add_function("", options, drop_entry);
+  });
+  if (!added) return false;
+  *self->state = *state;
+  self->slab = &(*state)->engine.slab();
+  self->log = &(*state)->engine.log();
+  return true;
+}
+
+void callable_detach(CachedFunction* self, bool leak) {
+  self->function = nullptr;
+  self->slab = nullptr;
+  self->log = nullptr;
+  self->hits_before_clear = 0;
+  self->misses_before_clear = 0;
+  if (leak) {
+    static_cast<void>(new StatePtr(std::move(*self->state)));
+  }
+  self->state->reset();
+}
+
+PyObject* callable_invalidate(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                              PyObject* kwnames) {
+  Call* call = new Call(self, args, nargsf, kwnames);
+  const BindResult bound = call->prepare();
+  if (bound == kBadCall) {
+    PyErr_Format(PyExc_TypeError, "invalidate(): the arguments do not fit %R", self->wrapped);
+  } else if (bound == kBound) {
+    call->invalidate_key(self->core->origins->current(0));
+  }
+  delete call;
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* callable_refresh(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                           PyObject* kwnames) {
+  if (self->options->is_async) return new_awaitable(self, args, nargsf, kwnames, true);
+  return call_slow(self, args, nargsf, kwnames, true);
+}
+
+namespace {
+
+PyObject* peek_bound(CachedFunction* self, Call& call, PyObject* fallback) {
+  const core::EntryId id = find_entry(self, call.probe());
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  auto& engine = (*self->state)->engine;
+  if (id == core::kNoEntry || engine.inspect(id, *self->function) != core::Validity::kValid) {
+    return Py_NewRef(fallback);
+  }
+  const core::HotEntry& hot = engine.slab().hot(id);
+  if ((hot.state.load(std::memory_order_relaxed) & kValueIsError) != 0) return Py_NewRef(fallback);
+  PyObject* kept = Py_NewRef(to_object(hot.value));
+  if (self->options->on_hit == nullptr) return kept;
+  PyObject* value = PyObject_CallOneArg(self->options->on_hit, kept);
+  Py_DECREF(kept);
+  return value;
+}
+
+}  // namespace
+
+PyObject* callable_peek(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                        PyObject* kwnames) {
+  // `default=` is peek's own unless the function has a parameter of that name.
+  PyObject* fallback = Py_None;
+  PyObject* names = nullptr;
+  std::vector<PyObject*> rest;
+  const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+  if (kwnames != nullptr && !signature_has(*self->signature, "default")) {
+    names = PyList_New(0);
+    if (names == nullptr) return nullptr;
+    rest.assign(args, args + count);
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(kwnames); ++index) {
+      PyObject* name = PyTuple_GET_ITEM(kwnames, index);
+      if (PyUnicode_CompareWithASCIIString(name, "default") == 0) {
+        fallback = args[count + index];
+        continue;
+      }
+      if (PyList_Append(names, name) < 0) {
+        Py_DECREF(names);
+        return nullptr;
+      }
+      rest.push_back(args[count + index]);
+    }
+    PyObject* tuple = PyList_AsTuple(names);
+    Py_DECREF(names);
+    if (tuple == nullptr) return nullptr;
+    names = tuple;
+  }
+  Call* call = names == nullptr ? new Call(self, args, nargsf, kwnames)
+                                : new Call(self, rest.data(), static_cast<size_t>(count), names);
+  const BindResult bound = call->prepare();
+  PyObject* value = nullptr;
+  if (bound == kBadCall) {
+    PyErr_Format(PyExc_TypeError, "peek(): the arguments do not fit %R", self->wrapped);
+  } else if (bound == kBound) {
+    value = peek_bound(self, *call, fallback);
+  }
+  delete call;
+  Py_XDECREF(names);
+  return value;
+}
+
+namespace {
+
+using Fast = PyObject* (*)(CachedFunction*, PyObject* const*, size_t, PyObject*);
+
+template <Fast Method>
+PyObject* fast_method(PyObject* object, PyObject* const* args, Py_ssize_t count,
+                      PyObject* kwnames) {
+  return Method(as_callable(object), args, static_cast<size_t>(count), kwnames);
+}
+
+// (key, value, tags, ttl_s): kills what there was under the key and stores the value as of now.
+PyObject* callable_replace(PyObject* object, PyObject* args) {
+  PyObject *key, *value, *tags;
+  double ttl_s;
+  if (!PyArg_ParseTuple(args, "OOOd", &key, &value, &tags, &ttl_s)) return nullptr;
+  CachedFunction* self = as_callable(object);
+  Call* call = new Call(self, &key, 1, nullptr);
+  PyObject* done = call->prepare() == kBound ? call->replace(value, tags, ttl_s) : nullptr;
+  delete call;
+  return done;
+}
+
+PyObject* callable_cache_clear(PyObject* object, PyObject*) {
+  CachedFunction* self = as_callable(object);
+  if (!callable_attach(self)) return nullptr;
+  const StatePtr state = *self->state;
+  core::InvalidationLog& log = state->engine.log();
+  log.invalidate(core::HiddenTag(self->function->tag_id).path(), self->core->origins->current(0));
+  core::Removed removed(log);
+  state->engine.clear_function(*self->function, removed);
+  self->hits_before_clear = self->function->hits.sum();
+  self->misses_before_clear = self->function->counters.misses.load(std::memory_order_relaxed);
+  removed.flush();
+  Py_RETURN_NONE;
+}
+
+// (hits, misses, maxsize, currsize)
+PyObject* callable_counts(PyObject* object, PyObject*) {
+  CachedFunction* self = as_callable(object);
+  if (!callable_attach(self)) return nullptr;
+  const std::uint64_t misses =
+      self->function->counters.misses.load(std::memory_order_relaxed) - self->misses_before_clear;
+  PyObject* most = self->options->max_entries == kUnbounded
+                       ? Py_NewRef(Py_None)
+                       : PyLong_FromSize_t(self->options->max_entries);
+  if (most == nullptr) return nullptr;
+  return Py_BuildValue("(KKNn)", self->function->hits.sum() - self->hits_before_clear, misses, most,
+                       static_cast<Py_ssize_t>(self->function->index.live()));
+}
+
+PyObject* callable_cache_info(PyObject* object, PyObject*) {
+  PyObject* counts = callable_counts(object, nullptr);
+  if (counts == nullptr) return nullptr;
+  PyObject* module = PyImport_ImportModule("zoocache._told");
+  PyObject* type = module == nullptr ? nullptr : PyObject_GetAttrString(module, "CacheInfo");
+  PyObject* info = type == nullptr ? nullptr : PyObject_CallObject(type, counts);
+  Py_XDECREF(type);
+  Py_XDECREF(module);
+  Py_DECREF(counts);
+  return info;
+}
+
+PyObject* callable_cache_parameters(PyObject* object, PyObject*) {
+  PyObject* parameters = PyObject_GetAttrString(object, "_parameters");
+  if (parameters == nullptr) return nullptr;
+  PyObject* copy = PyDict_Copy(parameters);
+  Py_DECREF(parameters);
+  return copy;
+}
+
+// (options): those that follow the cache's own when it is configured anew.
+PyObject* callable_update(PyObject* object, PyObject* options) {
+  if (!PyDict_Check(options)) {
+    PyErr_SetString(PyExc_TypeError, "a dict of options is wanted");
+    return nullptr;
+  }
+  if (!read_callable_options(options, as_callable(object)->options)) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* callable_get(PyObject* object, PyObject* instance, PyObject*) {
+  if (instance == nullptr || instance == Py_None) return Py_NewRef(object);
+  return new_method(as_callable(object), instance);
+}
+
+// A class body names its functions: from here on the first parameter is the instance.
+PyObject* callable_set_name(PyObject* object, PyObject* args) {
+  CachedFunction* self = as_callable(object);
+  PyObject *owner, *name;
+  if (!PyArg_ParseTuple(args, "OO", &owner, &name)) return nullptr;
+  PyObject* data = PyObject_CallOneArg(self->reload_signature, Py_True);
+  if (data == nullptr) return nullptr;
+  auto* signature = new Signature;
+  const int loaded = signature->load(data);
+  Py_DECREF(data);
+  if (loaded < 0) {
+    delete signature;
+    return nullptr;
+  }
+  Signature* old = self->signature;
+  self->signature = signature;
+  delete old;
+  Py_RETURN_NONE;
+}
+
+PyObject* callable_reduce(PyObject* object, PyObject*) {
+  return PyObject_GetAttrString(object, "__qualname__");
+}
+PyObject* callable_copy(PyObject* object, PyObject*) { return Py_NewRef(object); }
+
+PyObject* callable_repr(PyObject* object) {
+  CachedFunction* self = as_callable(object);
+  return PyUnicode_FromFormat("<cached %R>", self->wrapped == nullptr ? Py_None : self->wrapped);
+}
+
+PyObject* callable_new(PyTypeObject* type, PyObject* args, PyObject*) {
+  PyObject *wrapped, *core, *data, *options, *reload;
+  if (!PyArg_ParseTuple(args, "OO!OO!O", &wrapped, &CoreType, &core, &data, &PyDict_Type, &options,
+                        &reload)) {
+    return nullptr;
+  }
+  auto* self = as_callable(type->tp_alloc(type, 0));
+  if (self == nullptr) return nullptr;
+  self->signature = new Signature;
+  self->options = new CallableOptions;
+  self->state = new StatePtr;
+  self->instances = new std::unordered_map<PyObject*, PyObject*>;
+  self->wrapped = Py_NewRef(wrapped);
+  self->reload_signature = Py_NewRef(reload);
+  self->core = reinterpret_cast<Core*>(Py_NewRef(core));
+  self->core->callables->insert(self);
+  if (self->signature->load(data) < 0 || !read_callable_options(options, self->options)) {
+    Py_DECREF(self);
+    return nullptr;
+  }
+  self->vectorcall = self->options->is_async ? call_async : call_sync;
+  return reinterpret_cast<PyObject*>(self);
+}
+
+int callable_traverse(PyObject* object, visitproc visit, void* arg) {
+  CachedFunction* self = as_callable(object);
+  Py_VISIT(self->wrapped);
+  Py_VISIT(self->dict);
+  Py_VISIT(self->reload_signature);
+  int answer = self->signature == nullptr ? 0 : self->signature->traverse(visit, arg);
+  if (answer == 0 && self->options != nullptr) {
+    answer = traverse_callable_options(*self->options, visit, arg);
+  }
+  if (answer != 0 || self->function == nullptr) return answer;
+  self->function->index.for_each([&](core::EntryId id) {
+    const core::HotEntry& hot = self->slab->hot(id);
+    const std::uint64_t state = hot.state.load(std::memory_order_relaxed);
+    if ((state & kCollectable) == 0 || answer != 0) return;
+    answer = visit(to_object(hot.value), arg);
+    if (answer == 0 && (state & kKeyIsInt) == 0) answer = visit(to_object(hot.key), arg);
+  });
+  return answer;
+}
+
+void leave_engine(CachedFunction* self) {
+  if (self->function == nullptr) return;
+  const StatePtr state = *self->state;
+  core::Removed removed(state->engine.log());
+  Function* function = self->function;
+  callable_detach(self, false);
+  state->engine.remove_function(*function, removed);
+  removed.flush();
+}
+
+int callable_clear(PyObject* object) {
+  CachedFunction* self = as_callable(object);
+  leave_engine(self);
+  drop_instances(self);
+  Py_CLEAR(self->wrapped);
+  Py_CLEAR(self->dict);
+  Py_CLEAR(self->reload_signature);
+  if (self->options != nullptr) clear_callable_options(*self->options);
+  return 0;
+}
+
+void callable_dealloc(PyObject* object) {
+  CachedFunction* self = as_callable(object);
+  PyObject_GC_UnTrack(object);
+  if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
+  if (self->core != nullptr) self->core->callables->erase(self);
+  callable_clear(object);
+  delete self->signature;
+  delete self->options;
+  delete self->state;
+  delete self->instances;
+  Py_XDECREF(reinterpret_cast<PyObject*>(self->core));
+  Py_TYPE(object)->tp_free(object);
+}
+
+template <class Function>
+PyCFunction as_method(Function function) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef callable_methods[] = {
+    {"invalidate", as_method(fast_method<callable_invalidate>), METH_FASTCALL | METH_KEYWORDS,
+     "Kills the entry for these arguments, loads of it in flight, and outer entries that used it."},
+    {"refresh", as_method(fast_method<callable_refresh>), METH_FASTCALL | METH_KEYWORDS,
+     "Loads anew for these arguments and returns the new value; awaitable for async functions."},
+    {"peek", as_method(fast_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS,
+     "The cached value for these arguments, or default=None; loads and counts nothing."},
+    {"_replace", callable_replace, METH_VARARGS, nullptr},
+    {"cache_clear", callable_cache_clear, METH_NOARGS,
+     "Kills every entry of this function, loads in flight, and outer entries that used it."},
+    {"_update", callable_update, METH_O, nullptr},
+    {"cache_info", callable_cache_info, METH_NOARGS,
+     "hits, misses, maxsize and currsize, as functools.lru_cache tells them."},
+    {"cache_parameters", callable_cache_parameters, METH_NOARGS,
+     "maxsize and typed, as functools.lru_cache tells them."},
+    {"__set_name__", callable_set_name, METH_VARARGS, nullptr},
+    {"__reduce__", callable_reduce, METH_NOARGS, nullptr},
+    {"__copy__", callable_copy, METH_NOARGS, nullptr},
+    {"__deepcopy__", callable_copy, METH_O, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyGetSetDef callable_getset[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+}  // namespace
+
+int init_callable_type(PyObject* module) {
+  PyTypeObject& type = CachedFunctionType;
+  type.tp_name = "zoocache._zoocache.CachedFunction";
+  type.tp_basicsize = sizeof(CachedFunction);
+  type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
+                  Py_TPFLAGS_METHOD_DESCRIPTOR;
+  type.tp_vectorcall_offset = offsetof(CachedFunction, vectorcall);
+  type.tp_call = PyVectorcall_Call;
+  type.tp_new = callable_new;
+  type.tp_dealloc = callable_dealloc;
+  type.tp_traverse = callable_traverse;
+  type.tp_clear = callable_clear;
+  type.tp_repr = callable_repr;
+  type.tp_methods = callable_methods;
+  type.tp_getset = callable_getset;
+  type.tp_dictoffset = offsetof(CachedFunction, dict);
+  type.tp_weaklistoffset = offsetof(CachedFunction, weakrefs);
+  type.tp_descr_get = callable_get;
+  if (PyType_Ready(&type) < 0) return -1;
+  return PyModule_AddObjectRef(module, "CachedFunction", reinterpret_cast<PyObject*>(&type));
+}
+
+}  // namespace zoocache::python

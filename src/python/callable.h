@@ -1,0 +1,84 @@
+// `_zoocache.CachedFunction`: a decorated function. It is called through vectorcall; a hit on the
+// usual arguments runs no Python code and allocates nothing.
+//
+// Entries belong to the callable for the garbage collector: it visits the keys and values that can
+// be part of a cycle and drops them all when it is cleared.
+// Thread-safety: the GIL guards everything.
+#pragma once
+
+#include <Python.h>
+
+#include <unordered_map>
+
+#include "python/binding.h"
+#include "python/core_type.h"
+#include "python/state.h"
+
+namespace zoocache::python {
+
+enum class DepsKind : std::uint8_t { kNone, kConstant, kTemplate, kCallable };
+
+// What the decorator was told. Objects are strong, nullptr when not given.
+struct CallableOptions {
+  DepsKind deps_kind = DepsKind::kNone;
+  PyObject* deps = nullptr;          // tuple of strs, renderer of values, or callable
+  PyObject* ttl_of_value = nullptr;  // callable of the value
+  PyObject* store_if = nullptr;      // callable of the value
+  PyObject* size_of_value = nullptr; // callable of the value
+  PyObject* cached_errors = nullptr; // tuple of exception classes
+  PyObject* on_store = nullptr;      // callable of the value: what is kept (isolate, debug)
+  PyObject* on_hit = nullptr;        // callable of what was kept: what is handed out
+  double ttl_s = -1;                 // < 0: the core's default; 0: none
+  double error_ttl_s = -1;           // < 0: as ttl_s
+  double flight_timeout_s = -1;      // < 0: the core's
+  bool sliding = false;
+  bool is_async = false;
+  bool raise_on_timeout = false;
+  std::size_t max_entries = kUnbounded;
+  std::size_t max_bytes = kUnbounded;
+};
+
+struct InstanceToken;
+
+struct CachedFunction {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  PyObject* dict;
+  PyObject* weakrefs;
+  PyObject* wrapped;     // the user's function; nullptr once cleared
+  Core* core;            // strong
+  Signature* signature;  // heap: it is replaced when a class body names the function a method
+  CallableOptions* options;
+  PyObject* reload_signature;  // callable(is_method) -> data for a Signature
+  StatePtr* state;
+  // Of `state`'s engine; nullptr while detached. `slab` and `clock` spare the hit a few loads.
+  Function* function;
+  core::EntrySlab* slab;
+  core::InvalidationLog* log;
+  // Instances whose methods have entries: address -> weak reference (strong).
+  std::unordered_map<PyObject*, PyObject*>* instances;
+  std::uint64_t hits_before_clear;
+  std::uint64_t misses_before_clear;
+};
+
+extern PyTypeObject CachedFunctionType;
+int init_callable_type(PyObject* module);
+
+inline bool is_cached_function(PyObject* object) {
+  return Py_TYPE(object) == &CachedFunctionType;
+}
+
+// Registers with the core's present engine if it is not yet. False with a Python error.
+bool callable_attach(CachedFunction* self);
+// Forgets the engine; `leak` as at core_detach.
+void callable_detach(CachedFunction* self, bool leak);
+
+// Methods of the callable for given call arguments; new references or nullptr with an error.
+PyObject* callable_invalidate(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                              PyObject* kwnames);
+PyObject* callable_refresh(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                           PyObject* kwnames);
+PyObject* callable_peek(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                        PyObject* kwnames);
+
+}  // namespace zoocache::python

@@ -1,0 +1,344 @@
+#include "python/core_type.h"
+
+#include <frameobject.h>
+
+#include <memory>
+
+#include "python/callable.h"
+#include "python/errors.h"
+#include "python/static_type.h"
+#include "python/tags.h"
+
+namespace zoocache::python {
+
+std::uint32_t Origins::current(int skip) {
+  constexpr std::size_t kMost = 4096;
+  PyFrameObject* frame = PyEval_GetFrame();
+  if (frame == nullptr) return 0;
+  Py_INCREF(frame);
+  for (; skip > 0 && frame != nullptr; --skip) {
+    PyFrameObject* back = PyFrame_GetBack(frame);
+    Py_DECREF(frame);
+    frame = back;
+  }
+  if (frame == nullptr) return 0;
+  PyCodeObject* code = PyFrame_GetCode(frame);
+#if PY_VERSION_HEX >= 0x030B0000
+  const int place = PyFrame_GetLasti(frame);  // cheaper than the line, which is wanted once
+#else
+  const int place = PyFrame_GetLineNumber(frame);
+#endif
+  const auto key = core::fold_multiply(reinterpret_cast<std::uintptr_t>(code),
+                                       0x9E3779B97F4A7C15ULL + static_cast<unsigned>(place));
+  std::uint32_t origin = 0;
+  const auto found = known_.find(key);
+  if (found != known_.end()) {
+    origin = found->second;
+  } else if (places_.size() < kMost) {
+    places_.push_back({reinterpret_cast<PyObject*>(code), PyFrame_GetLineNumber(frame)});
+    Py_INCREF(code);
+    origin = static_cast<std::uint32_t>(places_.size());
+    known_.emplace(key, origin);
+  }
+  Py_DECREF(code);
+  Py_DECREF(frame);
+  return origin;
+}
+
+PyObject* Origins::text(std::uint32_t origin) const {
+  if (origin == 0 || origin > places_.size()) Py_RETURN_NONE;
+  const Place& place = places_[origin - 1];
+  PyObject* file = PyObject_GetAttrString(place.code, "co_filename");
+  if (file == nullptr) return nullptr;
+  PyObject* text = PyUnicode_FromFormat("%S:%d", file, place.line);
+  Py_DECREF(file);
+  return text;
+}
+
+void Origins::clear() {
+  std::vector<Place> places;
+  places.swap(places_);
+  known_.clear();
+  for (const Place& place : places) Py_DECREF(place.code);
+}
+
+StatePtr* core_state(Core* core) {
+  if (*core->state == nullptr) {
+    const bool made =
+        guarded([&] { *core->state = std::make_shared<EngineState>(core->options->engine); });
+    if (!made) return nullptr;
+  }
+  return core->state;
+}
+
+void core_detach(Core* core, bool leak) {
+  for (CachedFunction* callable : *core->callables) callable_detach(callable, leak);
+  StatePtr old;
+  old.swap(*core->state);
+  if (leak) static_cast<void>(new StatePtr(std::move(old)));
+}
+
+namespace {
+
+Core* as_core(PyObject* self) { return reinterpret_cast<Core*>(self); }
+
+PyObject* core_new(PyTypeObject* type, PyObject*, PyObject*) {
+  auto* self = as_core(type->tp_alloc(type, 0));
+  if (self == nullptr) return nullptr;
+  self->state = new StatePtr;
+  self->options = new CoreOptions;
+  self->callables = new std::unordered_set<CachedFunction*>;
+  self->origins = new Origins;
+  return reinterpret_cast<PyObject*>(self);
+}
+
+void core_dealloc(PyObject* object) {
+  Core* self = as_core(object);
+  if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
+  delete self->state;
+  delete self->options;
+  delete self->callables;
+  delete self->origins;
+  Py_TYPE(object)->tp_free(object);
+}
+
+// Parses all tags before anything changes. The texts are kept by `texts`.
+bool parse_tags(Core* self, PyObject* const* args, Py_ssize_t count, const char* what,
+                std::vector<core::TagPath>* paths) {
+  const std::size_t max_length = self->options->engine.max_tag_length;
+  for (Py_ssize_t index = 0; index < count; ++index) {
+    std::string_view text;
+    if (!tag_text(args[index], what, &text)) return false;
+    if (!guarded([&] { paths->push_back(core::TagPath::parse(text, max_length)); })) return false;
+  }
+  return true;
+}
+
+// `wait=` asks for other processes to have heard of it; in one process there is nothing to wait for.
+bool check_invalidate_keywords(PyObject* kwnames) {
+  for (Py_ssize_t index = 0; kwnames != nullptr && index < PyTuple_GET_SIZE(kwnames); ++index) {
+    PyObject* name = PyTuple_GET_ITEM(kwnames, index);
+    if (PyUnicode_CompareWithASCIIString(name, "wait") != 0) {
+      PyErr_Format(PyExc_TypeError, "invalidate() has no option %R; it has wait=", name);
+      return false;
+    }
+  }
+  return true;
+}
+
+// (*tags, wait=False) -> epoch
+PyObject* core_invalidate(PyObject* object, PyObject* const* args, Py_ssize_t count,
+                          PyObject* kwnames) {
+  Core* self = as_core(object);
+  if (!check_invalidate_keywords(kwnames)) return nullptr;
+  StatePtr* state = core_state(self);
+  if (state == nullptr) return nullptr;
+  core::Epoch epoch = 0;
+  if (count == 1) {  // the usual case allocates nothing
+    std::string_view text;
+    if (!tag_text(args[0], "invalidate", &text)) return nullptr;
+    const std::uint32_t origin = self->origins->current(0);
+    const bool done = guarded([&] {
+      const auto path = core::TagPath::parse(text, self->options->engine.max_tag_length);
+      epoch = (*state)->engine.log().invalidate(path, origin);
+    });
+    if (!done) return nullptr;
+    return PyLong_FromUnsignedLongLong(epoch);
+  }
+  std::vector<core::TagPath> paths;
+  if (!parse_tags(self, args, count, "invalidate", &paths)) return nullptr;
+  if (paths.empty()) {
+    PyErr_SetString(PyExc_TypeError, "invalidate() wants at least one tag; clear() drops all");
+    return nullptr;
+  }
+  epoch = (*state)->engine.log().invalidate(paths, self->origins->current(0));
+  return PyLong_FromUnsignedLongLong(epoch);
+}
+
+// (origin, tags) -> epoch, for callers that noted the place themselves.
+PyObject* core_invalidate_from(PyObject* object, PyObject* const* args, Py_ssize_t count) {
+  Core* self = as_core(object);
+  StatePtr* state = core_state(self);
+  if (state == nullptr || count != 2 || !PyTuple_Check(args[1])) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "(origin, tags) wanted");
+    return nullptr;
+  }
+  const auto origin = static_cast<std::uint32_t>(PyLong_AsUnsignedLong(args[0]));
+  if (PyErr_Occurred()) return nullptr;
+  std::vector<core::TagPath> paths;
+  auto* tags = reinterpret_cast<PyTupleObject*>(args[1]);
+  if (!parse_tags(self, tags->ob_item, PyTuple_GET_SIZE(tags), "invalidate", &paths)) {
+    return nullptr;
+  }
+  if (paths.empty()) {
+    PyErr_SetString(PyExc_TypeError, "invalidate() wants at least one tag; clear() drops all");
+    return nullptr;
+  }
+  return PyLong_FromUnsignedLongLong((*state)->engine.log().invalidate(paths, origin));
+}
+
+PyObject* core_origin(PyObject* object, PyObject* skip) {
+  const long frames = PyLong_AsLong(skip);
+  if (frames == -1 && PyErr_Occurred()) return nullptr;
+  return PyLong_FromUnsignedLong(as_core(object)->origins->current(static_cast<int>(frames)));
+}
+
+PyObject* hold_or_release(PyObject* object, PyObject* tags, bool hold) {
+  Core* self = as_core(object);
+  StatePtr* state = core_state(self);
+  if (state == nullptr) return nullptr;
+  if (!PyTuple_Check(tags)) {
+    PyErr_SetString(PyExc_TypeError, "a tuple of tags is wanted");
+    return nullptr;
+  }
+  std::vector<core::TagPath> paths;
+  auto* tuple = reinterpret_cast<PyTupleObject*>(tags);
+  if (!parse_tags(self, tuple->ob_item, PyTuple_GET_SIZE(tuple), "invalidating", &paths)) {
+    return nullptr;
+  }
+  core::InvalidationLog& log = (*state)->engine.log();
+  if (hold) {
+    log.hold_tags(paths);
+  } else {
+    log.release_tags(paths);
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* core_hold(PyObject* object, PyObject* tags) { return hold_or_release(object, tags, true); }
+PyObject* core_release(PyObject* object, PyObject* tags) {
+  return hold_or_release(object, tags, false);
+}
+
+PyObject* core_clear(PyObject* object, PyObject*) {
+  Core* self = as_core(object);
+  StatePtr* state = core_state(self);
+  if (state == nullptr) return nullptr;
+  const StatePtr kept = *state;  // destructors of values may reset the cache
+  core::Removed removed(kept->engine.log());
+  kept->engine.log().invalidate_root(self->origins->current(0));
+  kept->engine.clear(removed);
+  removed.flush();
+  Py_RETURN_NONE;
+}
+
+PyObject* core_reset(PyObject* object, PyObject*) {
+  Core* self = as_core(object);
+  core_detach(self, false);
+  self->origins->clear();
+  *self->options = CoreOptions{};
+  Py_RETURN_NONE;
+}
+
+PyObject* core_after_fork(PyObject* object, PyObject*) {
+  core_detach(as_core(object), true);
+  Py_RETURN_NONE;
+}
+
+bool read_size(PyObject* options, const char* name, std::size_t* value) {
+  PyObject* given = PyDict_GetItemString(options, name);
+  if (given == nullptr) return true;
+  const std::size_t number = PyLong_AsSize_t(given);
+  if (number == static_cast<std::size_t>(-1) && PyErr_Occurred()) return false;
+  *value = number;
+  return true;
+}
+
+bool read_seconds(PyObject* options, const char* name, double* value) {
+  PyObject* given = PyDict_GetItemString(options, name);
+  if (given == nullptr) return true;
+  *value = PyFloat_AsDouble(given);
+  return PyErr_Occurred() == nullptr;
+}
+
+bool read_flag(PyObject* options, const char* name, bool* value) {
+  PyObject* given = PyDict_GetItemString(options, name);
+  if (given == nullptr) return true;
+  const int truth = PyObject_IsTrue(given);
+  *value = truth == 1;
+  return truth >= 0;
+}
+
+// (options): a dict of what differs from the defaults, its types checked by the caller. The next
+// use makes an engine with them.
+PyObject* core_configure(PyObject* object, PyObject* options) {
+  Core* self = as_core(object);
+  if (!PyDict_Check(options)) {
+    PyErr_SetString(PyExc_TypeError, "a dict of options is wanted");
+    return nullptr;
+  }
+  CoreOptions made;
+  const bool read = read_size(options, "max_entries", &made.engine.max_entries) &&
+                    read_size(options, "max_bytes", &made.engine.max_bytes) &&
+                    read_size(options, "max_tag_length", &made.engine.max_tag_length) &&
+                    read_size(options, "ring_records", &made.engine.ring_records) &&
+                    read_size(options, "explain_records", &made.engine.explain_records) &&
+                    read_seconds(options, "flight_timeout", &made.engine.flight_timeout_s) &&
+                    read_seconds(options, "default_ttl", &made.default_ttl_s) &&
+                    read_flag(options, "read_extend_ttl", &made.read_extend_ttl) &&
+                    read_flag(options, "debug", &made.debug);
+  if (!read) return nullptr;
+  made.engine.default_ttl_s = made.default_ttl_s;
+  if (!guarded([&] { core::check_options(made.engine); })) return nullptr;
+  core_detach(self, false);
+  *self->options = made;
+  Py_RETURN_NONE;
+}
+
+PyObject* core_used(PyObject* object, PyObject*) {
+  return PyBool_FromLong(*as_core(object)->state != nullptr);
+}
+
+constexpr char kInvalidateDoc[] =
+    "invalidate($self, /, *tags, wait=False)\n--\n\n"
+    "Declares that what the tags name has changed.\n\n"
+    "When it has returned, no call that starts later returns a value that was loaded before it and\n"
+    "depends on one of the tags or on anything below one. Several tags are one invalidation. The\n"
+    "cost does not depend on the number of entries.\n\n"
+    "Args:\n"
+    "    *tags: strs such as 'user:42'; at least one.\n"
+    "    wait: wait for other processes; in one process there is nothing to wait for.\n\n"
+    "Returns:\n"
+    "    The epoch of the invalidation, an int.\n\n"
+    "Raises:\n"
+    "    InvalidTag: a tag breaks a rule; nothing was invalidated.\n"
+    "    TypeError: a tag is not a str, or there is none.\n\n"
+    "Thread-safe.";
+constexpr char kClearDoc[] =
+    "clear($self, /)\n--\n\n"
+    "Drops every entry and gives back the memory; loads in flight are returned and not stored.\n\n"
+    "Thread-safe.";
+
+PyMethodDef core_methods[] = {
+    {"invalidate", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(core_invalidate)),
+     METH_FASTCALL | METH_KEYWORDS, kInvalidateDoc},
+    {"invalidate_from",
+     reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(core_invalidate_from)),
+     METH_FASTCALL, nullptr},
+    {"origin", core_origin, METH_O, nullptr},
+    {"hold", core_hold, METH_O, nullptr},
+    {"release", core_release, METH_O, nullptr},
+    {"clear", core_clear, METH_NOARGS, kClearDoc},
+    {"reset", core_reset, METH_NOARGS, nullptr},
+    {"after_fork", core_after_fork, METH_NOARGS, nullptr},
+    {"configure", core_configure, METH_O, nullptr},
+    {"used", core_used, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace
+
+PyTypeObject CoreType = static_type();
+
+int init_core_type(PyObject* module) {
+  CoreType.tp_name = "zoocache._zoocache.Core";
+  CoreType.tp_basicsize = sizeof(Core);
+  CoreType.tp_flags = Py_TPFLAGS_DEFAULT;
+  CoreType.tp_new = core_new;
+  CoreType.tp_dealloc = core_dealloc;
+  CoreType.tp_methods = core_methods;
+  CoreType.tp_weaklistoffset = offsetof(Core, weakrefs);
+  if (PyType_Ready(&CoreType) < 0) return -1;
+  return PyModule_AddObjectRef(module, "Core", reinterpret_cast<PyObject*>(&CoreType));
+}
+
+}  // namespace zoocache::python

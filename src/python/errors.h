@@ -1,0 +1,39 @@
+// Python's exceptions of this package, and how the engine's become them.
+// Thread-safety: the GIL guards everything.
+#pragma once
+
+#include <Python.h>
+
+#include <exception>
+#include <new>
+
+#include "zoocache/errors.h"
+
+namespace zoocache::python {
+
+extern PyObject* invalid_tag_type;
+extern PyObject* invalid_option_type;
+extern PyObject* flight_timeout_type;
+extern PyObject* storage_is_full_type;
+
+// Imports them from zoocache._errors. 0, or -1 with a Python error.
+int init_errors();
+
+// Sets the Python error for the C++ exception that is being handled.
+// REQUIRES: called in a catch block, under which no Python code ran.
+void translate_exception();
+
+// Runs engine code that runs no Python code. False with a Python error if it threw.
+template <class Code>
+bool guarded(Code&& code) {
+  try {
+    code();
+    return true;
+  } catch (const std::exception&) {
+    // Not `...`: a thread that is unwound by force at interpreter exit must pass.
+    translate_exception();
+    return false;
+  }
+}
+
+}  // namespace zoocache::python

@@ -1,0 +1,44 @@
+"""Every test starts from a cache that has never been used, and none can hang the run."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+import zoocache
+
+# A test that is still running after this long is hung: print every stack and end the run.
+WATCHDOG_S = 120
+
+_stderr_key = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Duplicated while output capturing is suspended, so that the stacks reach the terminal.
+    config.stash[_stderr_key] = os.dup(sys.__stderr__.fileno())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    faulthandler.cancel_dump_traceback_later()
+    os.close(config.stash[_stderr_key])
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache(request: pytest.FixtureRequest) -> Iterator[None]:
+    faulthandler.dump_traceback_later(WATCHDOG_S, exit=True, file=request.config.stash[_stderr_key])
+    zoocache.reset()
+    yield
+    zoocache.reset()
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Garbage of earlier tests is gone before a test that counts objects or entries."""
+    gc.collect()
+    yield

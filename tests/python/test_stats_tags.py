@@ -1,0 +1,265 @@
+"""stats(), tags() and get_tag_version(): the numbers add up."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import pytest
+
+import zoocache
+from support import Gate, Versions, join_all, run, spawn, spawn_many, wait_joined
+from zoocache import add_deps, cacheable, get_tag_version, invalidate, no_store, stats, tags
+
+FIELDS = """hits misses loads load_errors stores not_stored evictions expirations invalidations
+    dead_entries flights_joined entries bytes tags clock""".split()
+
+
+def test_everything_starts_at_nothing() -> None:
+    numbers = stats().as_dict()
+    assert set(FIELDS) <= set(numbers)
+    assert {name: numbers[name] for name in FIELDS if name != "clock"} == {
+        name: 0 for name in FIELDS if name != "clock"
+    }
+    for name in FIELDS:
+        assert getattr(stats(), name) == numbers[name]
+
+
+def test_hits_misses_loads_stores() -> None:
+    load = cacheable(lambda x: x)
+    for x in (1, 1, 2, 1, 2, 3):
+        load(x)
+    now = stats()
+    assert (now.hits, now.misses, now.loads, now.stores, now.entries) == (3, 3, 3, 3, 3)
+    assert (now.load_errors, now.not_stored, now.flights_joined) == (0, 0, 0)
+    assert now.bytes > 0
+
+
+def test_errors_and_values_that_were_not_stored() -> None:
+    @cacheable
+    def load(x: int) -> int:
+        if x == 0:
+            raise LookupError
+        no_store()
+        return x
+
+    with pytest.raises(LookupError):
+        load(0)
+    load(1)
+    now = stats()
+    assert (now.loads, now.load_errors, now.stores, now.not_stored) == (2, 1, 0, 1)
+
+
+def test_a_value_overtaken_by_an_invalidation_is_not_stored() -> None:
+    @cacheable(deps=["t"])
+    def load() -> int:
+        invalidate("t")
+        return 1
+
+    load()
+    assert (stats().stores, stats().not_stored, stats().entries) == (0, 1, 0)
+
+
+def test_evictions_expirations_and_dead_entries() -> None:
+    bounded = cacheable(max_entries=1)(lambda x: x)
+    for x in range(4):
+        bounded(x)
+    assert stats().evictions == 3
+    short = cacheable(ttl=0.03)(lambda: 1)
+    short()
+    time.sleep(0.1)
+    short()
+    assert stats().expirations == 1
+    tagged = cacheable(deps=["t"])(lambda: 1)
+    tagged()
+    invalidate("t")
+    tagged()
+    assert (stats().dead_entries, stats().invalidations) == (1, 1)
+
+
+def test_followers_are_counted_when_they_begin_to_wait() -> None:
+    gate = Gate()
+
+    @cacheable
+    def load() -> int:
+        gate.hold()
+        return 1
+
+    threads = [spawn(load) for _ in range(4)]
+    gate.wait_entered()
+    wait_joined(3)
+    gate.release()
+    join_all(threads)
+    now = stats()
+    assert (now.flights_joined, now.loads, now.hits + now.misses) == (3, 1, 4)
+
+
+def test_hits_and_misses_are_all_calls() -> None:
+    """Whatever happens to them: hits, loads, joins, errors, recursion, invalidations."""
+    calls = [0] * 6
+
+    @cacheable(deps=["t:{x}"])
+    def load(x: int) -> int:
+        if x % 10 == 9:
+            raise LookupError
+        return x
+
+    def work(worker: int) -> None:
+        rng = random.Random(worker)
+        for _ in range(3000):
+            try:
+                load(rng.randrange(30))
+            except LookupError:
+                pass
+            calls[worker] += 1
+            if rng.random() < 0.02:
+                invalidate(f"t:{rng.randrange(30)}")
+
+    numbers = iter(range(6))
+    join_all(spawn_many(6, lambda: work(next(numbers))))
+    now = stats()
+    assert now.hits + now.misses == sum(calls) == 18_000
+    assert now.hits > 10_000
+    info = load.cache_info()
+    assert (info.hits, info.misses) == (now.hits, now.misses)
+    assert now.stores + now.not_stored + now.load_errors == now.loads
+
+
+def test_async_calls_are_counted() -> None:
+    @cacheable
+    async def load(x: int) -> int:
+        return x
+
+    async def main() -> None:
+        for x in (1, 1, 2):
+            await load(x)
+
+    run(main())
+    now = stats()
+    assert (now.hits, now.misses, now.loads) == (1, 2, 2)
+
+
+def test_the_clock_moves_with_every_invalidation() -> None:
+    load = cacheable(lambda: 1)
+    load()
+    moments = [stats().clock]
+    for action in (
+        lambda: invalidate("a"),
+        lambda: invalidate("a", "b"),
+        load.invalidate,
+        load.cache_clear,
+        zoocache.clear,
+    ):
+        action()
+        moments.append(stats().clock)
+    assert moments == sorted(set(moments)), "strictly growing"
+    load()
+    load()
+    assert stats().clock == moments[-1], "and with nothing else"
+
+
+def test_tags_lists_live_tags_in_order() -> None:
+    load = cacheable(deps=["org:acme:user:{x}", "list"])(lambda x: x)
+    for x in (3, 1, 2):
+        load(x)
+    names = [info.tag for info in tags()]
+    assert names == sorted(names)
+    assert {"org:acme:user:1", "org:acme:user:2", "org:acme:user:3", "list"} <= set(names)
+    by_name = {info.tag: info for info in tags()}
+    assert by_name["list"].entries == 3
+    assert by_name["org:acme:user:1"].entries == 1
+    invalidate("list")
+    assert {info.tag: info for info in tags()}["list"].version == stats().clock
+
+
+def test_tags_with_a_prefix_means_whole_segments() -> None:
+    for name in ("org", "org:acme", "org:acme:user:1", "organ", "org2:x", "other"):
+        cacheable_keep.append(cacheable(deps=[name])(lambda: 1))
+        cacheable_keep[-1]()
+    names = [info.tag for info in tags(prefix="org")]
+    assert names[:2] == ["org", "org:acme"]
+    assert "org:acme:user:1" in names
+    assert not {"organ", "org2:x", "org2", "other"} & set(names)
+    assert [info.tag for info in tags("org:acme:user:1")] == ["org:acme:user:1"]
+    assert list(tags(prefix="nothing")) == []
+
+
+cacheable_keep: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def release_kept() -> Any:
+    yield
+    cacheable_keep.clear()
+
+
+def test_hidden_nodes_are_never_shown() -> None:
+    inner = cacheable(deps=["inner"])(lambda x: x)
+    outer = cacheable(lambda: inner(1) + inner(2))
+    outer()
+    inner.invalidate(1)
+    inner.refresh(2)
+    outer()
+    assert [info.tag for info in tags()] == ["inner"]
+
+
+def test_tags_go_with_their_last_entry() -> None:
+    load = cacheable(deps=["t:{x}"])(lambda x: x)
+    load(1)
+    load(2)
+    assert [info.tag for info in tags(prefix="t:1")] == ["t:1"]
+    load.invalidate(1)
+    load.peek(1)
+    load(2)
+    load.cache_clear()
+    assert list(tags()) == []
+    assert stats().tags == 0
+
+
+def test_tags_survive_changes_while_they_are_read() -> None:
+    load = cacheable(deps=["t:{x}"])(lambda x: x)
+    for x in range(100):
+        load(x)
+    seen = 0
+    for info in tags(prefix="t"):
+        load(1000 + seen)
+        invalidate(info.tag)
+        load.cache_clear()
+        seen += 1
+    assert seen >= 1
+
+
+def test_tag_versions() -> None:
+    assert get_tag_version("org:acme") == 0
+    invalidate("org:acme")
+    first = get_tag_version("org:acme")
+    assert first == stats().clock
+    invalidate("org:acme:user")
+    assert get_tag_version("org:acme") == first, "a child's invalidation is not its parent's"
+    assert get_tag_version("org:acme:user") == first + 1
+    invalidate("org")
+    assert get_tag_version("org:acme:user") == get_tag_version("org") == first + 2
+    assert get_tag_version("org2") == 0
+    with pytest.raises(zoocache.InvalidTag):
+        get_tag_version("bad tag")
+    with pytest.raises(TypeError):
+        get_tag_version(5)  # type: ignore[arg-type]
+
+
+def test_asking_for_versions_creates_nothing() -> None:
+    for i in range(100):
+        get_tag_version(f"t:{i}")
+    assert stats().tags == 0
+
+
+def test_added_tags_are_listed() -> None:
+    source = Versions()
+
+    @cacheable
+    def load() -> int:
+        add_deps(["added:1"])
+        return source.next()
+
+    load()
+    assert "added:1" in [info.tag for info in tags()]
