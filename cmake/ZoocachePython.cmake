@@ -12,6 +12,7 @@ include(CheckIPOSupported)
 file(GLOB python_sources CONFIGURE_DEPENDS src/python/*.cpp)
 nanobind_add_module(_zoocache NB_STATIC NB_SUPPRESS_WARNINGS NOMINSIZE ${python_sources})
 target_link_libraries(_zoocache PRIVATE zoocache::core)
+target_compile_definitions(_zoocache PRIVATE ZOOCACHE_VERSION="${PROJECT_VERSION}")
 zoocache_own(_zoocache)
 set_target_properties(zoocache_core _zoocache PROPERTIES
   CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)

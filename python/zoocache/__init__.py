@@ -18,6 +18,7 @@ thread-safe, sync and async alike, and needs no configuration.
 
 from __future__ import annotations
 
+from zoocache import _zoocache
 from zoocache._cache import Cache, Invalidating
 from zoocache._errors import (
     FlightTimeout,
@@ -28,7 +29,7 @@ from zoocache._errors import (
     StorageIsFull,
     ZoocacheError,
 )
-from zoocache._template import encode_segment as _encode_segment, join_segments as _join_segments
+from zoocache._template import make_tag as _make_tag
 from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
 from zoocache._values import MutatedValueWarning
 from zoocache._zoocache import add_deps, no_store
@@ -96,21 +97,17 @@ def tag(*segments: object) -> str:
     """Makes one tag of the segments' texts, encoding what a segment cannot hold.
 
     Args:
-        *segments: at least one; `str()` of each.
+        *segments: 1 to 64; `format()` of each.
 
     Returns:
         For example `tag("user", "a:b")` is `"user:a%3Ab"`.
 
     Raises:
-        TypeError: no segment.
+        InvalidTag: no segment, or more than a tag may have.
     """
-    if not segments:
-        raise TypeError("tag() wants at least one segment, as in tag('user', user_id)")
-    return _join_segments([_encode_segment(str(segment)) for segment in segments])
+    return _make_tag(segments)
 
 
 def version() -> str:
     """The version of this package."""
-    from importlib.metadata import version as installed_version  # noqa: PLC0415 - slow to import
-
-    return installed_version("zoocache")
+    return _zoocache.__version__  # type: ignore[no-any-return]

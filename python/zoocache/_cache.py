@@ -69,7 +69,7 @@ class Cache:
         self._core = _zoocache.Core()
         self._given: dict[str, Any] | None = None
         self.options: dict[str, Any] = {}
-        self._plans: weakref.WeakKeyDictionary[Any, FunctionPlan] = weakref.WeakKeyDictionary()
+        self._functions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._raw = FunctionPlan(self, {}).decorate(_load_nothing)
         self.invalidate: Callable[..., int] = self._core.invalidate
         self.clear: Callable[[], None] = self._core.clear
@@ -129,8 +129,8 @@ class Cache:
 
     def _follow_options(self, made: dict[str, Any]) -> None:
         self.options = made
-        for function, plan in list(self._plans.items()):
-            plan.refresh(function)
+        for function in list(self._functions):
+            function.__dict__["_plan"].refresh(function)
 
     def cacheable(self, fn: Any = None, /, *args: Any, **options: Any) -> Any:
         """Caches a function's results; see `zoocache.cacheable`."""
@@ -154,8 +154,9 @@ class Cache:
 
         def decorate(fn: Any) -> Any:
             made = plan.decorate(fn)
-            inner = made.__func__ if isinstance(made, staticmethod | classmethod) else made
-            self._plans[inner] = plan
+            self._functions.add(
+                made.__func__ if isinstance(made, staticmethod | classmethod) else made
+            )
             return made
 
         return decorate
@@ -208,35 +209,42 @@ class Cache:
         """
         return _zoocache.tag_version(self._core, tag)  # type: ignore[no-any-return]
 
-    def get(self, key: Any) -> Any:
-        """The value that `set` stored under the key; None if there is none that is valid."""
+    def get(self, key: str) -> Any:
+        """The value that `set` stored under the key; None if there is none that is valid.
+
+        Raises:
+            TypeError: the key is not a str.
+        """
+        _check_key(key)
         value = self._raw(key)
         return None if value is _ABSENT else value
 
     def set(
-        self, key: Any, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
+        self, key: str, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
     ) -> None:
         """Stores a value under a key, as of now.
 
         Args:
-            key: anything that may be an argument of a cached function.
+            key: a str.
             value: any object.
             deps: tags that kill it.
             ttl: seconds to live; default `default_ttl`.
 
         Raises:
-            InvalidTag, TypeError: a tag breaks a rule, or is not a str; nothing was stored.
+            InvalidTag, TypeError: a tag breaks a rule, or tag or key is not a str; nothing was
+                stored.
             InvalidOption: `ttl` is not allowed.
         """
+        _check_key(key)
         seconds = check_seconds("ttl", ttl)
         self._raw._replace(key, value, deps, -1.0 if seconds is None else seconds)
 
-    async def get_async(self, key: Any) -> Any:
+    async def get_async(self, key: str) -> Any:
         """As `get`, for async programs."""
         return self.get(key)
 
     async def set_async(
-        self, key: Any, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
+        self, key: str, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
     ) -> None:
         """As `set`, for async programs."""
         self.set(key, value, deps, ttl)
@@ -244,6 +252,11 @@ class Cache:
     def prune(self, max_age_secs: int = 3600) -> None:
         """Does nothing: a tag is freed with the last entry that depends on it."""
         del max_age_secs
+
+
+def _check_key(key: Any) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"key={shown(key)}: a raw key is a str; a cached function takes anything")
 
 
 def _load_nothing(key: Any) -> Any:

@@ -109,6 +109,7 @@ class FunctionPlan:
         for name in _FUNCTION_ATTRIBUTES:
             if hasattr(fn, name):
                 made.__dict__[name] = getattr(fn, name)
+        made.__dict__["_plan"] = self
         made.__dict__["_parameters"] = {"maxsize": self.max_entries, "typed": self.typed}
         return made
 
@@ -125,9 +126,11 @@ class FunctionPlan:
         options = self._cache.options
         max_length = options.get("max_tag_length", MAX_TAG_LENGTH)
         kind, deps = compile_deps(self.deps, signature, max_length)
-        if kind == "constant":
-            for tag in deps:  # type: ignore[union-attr]
-                _zoocache.check_tag(tag, max_length)
+        samples: Any = deps if kind == "constant" else ()
+        if kind == "template":
+            samples = deps.samples()  # type: ignore[union-attr]
+        for tag in samples:
+            _zoocache.check_tag(tag, max_length)
         on_store: Callable[[Any], Any] | None = copied if self.isolate else None
         on_hit = on_store
         if options.get("debug", False):

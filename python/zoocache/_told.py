@@ -77,7 +77,7 @@ class Stats:
 
 
 _HIDDEN = {
-    "clear": "clear()",
+    "clear": "clear() or cache_clear()",
     "function": "cache_clear()",
     "key": "the invalidation of an inner call",
 }
@@ -88,7 +88,7 @@ class Explanation:
     """Why a call would be answered from the cache, or not. `str()` makes a sentence of it.
 
     Attributes:
-        reason: "hit", "never loaded", "evicted", "expired", "invalidated", "cleared", "not stored".
+        reason: "hit", "never loaded", "evicted", "expired", "invalidated", "not stored".
         tag: what was invalidated, if it was a tag.
         epoch: of the invalidation.
         age_s: seconds since it happened.

@@ -412,6 +412,7 @@ void awaitable_finalize(PyObject* object) {
 int awaitable_traverse(PyObject* object, visitproc visit, void* arg) {
   Awaitable* self = as_awaitable(object);
   Py_VISIT(self->callable);
+  if (self->call != nullptr) Py_VISIT(self->callable);  // the call's own reference
   Py_VISIT(self->delegate);
   Py_VISIT(self->kwnames);
   const Py_ssize_t total =

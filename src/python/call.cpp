@@ -562,6 +562,7 @@ PyObject* Call::finish_error() {
     put_error(error);
     return nullptr;
   }
+  core::count(function_->counters.loads);
   core::count(function_->counters.load_errors);
   if (complete && storable && caches_error(error)) {
     const CallableOptions& options = *callable_->options;
@@ -643,10 +644,31 @@ double Call::flight_timeout_s() const {
   return own < 0 ? callable_->core->options->engine.flight_timeout_s : own;
 }
 
+PyObject* Call::peek(PyObject* fallback) {
+  const core::EntryId id = find_entry(callable_, probe_);
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  auto& engine = state_->engine;
+  const bool valid = id != core::kNoEntry &&
+                     engine.inspect(id, *function_) == core::Validity::kValid &&
+                     (engine.slab().hot(id).state.load(std::memory_order_relaxed) &
+                      kValueIsError) == 0;
+  if (!valid) {
+    const core::DepSet nothing(engine.log());
+    if (outer_ != nullptr) outer_->add_load(own_key(), nothing, 0, true);
+    return Py_NewRef(fallback);
+  }
+  const core::ColdEntry& cold = engine.slab().cold(id);
+  if (outer_ != nullptr) {
+    outer_->add_hit(own_key(), cold.deps.nodes(), cold.expires_ns.load(std::memory_order_relaxed));
+  }
+  return hand_out(callable_, to_object(engine.slab().hot(id).value));
+}
+
 void Call::invalidate_key(std::uint32_t origin) {
   auto& engine = state_->engine;
   const core::HiddenTag own(function_->tag_id, probe_.hash);
-  engine.log().invalidate(own.path(), origin);
+  // Whoever refreshes wants a load that began after this.
+  arrival_ = engine.log().invalidate(own.path(), origin);
   core::Removed removed(engine.log());
   engine.remove_key(*function_, probe_.hash, [this](const core::HotEntry& hot) {
     return match_key(callable_, probe_, hot.key, hot.state.load(std::memory_order_relaxed));

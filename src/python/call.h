@@ -107,6 +107,10 @@ class Call {
   CachedFunction* callable() const { return callable_; }
   const Probe& probe() const { return probe_; }
   int rounds() const { return rounds_; }
+  // The value of a valid entry, else `fallback`; new reference. Loads and counts nothing; a load
+  // around the call depends on what it saw.
+  PyObject* peek(PyObject* fallback);
+
   // Kills the entry, loads in flight and outer entries through the log.
   void invalidate_key(std::uint32_t origin);
   // Kills what there is under the key and stores a value that was not loaded here, as of now.

@@ -165,26 +165,6 @@ PyObject* callable_refresh(CachedFunction* self, PyObject* const* args, size_t n
   return call_slow(self, args, nargsf, kwnames, true);
 }
 
-namespace {
-
-PyObject* peek_bound(CachedFunction* self, Call& call, PyObject* fallback) {
-  const core::EntryId id = find_entry(self, call.probe());
-  if (PyErr_Occurred() != nullptr) return nullptr;
-  auto& engine = (*self->state)->engine;
-  if (id == core::kNoEntry || engine.inspect(id, *self->function) != core::Validity::kValid) {
-    return Py_NewRef(fallback);
-  }
-  const core::HotEntry& hot = engine.slab().hot(id);
-  if ((hot.state.load(std::memory_order_relaxed) & kValueIsError) != 0) return Py_NewRef(fallback);
-  PyObject* kept = Py_NewRef(to_object(hot.value));
-  if (self->options->on_hit == nullptr) return kept;
-  PyObject* value = PyObject_CallOneArg(self->options->on_hit, kept);
-  Py_DECREF(kept);
-  return value;
-}
-
-}  // namespace
-
 PyObject* callable_peek(CachedFunction* self, PyObject* const* args, size_t nargsf,
                         PyObject* kwnames) {
   // `default=` is peek's own unless the function has a parameter of that name.
@@ -220,7 +200,7 @@ PyObject* callable_peek(CachedFunction* self, PyObject* const* args, size_t narg
   if (bound == kBadCall) {
     PyErr_Format(PyExc_TypeError, "peek(): the arguments do not fit %R", self->wrapped);
   } else if (bound == kBound) {
-    value = peek_bound(self, *call, fallback);
+    value = call->peek(fallback);
   }
   delete call;
   Py_XDECREF(names);

@@ -159,7 +159,8 @@ void tell_obituary(nb::dict& told, const CachedFunction* callable, const core::O
       break;
     case Removal::kReplaced:
     case Removal::kRemoved:
-      told["reason"] = "cleared";
+      told["reason"] = "invalidated";
+      told["hidden"] = "clear";
       break;
     case Removal::kOutdated:
     case Removal::kHeld:

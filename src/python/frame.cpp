@@ -83,7 +83,17 @@ void leave_frame(PyObject* token) {
   PyErr_Restore(type, value, traceback);
 }
 
-PyObject* add_deps(PyObject*, PyObject* tags) {
+PyObject* add_deps(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject* kwnames) {
+  const Py_ssize_t named = kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames);
+  const bool fits =
+      count + named == 1 &&
+      (named == 0 ||
+       PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "deps") == 0);
+  if (!fits) {
+    PyErr_SetString(PyExc_TypeError, "add_deps() takes one argument, deps: a tag or several");
+    return nullptr;
+  }
+  PyObject* tags = args[0];
   FrameObject* found = open_loads == 0 ? nullptr : frame_in_context();
   if (found == nullptr) {
     if (PyErr_Occurred()) return nullptr;

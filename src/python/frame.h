@@ -41,7 +41,7 @@ PyObject* enter_frame(FrameObject* frame);
 void leave_frame(PyObject* token);
 
 // add_deps(tags) and no_store() of the module.
-PyObject* add_deps(PyObject* module, PyObject* tags);
+PyObject* add_deps(PyObject* module, PyObject* const* args, Py_ssize_t count, PyObject* kwnames);
 PyObject* no_store(PyObject* module, PyObject* unused);
 
 }  // namespace zoocache::python

@@ -143,7 +143,15 @@ PyMethodDef method_methods[] = {
     {"__reduce__", method_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
-PyGetSetDef method_getset[] = {{"__doc__", method_doc, nullptr, nullptr, nullptr},
+// For inspect.signature: the user's function, bound.
+PyObject* method_wrapped(PyObject* object, void*) {
+  auto* function = reinterpret_cast<CachedFunction*>(as_method(object)->function);
+  if (function->wrapped == nullptr) Py_RETURN_NONE;
+  return PyMethod_New(function->wrapped, as_method(object)->instance);
+}
+
+PyGetSetDef method_getset[] = {{"__wrapped__", method_wrapped, nullptr, nullptr, nullptr},
+                               {"__doc__", method_doc, nullptr, nullptr, nullptr},
                                {"__func__", method_function, nullptr, nullptr, nullptr},
                                {"__self__", method_instance, nullptr, nullptr, nullptr},
                                {nullptr, nullptr, nullptr, nullptr, nullptr}};

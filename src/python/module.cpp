@@ -26,8 +26,10 @@ void refuse_subinterpreters() {
 }
 
 PyMethodDef load_functions[] = {
-    {"add_deps", zoocache::python::add_deps, METH_O,
-     "add_deps($module, tags, /)\n--\n\n"
+    {"add_deps",
+     reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(zoocache::python::add_deps)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "add_deps($module, /, deps)\n--\n\n"
      "Makes the running load depend on the tags: a str, or an iterable of them.\n\n"
      "Outside of a cached call it does nothing.\n\n"
      "Raises:\n"
@@ -52,4 +54,5 @@ NB_MODULE(_zoocache, module) {
                      init_awaitable(raw) == 0 && PyModule_AddFunctions(raw, load_functions) == 0;
   if (!ready) throw nb::python_error();
   bind_introspection(module);
+  module.attr("__version__") = ZOOCACHE_VERSION;
 }

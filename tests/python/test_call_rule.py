@@ -34,7 +34,7 @@ KILLERS: dict[str, Callable[[Any], None]] = {
     "clear": lambda load: clear(),
     "the function's invalidate": lambda load: load.invalidate(),
     "the function's cache_clear": lambda load: load.cache_clear(),
-    "a child of another first": lambda load: invalidate("a:b:c") or invalidate("org:acme"),
+    "a child of another first": lambda load: (invalidate("a:b:c"), invalidate("org:acme")),
 }
 
 
