@@ -261,6 +261,7 @@ void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry, std::
   queue_of(function).insert(id);
   entries_.fetch_add(1, std::memory_order_relaxed);
   bytes_.fetch_add(cold.size_bytes, std::memory_order_relaxed);
+  if ((entry.user_bits & state::kCounted) != 0) ++function.counted;
   function.index.insert(entry.hash, id);  // published: from here on readers find it
 }
 
@@ -295,6 +296,7 @@ void Engine<Policy>::remove_locked(EntryId id, Removal reason, Removed& removed)
   if (reason == Removal::kExpired) count(function.counters.expirations);
   if (reason == Removal::kInvalidated) count(function.counters.dead_entries);
   if (reason != Removal::kReplaced) record(function, id, reason);
+  if ((hot.state.load(std::memory_order_relaxed) & state::kCounted) != 0) --function.counted;
   retire_slots(function.index.erase(hot.hash, id, hash_of()), removed);
   queue_of(function).remove(id);
   cold.queue = Queue::kNone;

@@ -102,6 +102,7 @@ struct Function {
   DropWords drop = nullptr;
   TagNode* node = nullptr;     // held as long as the function lives
   Index index;
+  std::size_t counted = 0;     // entries with state::kCounted
   std::optional<EvictionQueue> own_queue;  // if it has bounds of its own
   std::conditional_t<Policy::kConcurrent, ShardedCounter, PlainCounter> hits;
   FunctionCounters counters;

@@ -355,7 +355,8 @@ int callable_traverse(PyObject* object, visitproc visit, void* arg) {
   if (answer == 0 && self->options != nullptr) {
     answer = traverse_callable_options(*self->options, visit, arg);
   }
-  if (answer != 0 || self->function == nullptr) return answer;
+  // Most caches hold nothing that can be part of a cycle: then there is nothing to look at.
+  if (answer != 0 || self->function == nullptr || self->function->counted == 0) return answer;
   self->function->index.for_each([&](core::EntryId id) {
     const core::HotEntry& hot = self->slab->hot(id);
     const std::uint64_t state = hot.state.load(std::memory_order_relaxed);

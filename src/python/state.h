@@ -23,7 +23,7 @@ using FramePtr = std::shared_ptr<Frame>;
 // The owner's four bits of an entry's state.
 inline constexpr std::uint64_t kKeyIsInt = 0x10;     // the key word is the int's value itself
 inline constexpr std::uint64_t kValueIsError = 0x20; // the value is an exception to be raised
-inline constexpr std::uint64_t kCollectable = 0x40;  // the garbage collector has to see it
+inline constexpr std::uint64_t kCollectable = core::state::kCounted;  // the collector has to see it
 
 struct EngineState {
   explicit EngineState(const Options& options) : engine(options) {}
