@@ -46,8 +46,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="only these hours of a single day, as in --hours 6 9.5",
     )  # fmt: skip
     parser.add_argument(
-        "--readers-per-minute", type=float, default=30, metavar="N",
-        help="questions per minute of the replay, on a day's average (default 30)",
+        "--readers-per-minute", type=float, default=20, metavar="N",
+        help="questions per minute of the replay, on a day's average (default 20)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=2013, help="of the readers' questions")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="N reader threads")
@@ -155,18 +155,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(
             f"{len(data.flights):,} flights loaded in {took_s:.1f} s; replaying "
             f"{local.text(timeline.start)} to {local.text(timeline.end)}: "
-            f"{timeline.events:,} changes, {describe(options)}",
+            f"{len(timeline.events):,} changes, {describe(options)}",
             highlight=False,
         )
         with LiveReport(console, local, timeline.start, timeline.end) as live:
             scores = replay(timeline, loaded, Path(folder), options, live)
     console.print(score_table(scores))
     title = f"New York departures, {local.text(timeline.start)} to {local.text(timeline.end)}, 2013"
-    write_plot(options.plot, title, timeline, scores)
+    write_plot(options.plot, title, local, timeline.events, scores)
     settings = {
         "start": options.start.isoformat(), "days": options.days, "hours": list(options.hours),
         "seed": options.seed, "readers_per_minute": options.readers_per_minute,
-        "readers": describe(options), "changes": timeline.events, "broken": options.broken,
+        "readers": describe(options), "changes": len(timeline.events), "broken": options.broken,
     }  # fmt: skip
     if options.json:
         write_json(options.json, settings, scores)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,12 +22,13 @@ REFRESH_S = 0.5
 
 
 def duration_text(seconds: float) -> str:
-    """'48 s', '4 m 10 s', '3 h 05 m'."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{int(seconds) // 60} m {int(seconds) % 60:02} s"
-    return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60:02} m"
+    """'48s', '4m 10s', '3h 05m'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02}m"
 
 
 def latency_text(microseconds: float) -> str:
@@ -35,15 +37,14 @@ def latency_text(microseconds: float) -> str:
     return f"{microseconds:.1f} µs"
 
 
-def score_table(scores: Iterable[Score], *, title: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("way")
-    for column in (
-        "answers", "database queries", "p50", "p99", "stale answers", "worst", "median",
-    ):  # fmt: skip
-        table.add_column(column, justify="right")
+def score_table(scores: Iterable[Score]) -> Table:
+    """One row for each run; worst and median are how long stale answers had been wrong."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for column in ("answers", "queries", "p50", "p99", "stale", "worst", "median"):
+        table.add_column(column, justify="right", no_wrap=True)
     for score in scores:
-        stale = f"{score.stale:,} ({score.stale_share:.1%})" if score.stale else "0"
+        stale = f"{score.stale:,} {score.stale_share:.1%}" if score.stale else "0"
         table.add_row(
             LABELS[score.name],
             f"{score.answers:,}",

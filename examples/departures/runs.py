@@ -235,21 +235,21 @@ async def _async_phase(
     phase: list[Item],
 ) -> list[Answer]:  # fmt: skip
     items = iter(phase)
-    turn = asyncio.Lock()  # guards: items, clock, the order in which changes enter the queue
-    changes: asyncio.Queue[Item | None] = asyncio.Queue(WRITER_BACKLOG)
+    changes: asyncio.Queue[Item | None] = asyncio.Queue()
     answers: list[Answer] = []
 
     async def write() -> None:
         while (item := await changes.get()) is not None:
             await writer.apply_async(item, pool)
+            changes.task_done()
 
     async def next_question() -> Item | None:
-        async with turn:
-            for item in items:
-                setting.clock.now_s = item.at_s
-                if item.question is not None:
-                    return item
-                await changes.put(item)
+        for item in items:
+            setting.clock.now_s = item.at_s
+            if item.question is not None:
+                return item
+            changes.put_nowait(item)
+            await changes.join()  # this reader waits for the writer, so the backlog is bounded
         return None
 
     async def read() -> None:
@@ -265,10 +265,10 @@ async def _async_phase(
 
     writing = asyncio.ensure_future(write())
     reading = asyncio.gather(*(read() for _ in range(tasks)))
-    await asyncio.wait({writing, reading}, return_when=asyncio.FIRST_EXCEPTION)
-    if writing.done():
+    await asyncio.wait({writing, reading}, return_when=asyncio.FIRST_COMPLETED)
+    if writing.done():  # it failed: only None ends it otherwise
         reading.cancel()
-        await writing  # raises what stopped the writer
+        await writing
     await reading
     await changes.put(None)
     await writing

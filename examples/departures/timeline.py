@@ -29,7 +29,7 @@ class Timeline:
         self._minutes: dict[int, list[Event]] = {}
         for event in events:
             self._minutes.setdefault(event.minute, []).append(event)
-        self.events = len(events)
+        self.events = events
 
     def minutes(self) -> Iterator[list[Item]]:
         """The items of each minute, oldest first."""

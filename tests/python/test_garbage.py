@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import sys
 import weakref
 from typing import Any
 
@@ -143,8 +145,6 @@ def test_cache_instances() -> None:
 
 
 def test_suspended_awaitables() -> None:
-    import asyncio
-
     def make() -> weakref.ref[Node]:
         node = Node()
 
@@ -177,6 +177,7 @@ def test_living_entries_survive_collections() -> None:
     assert load.cache_info().misses == 100_000
 
 
+@pytest.mark.slow
 def test_collections_in_the_middle_of_everything() -> None:
     threshold = gc.get_threshold()
     gc.set_threshold(1, 1, 1)
@@ -263,8 +264,6 @@ def test_a_function_collected_during_its_own_load() -> None:
 
 def test_references_are_balanced() -> None:
     """Nobody's reference count drifts, whatever the calls did."""
-    import sys
-
     value, key = Node(), Node()
 
     @cacheable(deps=lambda x: ["t"], max_entries=4)

@@ -225,6 +225,23 @@ def test_a_follower_who_waited_too_long_loads_alone() -> None:
     assert load() in (1, 2)
 
 
+def test_a_follower_who_asked_for_it_is_told_that_time_is_up() -> None:
+    gate = Gate()
+
+    @cacheable(flight_timeout=0.05, on_flight_timeout="raise")
+    def load() -> int:
+        gate.hold()
+        return 1
+
+    leader = spawn(load)
+    gate.wait_entered()
+    with pytest.raises(zoocache.FlightTimeout):
+        load()
+    gate.release()
+    assert leader.result() == 1
+    assert load() == 1
+
+
 def test_two_rings_that_share_a_function() -> None:
     """A waits for B and C; B waits for A; C waits for A."""
     barrier = threading.Barrier(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -38,7 +39,7 @@ def test_none_means_no_expiry() -> None:
     assert [f() for f in [counted(ttl=None)] * 2] == [1, 1]
 
 
-@pytest.mark.parametrize("ttl", [2**31, 2**32, 2**63, 2**64 - 1, 1e18, 10**30])
+@pytest.mark.parametrize("ttl", [2**31, 2**32, 2**63, 2**64 - 1, 1e18, 10**30, math.inf])
 def test_huge_times_do_not_overflow(ttl: float) -> None:
     load = counted(ttl=ttl)
     assert [load(), load()] == [1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from typing import Any
@@ -129,8 +130,6 @@ def test_values_that_no_serialiser_knows_are_ordinary_values() -> None:
 
 
 def test_a_value_is_kept_alive_once_and_freed_when_dropped() -> None:
-    import sys
-
     value = object()
     before = sys.getrefcount(value)
     load = cacheable(lambda: value)

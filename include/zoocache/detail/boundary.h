@@ -1,0 +1,114 @@
+// The narrow waist between the templates of the public headers and the engine behind them: all
+// types of users end here. Not for direct use.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <zoocache/options.h>
+
+namespace zoocache::detail {
+
+class CacheState;
+class FunctionState;
+class FrameState;
+
+using CachePtr = std::shared_ptr<CacheState>;
+using FunctionPtr = std::shared_ptr<FunctionState>;
+using FramePtr = std::shared_ptr<FrameState>;
+using ValuePtr = std::shared_ptr<const void>;
+
+// A key, and in the table its value. A template derives the key from it.
+struct Box {
+  Box() = default;
+  Box(const Box&) = delete;
+  Box& operator=(const Box&) = delete;
+  virtual ~Box() = default;
+  ValuePtr value;
+};
+
+// Whether a stored key is the one that is looked for.
+using Equal = bool (*)(const Box& stored, const void* probe);
+
+// What a function was told about its values; empty: not given.
+struct ValueOptions {
+  std::function<bool(const void*)> store_if;
+  std::function<double(const void*)> ttl_s;
+  std::function<std::size_t(const void*)> size_bytes;
+};
+
+struct FunctionSettings {
+  FunctionOptions bounds;
+  ValueOptions value;
+  double flight_timeout_s = -1;   // < 0: the cache's
+  bool throw_on_timeout = false;  // FlightTimeout instead of loading unshared
+};
+
+// One key of one function, for the length of a call.
+class Request {
+ public:
+  Request(std::uint64_t key_hash, Equal compare, const void* key) noexcept
+      : hash(key_hash), equal(compare), probe(key) {}
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+  virtual ~Request() = default;
+
+  virtual std::unique_ptr<Box> make_box() const = 0;
+  // Dependencies that are known before the load, and those that need its arguments afterwards.
+  virtual void deps_before(std::vector<std::string>& tags) const = 0;
+  virtual void deps_after(std::vector<std::string>& tags) const = 0;
+
+  const std::uint64_t hash;
+  const Equal equal;
+  const void* const probe;
+};
+
+FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettings settings);
+
+// Calls `use(context, value)` with the value of a valid entry and returns true; false: a miss,
+// counted. `use` runs while the entry is protected: it must not block for long.
+using Use = void (*)(void* context, const ValuePtr& value);
+bool visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
+           void* context);
+// The same without a trace: nothing is counted.
+bool peek(FunctionState& function, const Request& request, Use use, void* context);
+
+// Runs a call after a miss: leads with `load`, or follows. Blocks the calling thread.
+ValuePtr run(FunctionState& function, Request& request, const std::function<ValuePtr()>& load);
+
+// The same without blocking. `start` is called if this call leads; it begins the load, which ends
+// with one call of `finish` from any thread. `done` is called exactly once, from any thread: with
+// a value or an error. What is destroyed without being finished is abandoned: a follower leads.
+class AsyncLead {
+ public:
+  virtual ~AsyncLead() = default;
+  virtual const FramePtr& frame() const noexcept = 0;
+  virtual void finish(ValuePtr value, std::exception_ptr error) = 0;
+};
+using Start = std::function<void(std::shared_ptr<AsyncLead>)>;
+using Done = std::function<void(ValuePtr, std::exception_ptr)>;
+void run_async(const FunctionPtr& function, std::shared_ptr<Request> request, FramePtr outer,
+               Start start, Done done);
+
+void invalidate_key(FunctionState& function, const Request& request);
+void clear_function(FunctionState& function);
+
+// The load that runs in this thread; empty if none does.
+const FramePtr& current_frame() noexcept;
+FramePtr exchange_current_frame(FramePtr frame) noexcept;
+void add_deps(FrameState& frame, const std::vector<std::string>& tags);
+void forbid_store(FrameState& frame);
+
+// Throws InvalidTag.
+void check_tag(const FunctionState& function, const std::string& tag);
+void check_tag(const CacheState& cache, const std::string& tag);
+std::string encode_segment(const std::string& text);
+std::size_t tag_limit(const CacheState& cache);
+
+}  // namespace zoocache::detail

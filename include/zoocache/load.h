@@ -1,0 +1,63 @@
+// Inside a loader: more dependencies, no storing, and carrying the load to other threads.
+//
+// Thread-safety: everything may be called from any thread.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <zoocache/detail/boundary.h>
+
+namespace zoocache {
+
+// One running load. A loader that runs in several threads, or a coroutine loader, holds one; a
+// plain loader needs none: add_deps() and no_store() find the load of the calling thread.
+// A handle may outlive its load; then it does nothing.
+class Load {
+ public:
+  Load() = default;
+  explicit Load(detail::FramePtr frame) noexcept : frame_(std::move(frame)) {}
+
+  // The load that runs in the calling thread; an empty handle if none does.
+  static Load current() { return Load(detail::current_frame()); }
+
+  // Throws InvalidTag; then none of the tags was added.
+  void add_deps(std::initializer_list<std::string> tags) const {
+    add_deps(std::vector<std::string>(tags));
+  }
+  void add_deps(const std::vector<std::string>& tags) const {
+    if (frame_ != nullptr) detail::add_deps(*frame_, tags);
+  }
+  // The result goes to the callers and is not stored.
+  void no_store() const {
+    if (frame_ != nullptr) detail::forbid_store(*frame_);
+  }
+  explicit operator bool() const noexcept { return frame_ != nullptr; }
+  const detail::FramePtr& frame() const noexcept { return frame_; }
+
+  // Makes the load the calling thread's own while the scope lives: cached calls there, and
+  // add_deps(), belong to it. Scopes nest and end in reverse order.
+  class Scope {
+   public:
+    explicit Scope(const Load& load) : before_(detail::exchange_current_frame(load.frame_)) {}
+    ~Scope() { detail::exchange_current_frame(std::move(before_)); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    detail::FramePtr before_;
+  };
+
+ private:
+  detail::FramePtr frame_;
+};
+
+// For the load that runs in the calling thread; outside of loads they do nothing.
+// add_deps throws InvalidTag; then none of the tags was added.
+inline void add_deps(std::initializer_list<std::string> tags) { Load::current().add_deps(tags); }
+inline void add_deps(const std::vector<std::string>& tags) { Load::current().add_deps(tags); }
+inline void no_store() { Load::current().no_store(); }
+
+}  // namespace zoocache

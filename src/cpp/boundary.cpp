@@ -1,0 +1,207 @@
+#include "zoocache/detail/boundary.h"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "core/hash.h"
+#include "core/tag.h"
+#include "cpp/call.h"
+#include "zoocache/errors.h"
+
+namespace zoocache::detail {
+namespace {
+
+thread_local FramePtr current;
+
+class BlockedThread final : public core::Waiter {
+ public:
+  void wake() override {
+    // Under the lock: the waiting thread may go on and drop this object at once.
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    condition_.notify_one();
+  }
+  bool wait_for(double seconds) {
+    const auto span = std::chrono::duration<double>(std::min(seconds, 1e9));
+    std::unique_lock lock(mutex_);
+    return condition_.wait_for(lock, span, [this] { return woken_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable condition_;
+  bool woken_ = false;
+};
+
+class CurrentFrame {
+ public:
+  explicit CurrentFrame(FramePtr frame) : before_(exchange_current_frame(std::move(frame))) {}
+  ~CurrentFrame() { exchange_current_frame(std::move(before_)); }
+  CurrentFrame(const CurrentFrame&) = delete;
+  CurrentFrame& operator=(const CurrentFrame&) = delete;
+
+ private:
+  FramePtr before_;
+};
+
+ValuePtr lead(Call& call, const std::function<ValuePtr()>& load) {
+  call.start_load();
+  ValuePtr value;
+  try {
+    const CurrentFrame scope(call.frame());
+    value = load();
+  } catch (const abi::__forced_unwind&) {  // a cancelled thread: nobody's outcome
+    call.abandon_load();
+    throw;
+  } catch (...) {
+    call.fail_load(std::current_exception());
+    throw;
+  }
+  call.end_load(value);
+  return value;
+}
+
+// nullptr: look up again.
+ValuePtr follow(Call& call) {
+  auto waiter = std::make_shared<BlockedThread>();
+  const core::Following following = call.follow(waiter);
+  if (following == core::Following::kCycle) {
+    call.load_alone();
+    return nullptr;
+  }
+  if (following == core::Following::kWaiting) {
+    const bool woken = waiter->wait_for(call.flight_timeout_s());
+    call.stop_following();
+    if (!woken) {
+      if (call.throws_on_timeout()) {
+        throw FlightTimeout("another caller's load did not end within flight_timeout_s=" +
+                            std::to_string(call.flight_timeout_s()));
+      }
+      call.load_alone();
+      return nullptr;
+    }
+  }
+  return call.take_outcome();
+}
+
+void note_hit(FunctionState& function, std::uint64_t hash, const core::ColdEntry& cold) {
+  const auto outer = open_load_of(current, function.cache->engine.log());
+  if (outer == nullptr) return;
+  outer->add_hit({function.function.tag_id, hash}, cold.deps.nodes(),
+                 cold.expires_ns.load(std::memory_order_relaxed));
+}
+
+}  // namespace
+
+FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettings settings) {
+  return std::make_shared<FunctionState>(cache, std::move(name), std::move(settings));
+}
+
+bool visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
+           void* context) {
+  auto& engine = function.cache->engine;
+  core::Removed removed(engine.log());  // dropped after the guard
+  const core::ReadGuard guard;
+  const core::Epoch clock = engine.log().clock();
+  const core::EntryId id =
+      engine.find(function.function, hash, [&](const core::HotEntry& hot) {
+        return equal(box_of(hot), probe) ? core::Match::kYes : core::Match::kNo;
+      });
+  if (id != core::kNoEntry) {
+    core::HotEntry& hot = engine.slab().hot(id);
+    const core::Validity validity = engine.check(id, function.function, clock);
+    if (validity == core::Validity::kValid) {
+      engine.touch(hot);
+      function.function.hits.add();
+      if (current != nullptr) note_hit(function, hash, engine.slab().cold(id));
+      use(context, box_of(hot).value);
+      return true;
+    }
+    const auto reason = validity == core::Validity::kExpired ? core::Removal::kExpired
+                                                             : core::Removal::kInvalidated;
+    engine.remove(function.function, id, hot.value, reason, removed);
+  }
+  core::count(function.function.counters.misses);
+  return false;
+}
+
+bool peek(FunctionState& function, const Request& request, Use use, void* context) {
+  auto& engine = function.cache->engine;
+  const core::ReadGuard guard;
+  const core::EntryId id =
+      engine.find(function.function, request.hash, [&](const core::HotEntry& hot) {
+        return request.equal(box_of(hot), request.probe) ? core::Match::kYes : core::Match::kNo;
+      });
+  const bool valid = id != core::kNoEntry &&
+                     engine.inspect(id, function.function) == core::Validity::kValid;
+  if (valid) {
+    if (current != nullptr) note_hit(function, request.hash, engine.slab().cold(id));
+    use(context, box_of(engine.slab().hot(id)).value);
+  } else if (const auto outer = open_load_of(current, engine.log()); outer != nullptr) {
+    // A load that saw nothing depends on that.
+    outer->add_load({function.function.tag_id, request.hash}, core::DepSet(engine.log()), 0, true);
+  }
+  return valid;
+}
+
+ValuePtr run(FunctionState& function, Request& request, const std::function<ValuePtr()>& load) {
+  Call call(function, request, current);
+  for (;;) {
+    if (ValuePtr value = call.look_up(); value != nullptr) return value;
+    const Join joined = call.join();
+    if (joined == Join::kLead) return lead(call, load);
+    if (joined == Join::kAgain) continue;
+    if (ValuePtr value = follow(call); value != nullptr) return value;
+  }
+}
+
+void invalidate_key(FunctionState& function, const Request& request) {
+  auto& engine = function.cache->engine;
+  const core::HiddenTag own(function.function.tag_id, request.hash);
+  engine.log().invalidate(own.path());
+  core::Removed removed(engine.log());
+  engine.remove_key(
+      function.function, request.hash,
+      [&](const core::HotEntry& hot) {
+        return request.equal(box_of(hot), request.probe) ? core::Match::kYes : core::Match::kNo;
+      },
+      core::Removal::kInvalidated, removed);
+}
+
+void clear_function(FunctionState& function) {
+  auto& engine = function.cache->engine;
+  engine.log().invalidate(core::HiddenTag(function.function.tag_id).path());
+  core::Removed removed(engine.log());
+  engine.clear_function(function.function, removed);
+}
+
+const FramePtr& current_frame() noexcept { return current; }
+
+FramePtr exchange_current_frame(FramePtr frame) noexcept {
+  return std::exchange(current, std::move(frame));
+}
+
+void add_deps(FrameState& frame, const std::vector<std::string>& tags) {
+  for (const std::string& tag : tags) core::check_tag(tag, frame.max_tag_length());
+  for (const std::string& tag : tags) frame.add_tag(tag);
+}
+
+void forbid_store(FrameState& frame) { frame.forbid_store(); }
+
+void check_tag(const CacheState& cache, const std::string& tag) {
+  core::check_tag(tag, cache.engine.options().max_tag_length);
+}
+
+std::string encode_segment(const std::string& text) {
+  return core::encode_segment(text, Options{}.max_tag_length);
+}
+
+std::uint64_t mix_hash(std::uint64_t running, std::uint64_t hash) noexcept {
+  return core::hash_word(hash, running);
+}
+
+}  // namespace zoocache::detail

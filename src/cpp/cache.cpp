@@ -1,0 +1,88 @@
+#include "zoocache/cache.h"
+
+#include <utility>
+
+#include "core/tag.h"
+#include "cpp/state.h"
+
+namespace zoocache {
+namespace {
+
+template <class Texts>
+std::vector<core::TagPath> parse_all(const detail::CacheState& state, const Texts& texts) {
+  std::vector<core::TagPath> paths;
+  paths.reserve(texts.size());
+  const std::size_t max_length = state.engine.options().max_tag_length;
+  for (const auto& text : texts) paths.push_back(core::TagPath::parse(text, max_length));
+  return paths;
+}
+
+}  // namespace
+
+Cache::Cache(const Options& options) : state_(std::make_shared<detail::CacheState>(options)) {}
+
+std::uint64_t Cache::invalidate(const std::vector<std::string_view>& tags) {
+  if (tags.empty()) throw InvalidTag("invalidate() wants at least one tag; clear() drops all");
+  return state_->engine.log().invalidate(parse_all(*state_, tags));
+}
+
+void Cache::clear() {
+  core::InvalidationLog& log = state_->engine.log();
+  log.invalidate_root();
+  core::Removed removed(log);
+  state_->engine.clear(removed);
+}
+
+Stats Cache::stats() const {
+  auto& engine = state_->engine;
+  const core::FunctionTotals totals = engine.totals();
+  Stats stats;
+  stats.hits = totals.hits;
+  stats.misses = totals.misses;
+  stats.loads = totals.loads;
+  stats.load_errors = totals.load_errors;
+  stats.stores = totals.stores;
+  stats.not_stored = totals.not_stored;
+  stats.evictions = totals.evictions;
+  stats.expirations = totals.expirations;
+  stats.dead_entries = totals.dead_entries;
+  stats.flights_joined = totals.flights_joined;
+  stats.clock = engine.log().clock();
+  stats.entries = engine.entries();
+  stats.bytes = engine.bytes();
+  stats.tags = engine.log().visible_tag_count();
+  stats.flights = state_->flights.size();
+  return stats;
+}
+
+std::vector<TagInfo> Cache::tags(std::string_view prefix) const {
+  std::vector<TagInfo> told;
+  for (auto& row : state_->engine.log().rows(prefix)) {
+    told.push_back({std::move(row.tag), row.version, row.holders});
+  }
+  return told;
+}
+
+std::uint64_t Cache::tag_version(std::string_view tag) const {
+  const std::size_t max_length = state_->engine.options().max_tag_length;
+  return state_->engine.log().version(core::TagPath::parse(tag, max_length));
+}
+
+Invalidating Cache::invalidating(std::vector<std::string> tags) {
+  return Invalidating(state_, std::move(tags));
+}
+
+Invalidating::Invalidating(detail::CachePtr state, std::vector<std::string> tags)
+    : state_(std::move(state)), tags_(std::move(tags)) {
+  if (tags_.empty()) throw InvalidTag("invalidating() wants at least one tag");
+  state_->engine.log().hold_tags(parse_all(*state_, tags_));
+}
+
+Invalidating::~Invalidating() {
+  if (state_ == nullptr) return;
+  const std::vector<core::TagPath> paths = parse_all(*state_, tags_);  // they were valid before
+  state_->engine.log().invalidate(paths);
+  state_->engine.log().release_tags(paths);
+}
+
+}  // namespace zoocache

@@ -1,0 +1,276 @@
+#include "cpp/call.h"
+
+#include <utility>
+
+#include "core/tag.h"
+
+namespace zoocache::detail {
+namespace {
+
+std::int64_t expiry_ns(std::int64_t now_ns, double ttl_s) {
+  constexpr double kLongest_s = 4e9;  // beyond that, 127 years, there is no expiry
+  if (ttl_s <= 0 || ttl_s >= kLongest_s) return 0;
+  return now_ns + static_cast<std::int64_t>(ttl_s * 1e9);
+}
+
+auto matching(const Request& request) {
+  return [&request](const core::HotEntry& hot) {
+    return request.equal(box_of(hot), request.probe) ? core::Match::kYes : core::Match::kNo;
+  };
+}
+
+}  // namespace
+
+std::shared_ptr<core::LoadFrame<Policy>> open_load_of(FramePtr context,
+                                                      const core::InvalidationLog& log) {
+  std::shared_ptr<core::LoadFrame<Policy>> frame = std::move(context);
+  while (frame != nullptr && (&frame->log() != &log || !frame->is_open())) frame = frame->parent;
+  return frame;
+}
+
+Call::Call(FunctionState& function, Request& request, FramePtr context)
+    : function_(function), cache_(*function.cache), request_(request), context_(std::move(context)),
+      outer_(open_load_of(context_, cache_.engine.log())),
+      arrival_(cache_.engine.log().clock()) {}
+
+Call::~Call() {
+  if (frame_ != nullptr) abandon_load();
+}
+
+ValuePtr Call::look_up() {
+  auto& engine = cache_.engine;
+  core::Removed removed(engine.log());  // dropped after the guard
+  const core::ReadGuard guard;
+  born_ = engine.log().clock();  // before anything that the load will read
+  const core::EntryId id = engine.find(function_.function, request_.hash, matching(request_));
+  if (id == core::kNoEntry) return nullptr;
+  core::HotEntry& hot = engine.slab().hot(id);
+  const core::Validity validity = engine.check(id, function_.function, born_);
+  if (validity == core::Validity::kValid) {
+    engine.touch(hot);
+    const core::ColdEntry& cold = engine.slab().cold(id);
+    if (outer_ != nullptr) {
+      outer_->add_hit(own_key(), cold.deps.nodes(),
+                      cold.expires_ns.load(std::memory_order_relaxed));
+    }
+    return box_of(hot).value;
+  }
+  const auto reason = validity == core::Validity::kExpired ? core::Removal::kExpired
+                                                           : core::Removal::kInvalidated;
+  engine.remove(function_.function, id, hot.value, reason, removed);
+  return nullptr;
+}
+
+Join Call::join() {
+  constexpr int kSharedRounds = 2;  // then alone, so that storms of invalidations make progress
+  shared_ = !alone_ && rounds_ < kSharedRounds;
+  const auto make = [this]() -> core::FlightPtr {
+    return std::make_shared<CppFlight>(&function_, request_.hash, born_, cache_.engine.log());
+  };
+  if (!shared_) {
+    flight_ = make();
+    flight().key = request_.make_box();
+    return Join::kLead;
+  }
+  auto mine = std::static_pointer_cast<CppFlight>(make());
+  mine->key = request_.make_box();  // users' code: before the lock
+  const auto joined = cache_.flights.join(
+      &function_, request_.hash,
+      [this](const core::Flight& other) {
+        const Box& key = *static_cast<const CppFlight&>(other).key;
+        return request_.equal(key, request_.probe) ? core::Match::kYes : core::Match::kNo;
+      },
+      [&]() -> core::FlightPtr { return mine; });
+  flight_ = joined.flight;
+  if (!joined.leads) return Join::kFollow;
+  // Interleaving 1: the load that was missed in the table may have ended before we led.
+  const core::ReadGuard guard;
+  const core::EntryId id =
+      cache_.engine.find(function_.function, request_.hash, matching(request_));
+  if (id == core::kNoEntry ||
+      cache_.engine.inspect(id, function_.function) != core::Validity::kValid) {
+    return Join::kLead;
+  }
+  cache_.flights.finish(flight_, core::FlightState::kAbandoned);
+  flight_.reset();
+  return Join::kAgain;
+}
+
+void Call::start_load() {
+  frame_ = std::make_shared<FrameState>(function_.cache, born_, shared_ ? flight_ : nullptr,
+                                        context_);
+  if (shared_ && context_ != nullptr) {
+    enclosing_ = context_->enclosing();
+    if (!enclosing_.empty()) {
+      cache_.flights.nest(*enclosing_.front(), *flight_);
+      nested_ = true;
+    }
+  }
+  try {
+    std::vector<std::string> tags;
+    request_.deps_before(tags);
+    declare(tags);
+  } catch (...) {
+    fail_load(std::current_exception());
+    throw;
+  }
+}
+
+void Call::declare(const std::vector<std::string>& tags) {
+  const std::size_t max_length = cache_.engine.options().max_tag_length;
+  for (const std::string& tag : tags) core::check_tag(tag, max_length);
+  for (const std::string& tag : tags) frame_->add_tag(tag);
+}
+
+Call::Gathered Call::close_frame() {
+  const auto gathered = frame_->close(flight_->deps);
+  frame_.reset();
+  if (nested_) cache_.flights.leave_nested(*enclosing_.front(), *flight_);
+  nested_ = false;
+  return {gathered.storable, gathered.expires_ns};
+}
+
+void Call::tell_outer() {
+  if (outer_ != nullptr) outer_->add_load(own_key(), flight_->deps, flight_->expires_ns, true);
+}
+
+void Call::store(const ValuePtr& value, const Gathered& gathered) {
+  auto& engine = cache_.engine;
+  auto& function = function_.function;
+  const ValueOptions& options = function_.settings.value;
+  const FunctionOptions& bounds = function_.settings.bounds;
+  const void* const object = value.get();
+  const double default_s = bounds.ttl_s < 0 ? engine.options().default_ttl_s : bounds.ttl_s;
+  const double ttl_s = options.ttl_s ? options.ttl_s(object) : default_s;
+  const bool lives = !options.ttl_s || ttl_s > 0;
+  const bool wanted = lives && (!options.store_if || options.store_if(object));
+  const std::size_t size_bytes = options.size_bytes ? options.size_bytes(object) : 0;
+  const std::int64_t own_ns = expiry_ns(engine.now_ns(), ttl_s);
+  const bool inner_bounds =
+      gathered.expires_ns != 0 && (own_ns == 0 || gathered.expires_ns < own_ns);
+  flight_->expires_ns = inner_bounds ? gathered.expires_ns : own_ns;
+
+  using Standing = core::InvalidationLog::Standing;
+  core::NewEntry entry;
+  Standing standing = Standing::kCurrent;
+  if (wanted && gathered.storable) {
+    const core::HiddenTag own(function.tag_id, request_.hash);
+    standing = engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born,
+                                 &entry.deps);
+  }
+  if (!wanted || !gathered.storable || standing != Standing::kCurrent) {
+    core::count(function.counters.not_stored);
+    engine.note_not_stored(function, request_.hash, standing);
+    return;
+  }
+  std::unique_ptr<Box> box = request_.make_box();
+  box->value = value;
+  entry.hash = request_.hash;
+  entry.born = flight_->born;
+  entry.expires_ns = flight_->expires_ns;
+  // An inner entry's time bounds this one's: reading it does not prolong the inner one.
+  if (bounds.sliding && !inner_bounds && own_ns != 0) entry.sliding_s = static_cast<float>(ttl_s);
+  entry.value_bytes = size_bytes;
+  entry.key = reinterpret_cast<core::Word>(box.release());
+  entry.value = entry.key;
+  core::Removed removed(engine.log());
+  engine.store(function, entry, matching(request_), removed);
+}
+
+void Call::end_load(const ValuePtr& value) {
+  Gathered gathered;
+  try {
+    std::vector<std::string> tags;
+    request_.deps_after(tags);
+    declare(tags);
+    gathered = close_frame();
+    flight_->deps_complete = true;
+    store(value, gathered);
+  } catch (...) {
+    fail_load(std::current_exception());
+    throw;
+  }
+  core::count(function_.function.counters.loads);
+  tell_outer();
+  flight().value = value;
+  cache_.flights.finish(flight_, core::FlightState::kDone);
+}
+
+void Call::fail_load(std::exception_ptr error) {
+  flight_->deps_complete = frame_ == nullptr;
+  if (frame_ != nullptr) {
+    try {
+      std::vector<std::string> tags;  // the outcome depends on them too
+      request_.deps_after(tags);
+      declare(tags);
+      flight_->deps_complete = true;
+    } catch (...) {
+      flight_->deps_complete = false;  // the loader's own error is the one that is told
+    }
+    flight_->expires_ns = close_frame().expires_ns;
+  }
+  core::count(function_.function.counters.loads);
+  core::count(function_.function.counters.load_errors);
+  if (outer_ != nullptr) {
+    outer_->add_load(own_key(), flight_->deps, flight_->expires_ns, flight_->deps_complete);
+  }
+  flight().error = std::move(error);
+  cache_.flights.finish(flight_, core::FlightState::kFailed);
+}
+
+void Call::abandon_load() noexcept {
+  if (frame_ != nullptr) close_frame();
+  cache_.flights.finish(flight_, core::FlightState::kAbandoned);
+}
+
+core::Following Call::follow(std::shared_ptr<core::Waiter> waiter) {
+  enclosing_ = context_ == nullptr ? std::vector<core::Flight*>{} : context_->enclosing();
+  waiter_ = waiter;
+  const core::Following following =
+      cache_.flights.follow(flight_, enclosing_, std::move(waiter));
+  if (following == core::Following::kWaiting) {
+    core::count(function_.function.counters.flights_joined);
+  } else {
+    waiter_.reset();
+  }
+  return following;
+}
+
+void Call::stop_following() {
+  if (waiter_ == nullptr) return;
+  cache_.flights.leave(flight_, enclosing_, waiter_.get());
+  waiter_.reset();
+}
+
+ValuePtr Call::take_outcome() {
+  const core::FlightPtr flight = flight_;
+  const core::FlightState outcome = flight->state();
+  if (outcome == core::FlightState::kAbandoned || outcome == core::FlightState::kRunning) {
+    return nullptr;
+  }
+  bool fresh = flight->born >= arrival_;
+  if (!fresh && flight->deps_complete) {
+    using Standing = core::InvalidationLog::Standing;
+    const core::HiddenTag own(function_.function.tag_id, request_.hash);
+    const Standing standing = cache_.engine.log().standing(flight->deps, function_.function.node,
+                                                           &own.path(), flight->born);
+    fresh = standing == Standing::kCurrent || standing == Standing::kHeld;
+  }
+  if (!fresh) {
+    ++rounds_;
+    return nullptr;
+  }
+  if (outer_ != nullptr) {
+    outer_->add_load(own_key(), flight->deps, flight->expires_ns, flight->deps_complete);
+  }
+  auto& ended = static_cast<CppFlight&>(*flight);
+  if (outcome == core::FlightState::kFailed) std::rethrow_exception(ended.error);
+  return ended.value;
+}
+
+double Call::flight_timeout_s() const noexcept {
+  const double own = function_.settings.flight_timeout_s;
+  return own < 0 ? cache_.engine.options().flight_timeout_s : own;
+}
+
+}  // namespace zoocache::detail

@@ -1,0 +1,97 @@
+// One call after a miss: what the blocking driver and the asynchronous one share.
+//
+//   look_up ── hit ──> value
+//      └─ miss ── join ── kLead ── start_load ── loader ── end_load ──> value
+//                   └──── kFollow ── follow ── wait ── take_outcome ──> value | look up again
+//
+// Interleavings are numbered in core/flight.h.
+// Thread-safety: one thread at a time uses a Call; the asynchronous driver hands it over.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cpp/state.h"
+
+namespace zoocache::detail {
+
+enum class Join { kLead, kFollow, kAgain };
+
+class Call {
+ public:
+  // REQUIRES: `function` and `request` outlive the call. `context`: the load around it.
+  Call(FunctionState& function, Request& request, FramePtr context);
+  // Abandons a load that is open.
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  // The value of a valid entry.
+  ValuePtr look_up();
+  // Leads or follows the flight of the key; from the third round on, or `alone`, unshared.
+  Join join();
+  void load_alone() noexcept { alone_ = true; }
+
+  // Opens the load and declares the dependencies that are known. Throws what that throws, with the
+  // load ended.
+  void start_load();
+  const FramePtr& frame() const noexcept { return frame_; }
+  // Ends the load with a value: stores it, wakes the followers. Throws what the options' callbacks
+  // or deps() throw, with the load ended.
+  void end_load(const ValuePtr& value);
+  // Ends it with an error, for the followers too.
+  void fail_load(std::exception_ptr error);
+  // Ends it without an outcome: one of the followers leads.
+  void abandon_load() noexcept;
+
+  core::Following follow(std::shared_ptr<core::Waiter> waiter);
+  void stop_following();
+  // The value of the flight that was followed, nullptr: look up again. Throws the leader's error.
+  ValuePtr take_outcome();
+
+  double flight_timeout_s() const noexcept;
+  bool throws_on_timeout() const noexcept { return function_.settings.throw_on_timeout; }
+
+ private:
+  struct CppFlight final : core::Flight {
+    using core::Flight::Flight;
+    std::unique_ptr<Box> key;
+    ValuePtr value;
+    std::exception_ptr error;
+  };
+  struct Gathered {
+    bool storable = true;
+    std::int64_t expires_ns = 0;
+  };
+
+  CppFlight& flight() const noexcept { return static_cast<CppFlight&>(*flight_); }
+  core::DepSet::Key own_key() const noexcept {
+    return {function_.function.tag_id, request_.hash};
+  }
+  void declare(const std::vector<std::string>& tags);
+  Gathered close_frame();
+  void store(const ValuePtr& value, const Gathered& gathered);
+  void tell_outer();
+
+  FunctionState& function_;
+  CacheState& cache_;
+  Request& request_;
+  const FramePtr context_;
+  std::shared_ptr<core::LoadFrame<Policy>> outer_;  // innermost open load of the same cache
+  const core::Epoch arrival_;
+  core::Epoch born_ = 0;
+  core::FlightPtr flight_;
+  FramePtr frame_;
+  std::vector<core::Flight*> enclosing_;
+  std::shared_ptr<core::Waiter> waiter_;
+  bool alone_ = false;
+  bool shared_ = true;
+  bool nested_ = false;
+  int rounds_ = 0;
+};
+
+// The innermost open load of `log`'s cache, from `context` outwards.
+std::shared_ptr<core::LoadFrame<Policy>> open_load_of(FramePtr context,
+                                                      const core::InvalidationLog& log);
+
+}  // namespace zoocache::detail

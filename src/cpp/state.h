@@ -1,0 +1,61 @@
+// What the opaque types of the public boundary are.
+// Thread-safety: as the engine's parts; FrameState as LoadFrame.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "core/engine.h"
+#include "core/flight.h"
+#include "core/load_frame.h"
+#include "zoocache/detail/boundary.h"
+
+namespace zoocache::detail {
+
+using Policy = core::ConcurrentPolicy;
+
+class CacheState {
+ public:
+  explicit CacheState(const Options& options) : engine(options) {}
+  core::Engine<Policy> engine;
+  core::FlightTable<Policy> flights;
+};
+
+// The table owns boxes: an entry's key word is one, its value word the same.
+inline const Box& box_of(const core::HotEntry& hot) noexcept {
+  return *reinterpret_cast<const Box*>(hot.key);
+}
+inline void drop_box(core::Word key, core::Word, std::uint64_t) noexcept {
+  delete reinterpret_cast<Box*>(key);
+}
+
+// Lives as long as somebody can call the function; takes its entries along.
+class FunctionState {
+ public:
+  FunctionState(CachePtr owner, std::string name, FunctionSettings told)
+      : cache(std::move(owner)), settings(std::move(told)),
+        function(cache->engine.add_function(std::move(name), settings.bounds, &drop_box)) {}
+  ~FunctionState() {
+    core::Removed removed(cache->engine.log());
+    cache->engine.remove_function(function, removed);
+  }
+  FunctionState(const FunctionState&) = delete;
+  FunctionState& operator=(const FunctionState&) = delete;
+
+  const CachePtr cache;
+  const FunctionSettings settings;
+  core::Function<Policy>& function;
+};
+
+// A load frame that keeps its cache alive: its dependencies refer to the cache's log.
+class FrameState final : private std::shared_ptr<CacheState>, public core::LoadFrame<Policy> {
+ public:
+  FrameState(CachePtr cache, core::Epoch loaded_since, core::FlightPtr own_flight, FramePtr outer)
+      : std::shared_ptr<CacheState>(std::move(cache)),
+        core::LoadFrame<Policy>((*this)->engine.log(), loaded_since, std::move(own_flight),
+                                std::move(outer)) {}
+  std::size_t max_tag_length() const { return (*this)->engine.options().max_tag_length; }
+};
+
+}  // namespace zoocache::detail
