@@ -37,10 +37,12 @@ LONG_FUNCTIONS: dict[str, str] = {}
 STANDARD = re.compile(r"<[a-z_0-9]+>")  # <vector>: no slash, no suffix
 SYSTEM = re.compile(
     r"<([a-z_0-9]+|(sys|linux)/\w+\.h"
-    r"|(errno|fcntl|immintrin|malloc|poll|pthread|sched|signal|time|unistd)\.h)>"
+    r"|(errno|fcntl|immintrin|malloc|poll|pthread|cxxabi|sched|signal|time|unistd)\.h)>"
 )
 ASIO = re.compile(r"<(boost/)?asio[/.][\w/.]*>")
-PYTHON_HEADERS = re.compile(r"<(Python|structmember|frameobject|datetime|nanobind/[\w/]+)\.h>")
+PYTHON_HEADERS = re.compile(
+    r"<(Python|pythread|structmember|frameobject|datetime|nanobind/[\w/]+)\.h>"
+)
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,8 @@ def check_width(path: str, lines: list[str]) -> Iterator[Violation]:
     if Path(path).suffix not in NARROW and not path.startswith(NARROW_FOLDERS):
         return
     for number, line in enumerate(lines, start=1):
-        if len(line) > MAX_COLUMNS:
+        # A line that two type checkers must refuse carries a mark for each.
+        if len(line) > MAX_COLUMNS and "# type: ignore[" not in line:
             yield Violation(path, number, f"{len(line)} columns; at most {MAX_COLUMNS}")
 
 

@@ -3,8 +3,8 @@
 The rule: each fact that a page shows must equal that fact in some state of the database between
 `low`, the last change whose invalidation had returned before the call began, and `high`, the last
 change that may have been visible when the call returned. With one thread the two are the same and
-the page is compared, right after the answer, with one computed without a cache. Otherwise the database is asked as of
-each state in the window in which the fact could differ.
+the page is compared, right after the answer, with one computed without a cache. Otherwise the
+database is asked as of each state in the window in which the fact could differ.
 
 Facts are judged one by one: a call that overlaps two changes may show the older state of one row
 and the newer of another, as it may without any cache.

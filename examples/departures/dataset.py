@@ -169,8 +169,17 @@ def _read_flights(path: Path, airports: list[Airport]) -> tuple[list[Flight], di
             landed = landing_minute(sched + late, arrival_offsets[place], arr_time)
         flights.append(
             Flight(
-                number, known[0], carrier, int(flight), "" if tail in MISSING else tail, origin,
-                dest, int(distance), sched, late, landed,
+                number,
+                known[0],
+                carrier,
+                int(flight),
+                "" if tail in MISSING else tail,
+                origin,
+                dest,
+                int(distance),
+                sched,
+                late,
+                landed,
                 None if arr_delay in MISSING else int(arr_delay),
             )  # fmt: skip
         )

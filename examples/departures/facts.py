@@ -40,7 +40,10 @@ def _fact(table: str | None, scope: tuple[str, ...], select: str) -> Fact:
     changes = f"""SELECT DISTINCT until FROM {table}_past
         WHERE {rows} AND until > :after AND until <= :upto ORDER BY until DESC"""
     return Fact(
-        select.format(rows=rows, source=table), select.format(rows=rows, source=past), changes, scope
+        select.format(rows=rows, source=table),
+        select.format(rows=rows, source=past),
+        changes,
+        scope,
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-import zoocache
 from clock import ReplayClock
 from ttl_cache import TtlCache
+
+import zoocache
 
 NAMES = ("none", "ttl-30", "ttl-300", "zoocache")
 LABELS = {

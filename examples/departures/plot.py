@@ -12,10 +12,9 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 (the back end is chosen first)
-
 from dataset import LocalTime
 from events import Event
+from matplotlib import pyplot as plt  # noqa: E402 (the back end is chosen first)
 from modes import LABELS
 from report import duration_text, latency_text
 from score import Score

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console
-
 from clock import ReplayClock
 from database import copy_database, load
 from dataset import DAY_MINUTES, DataMissing, Dataset, LocalTime, read_dataset
@@ -23,6 +21,7 @@ from events import events_between
 from modes import NAMES, make_mode
 from plot import write_plot
 from report import LiveReport, print_examples, score_table, write_json
+from rich.console import Console
 from runs import Setting, run_async, run_single, run_threads
 from score import Score
 from timeline import Timeline

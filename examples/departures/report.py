@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from dataset import LocalTime
+from modes import LABELS
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-
-from dataset import LocalTime
-from modes import LABELS
 from score import Score
 
 REFRESH_S = 0.5
@@ -74,7 +73,7 @@ class LiveReport:
         self._task = self._progress.add_task("loading", total=None, now="")
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
-    def __enter__(self) -> LiveReport:
+    def __enter__(self) -> LiveReport:  # noqa: PYI034 - Self is not in Python 3.10
         if self._console.is_terminal:
             self._live.start()
         return self

@@ -148,7 +148,9 @@ def run_threads(setting: Setting, threads: int) -> None:
         pages = build_pages(setting.mode.cached, source.ask)
         with ThreadPoolExecutor(threads + 1) as pool:
             for number, phase in enumerate(_phases(setting.timeline), start=1):
-                _judge(setting, checker, _thread_phase(setting, pages, writer, pool, threads, phase))
+                _judge(
+                    setting, checker, _thread_phase(setting, pages, writer, pool, threads, phase)
+                )
                 setting.score.statements = source.statements
                 setting.on_progress(setting.score, number * PHASE_MINUTES)
 

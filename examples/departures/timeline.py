@@ -42,8 +42,6 @@ class Timeline:
             happened = self._minutes.get(minute, [])
             for place, event in enumerate(happened):
                 sequence += 1
-                items.append(
-                    Item(minute * 60 + 60 * place / len(happened), None, event, sequence)
-                )
+                items.append(Item(minute * 60 + 60 * place / len(happened), None, event, sequence))
             items.sort(key=lambda item: (item.at_s, item.sequence))
             yield items

@@ -90,11 +90,10 @@ auto async_get(const CachedAsyncFunction<Value, Args...>& function, Token&& toke
         auto work = asio_library::make_work_guard(handler);
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
         function.async_get(arguments..., [shared, work](Pointer value, std::exception_ptr error) {
-          asio_library::dispatch(
-              work.get_executor(),
-              [shared, value = std::move(value), error = std::move(error)]() mutable {
-                (*shared)(std::move(error), std::move(value));
-              });
+          asio_library::dispatch(work.get_executor(), [shared, value = std::move(value),
+                                                       error = std::move(error)]() mutable {
+            (*shared)(std::move(error), std::move(value));
+          });
         });
       },
       token, args...);

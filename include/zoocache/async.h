@@ -56,8 +56,7 @@ Detached run_loader(std::shared_ptr<const Loader> loader, std::shared_ptr<AsyncL
   std::exception_ptr error;
   try {
     const Load load(lead->frame());
-    auto awaitable =
-        std::apply([&](const auto&... args) { return (*loader)(load, args...); }, key);
+    auto awaitable = std::apply([&](const auto&... args) { return (*loader)(load, args...); }, key);
     value = std::make_shared<const Value>(co_await std::move(awaitable));
   } catch (...) {
     error = std::current_exception();
@@ -173,10 +172,10 @@ class CachedAsyncFunction {
       done(std::move(hit), nullptr);
       return;
     }
-    begin(Load::current(), Key(args...))(
-        [done = std::move(done)](detail::ValuePtr value, std::exception_ptr error) {
-          done(std::static_pointer_cast<const Value>(std::move(value)), std::move(error));
-        });
+    begin(Load::current(),
+          Key(args...))([done = std::move(done)](detail::ValuePtr value, std::exception_ptr error) {
+      done(std::static_pointer_cast<const Value>(std::move(value)), std::move(error));
+    });
   }
 
   // The value if there is a valid entry, else nullptr; loads and counts nothing.
@@ -202,15 +201,16 @@ class CachedAsyncFunction {
   using Starter = std::function<void(std::shared_ptr<detail::AsyncLead>, const Key&)>;
   using Deps = std::shared_ptr<const detail::DepsSource<Key>>;
   CachedAsyncFunction(detail::FunctionPtr function, Starter starter, Deps deps)
-      : function_(std::move(function)), starter_(std::make_shared<Starter>(std::move(starter))),
+      : function_(std::move(function)),
+        starter_(std::make_shared<Starter>(std::move(starter))),
         deps_(std::move(deps)) {}
 
  private:
   friend class Cache;
 
   template <class F>
-    requires(!std::convertible_to<F, Starter>)
-  CachedAsyncFunction(detail::FunctionPtr function, F loader, Deps deps)
+  requires(!std::convertible_to<F, Starter>)
+      CachedAsyncFunction(detail::FunctionPtr function, F loader, Deps deps)
       : CachedAsyncFunction(std::move(function), starter_of(std::move(loader)), std::move(deps)) {}
 
   template <class F>

@@ -16,10 +16,10 @@
 #include <utility>
 #include <vector>
 
+#include <zoocache/async.h>
 #include <zoocache/deps.h>
 #include <zoocache/detail/boundary.h>
 #include <zoocache/detail/signature.h>
-#include <zoocache/async.h>
 #include <zoocache/errors.h>
 #include <zoocache/function.h>
 #include <zoocache/options.h>
@@ -30,19 +30,19 @@ namespace zoocache {
 struct Stats {
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
-  std::uint64_t loads = 0;           // loader runs, those that threw included
-  std::uint64_t load_errors = 0;     // loader runs that threw
+  std::uint64_t loads = 0;        // loader runs, those that threw included
+  std::uint64_t load_errors = 0;  // loader runs that threw
   std::uint64_t stores = 0;
-  std::uint64_t not_stored = 0;      // loaded values that were not kept
+  std::uint64_t not_stored = 0;  // loaded values that were not kept
   std::uint64_t evictions = 0;
   std::uint64_t expirations = 0;     // entries found expired
   std::uint64_t dead_entries = 0;    // entries found invalidated
   std::uint64_t flights_joined = 0;  // calls that waited for another caller's load
   std::uint64_t clock = 0;           // the newest epoch
   std::size_t entries = 0;
-  std::size_t bytes = 0;             // accounted
-  std::size_t tags = 0;              // tags that something depends on, and their ancestors
-  std::size_t flights = 0;           // loads that run now
+  std::size_t bytes = 0;    // accounted
+  std::size_t tags = 0;     // tags that something depends on, and their ancestors
+  std::size_t flights = 0;  // loads that run now
 };
 
 struct TagInfo {
@@ -55,12 +55,12 @@ struct TagInfo {
 // of type `Value`, which store_if and the others get.
 template <class Value>
 struct CacheableOptions {
-  FunctionOptions bounds;                                 // see options.h
-  std::function<bool(const Value&)> store_if;             // false: returned and not stored
-  std::function<double(const Value&)> ttl_s;              // instead of bounds.ttl_s; 0: not stored
-  std::function<std::size_t(const Value&)> size_bytes;    // counted against max_bytes; else sizeof
-  double flight_timeout_s = -1;                           // < 0: the cache's
-  bool throw_on_timeout = false;                          // FlightTimeout; else loads by itself
+  FunctionOptions bounds;                               // see options.h
+  std::function<bool(const Value&)> store_if;           // false: returned and not stored
+  std::function<double(const Value&)> ttl_s;            // instead of bounds.ttl_s; 0: not stored
+  std::function<std::size_t(const Value&)> size_bytes;  // counted against max_bytes; else sizeof
+  double flight_timeout_s = -1;                         // < 0: the cache's
+  bool throw_on_timeout = false;                        // FlightTimeout; else loads by itself
 };
 
 class Invalidating;

@@ -58,7 +58,7 @@ class TagTemplate {
 
  private:
   std::size_t arity_;
-  std::vector<std::string> texts_;   // one more than holes
+  std::vector<std::string> texts_;  // one more than holes
   std::vector<std::size_t> holes_;
 };
 
@@ -78,17 +78,16 @@ struct ComputedDeps {
 struct NoDeps {};
 
 template <class... Texts>
-  requires(sizeof...(Texts) > 0 && (std::convertible_to<Texts, std::string> && ...))
-TagDeps deps(Texts&&... texts) {
+requires(sizeof...(Texts) > 0 && (std::convertible_to<Texts, std::string> && ...)) TagDeps
+    deps(Texts&&... texts) {
   return {{std::string(std::forward<Texts>(texts))...}};
 }
 
 inline TagDeps deps(std::vector<std::string> texts) { return {std::move(texts)}; }
 
 template <class F>
-  requires(!std::convertible_to<F, std::string> &&
-           !std::convertible_to<F, std::vector<std::string>>)
-ComputedDeps<std::decay_t<F>> deps(F&& compute) {
+requires(!std::convertible_to<F, std::string> && !std::convertible_to<F, std::vector<std::string>>)
+    ComputedDeps<std::decay_t<F>> deps(F&& compute) {
   return {std::forward<F>(compute)};
 }
 

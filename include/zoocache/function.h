@@ -87,7 +87,8 @@ class CachedFunction {
   using Deps = std::shared_ptr<const detail::DepsSource<Key>>;
 
   CachedFunction(detail::FunctionPtr function, Loader loader, Deps deps)
-      : function_(std::move(function)), loader_(std::make_shared<Loader>(std::move(loader))),
+      : function_(std::move(function)),
+        loader_(std::make_shared<Loader>(std::move(loader))),
         deps_(std::move(deps)) {}
 
   static void copy_pointer(void* context, const detail::ValuePtr& value) {

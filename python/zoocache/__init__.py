@@ -110,4 +110,4 @@ def tag(*segments: object) -> str:
 
 def version() -> str:
     """The version of this package."""
-    return _zoocache.__version__  # type: ignore[no-any-return]
+    return _zoocache.__version__

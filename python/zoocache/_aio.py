@@ -70,14 +70,14 @@ def _await(coroutine: Coroutine[Any, Any, bool]) -> Generator[Any, Any, bool]:
 def _make_trio_waiter(timeout_s: float) -> Waiter:
     trio = sys.modules.get("trio")
     try:
-        if trio is None:
-            raise RuntimeError
-        token = trio.lowlevel.current_trio_token()
+        token = None if trio is None else trio.lowlevel.current_trio_token()
     except RuntimeError:
+        token = None
+    if trio is None or token is None:
         raise RuntimeError(
             "a cached async function waits for another caller's load, and neither asyncio nor "
             "trio runs this one; run it under one of them"
-        ) from None
+        )
     event = trio.Event()
 
     async def wait() -> bool:

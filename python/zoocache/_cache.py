@@ -5,13 +5,30 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from zoocache import _zoocache
 from zoocache._decorator import FunctionPlan
 from zoocache._errors import shown
 from zoocache._options import CONFIGURE_DEFAULTS, check_seconds, configured
 from zoocache._told import Explanation, Stats, TagInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from typing_extensions import Unpack
+
+    from zoocache._types import (
+        CacheableOptions,
+        CachedAsyncFunction,
+        CachedFunction,
+        ConfigureOptions,
+        Decorator,
+        Invalidate,
+        LruOptions,
+        P,
+        T,
+    )
 
 __all__ = ["Cache", "Invalidating"]
 
@@ -29,18 +46,18 @@ class Invalidating:
     """
 
     def __init__(self, core: Any, tags: tuple[str, ...], origin: int) -> None:
-        self._core = core
+        self.core = core
         self._tags = tags
         self._origin = origin
 
     def __enter__(self) -> None:
-        self._core.hold(self._tags)
+        self.core.hold(self._tags)
 
     def __exit__(self, *exc_info: object) -> None:
         try:
-            self._core.invalidate_from(self._origin, self._tags)
+            self.core.invalidate_from(self._origin, self._tags)
         finally:
-            self._core.release(self._tags)
+            self.core.release(self._tags)
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -65,19 +82,19 @@ class Cache:
     Thread-safe.
     """
 
-    def __init__(self, **options: Any) -> None:
-        self._core = _zoocache.Core()
+    def __init__(self, **options: Unpack[ConfigureOptions]) -> None:
+        self.core = _zoocache.Core()
         self._given: dict[str, Any] | None = None
         self.options: dict[str, Any] = {}
         self._functions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._raw = FunctionPlan(self, {}).decorate(_load_nothing)
-        self.invalidate: Callable[..., int] = self._core.invalidate
-        self.clear: Callable[[], None] = self._core.clear
+        self.invalidate: Invalidate = self.core.invalidate
+        self.clear: Callable[[], None] = self.core.clear
         _caches.add(self)
         if options:
             self.configure(**options)
 
-    def configure(self, **options: Any) -> None:
+    def configure(self, **options: Unpack[ConfigureOptions]) -> None:
         """Sets the options; to be called before the first use, or not at all.
 
         Args:
@@ -102,28 +119,28 @@ class Cache:
             InvalidOption: a value that is not allowed.
             RuntimeError: the cache is in use with other options.
         """
-        made = configured(options)
-        given = {
+        made = configured(dict(options))
+        given: dict[str, Any] = {
             name: value for name, value in options.items() if value != CONFIGURE_DEFAULTS[name]
         }
         if self._given is not None:
             merged = {**self._given, **given}
             if merged == self._given:
                 return
-            if self._core.used():
+            if self.core.used():
                 raise RuntimeError(
                     "zoocache is already configured with different settings and in use: "
                     f"{self._given}; call reset() before configure() with {given}"
                 )
             made = configured(merged)
             given = merged
-        self._core.configure(made)
+        self.core.configure(made)
         self._given = given
         self._follow_options(made)
 
     def reset(self) -> None:
         """Forgets everything, the configuration included. Decorated functions go on working."""
-        self._core.reset()
+        self.core.reset()
         self._given = None
         self._follow_options({})
 
@@ -132,12 +149,29 @@ class Cache:
         for function in list(self._functions):
             function.__dict__["_plan"].refresh(function)
 
+    @overload
+    def cacheable(  # type: ignore[overload-overlap]
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /
+    ) -> CachedAsyncFunction[P, T]: ...
+    @overload
+    def cacheable(self, fn: Callable[P, T], /) -> CachedFunction[P, T]: ...
+    @overload
+    def cacheable(
+        self,
+        maxsize: int | None,
+        typed: bool = False,
+        /,
+        **options: Unpack[CacheableOptions],
+    ) -> Decorator: ...
+    @overload
+    def cacheable(self, /, **options: Unpack[LruOptions]) -> Decorator: ...
     def cacheable(self, fn: Any = None, /, *args: Any, **options: Any) -> Any:
         """Caches a function's results; see `zoocache.cacheable`."""
-        if args:
-            if len(args) > 1 or "typed" in options:
+        positional = list(args)
+        if positional:
+            if len(positional) > 1 or "typed" in options:
                 raise TypeError("cacheable() takes a function, or maxsize and typed, by position")
-            options["typed"] = args[0]
+            options["typed"] = positional[0]
         if fn is None and not args:
             return self._decorator(options)
         if type(fn) is int or fn is None:
@@ -164,15 +198,15 @@ class Cache:
     async def invalidate_async(self, *tags: str, wait: bool = False) -> int:
         """As `invalidate`, for async programs; in one process it never waits."""
         del wait
-        return self._core.invalidate_from(self._core.origin(1), tags)  # type: ignore[no-any-return]
+        return self.core.invalidate_from(self.core.origin(1), tags)
 
     async def clear_async(self) -> None:
         """As `clear`, for async programs."""
-        self._core.clear()
+        self.core.clear()
 
     def invalidating(self, *tags: str) -> Invalidating:
         """For a write that commits inside a `with` block; see Invalidating."""
-        return Invalidating(self._core, tags, self._core.origin(1))
+        return Invalidating(self.core, tags, self.core.origin(1))
 
     def explain(self, fn: Any, /, *args: Any, **kwargs: Any) -> Explanation:
         """Why the call would be answered from the cache or not; changes and counts nothing.
@@ -188,7 +222,7 @@ class Cache:
 
     def stats(self) -> Stats:
         """Counts and sizes of now."""
-        return Stats(**_zoocache.stats(self._core))
+        return Stats(**_zoocache.stats(self.core))
 
     def tags(self, prefix: str = "") -> Iterator[TagInfo]:
         """The tags that something depends on: `prefix` and what is below it, sorted.
@@ -196,9 +230,9 @@ class Cache:
         Raises:
             TypeError: `prefix` is not a str.
         """
-        if not isinstance(prefix, str):
+        if not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"tags({shown(prefix)}): a str is wanted")
-        rows = _zoocache.tags(self._core, prefix.rstrip(":"))
+        rows = _zoocache.tags(self.core, prefix.rstrip(":"))
         return iter([TagInfo(*row) for row in rows])
 
     def get_tag_version(self, tag: str) -> int:
@@ -207,7 +241,7 @@ class Cache:
         Raises:
             InvalidTag, TypeError: as `invalidate`.
         """
-        return _zoocache.tag_version(self._core, tag)  # type: ignore[no-any-return]
+        return _zoocache.tag_version(self.core, tag)
 
     def get(self, key: str) -> Any:
         """The value that `set` stored under the key; None if there is none that is valid.
@@ -237,7 +271,7 @@ class Cache:
         """
         _check_key(key)
         seconds = check_seconds("ttl", ttl)
-        self._raw._replace(key, value, deps, -1.0 if seconds is None else seconds)
+        self._raw.replace(key, value, deps, -1.0 if seconds is None else seconds)
 
     async def get_async(self, key: str) -> Any:
         """As `get`, for async programs."""
@@ -269,7 +303,7 @@ def _load_nothing(key: Any) -> Any:
 def _after_fork() -> None:
     """The child begins with empty caches: the parent's loads and waiters do not exist here."""
     for cache in list(_caches):
-        cache._core.after_fork()
+        cache.core.after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zoocache import _zoocache
 from zoocache._errors import InvalidOption, shown
@@ -92,7 +92,7 @@ class FunctionPlan:
         signature = self._analyse(fn, False)
         made = _zoocache.CachedFunction(
             fn,
-            self._cache._core,
+            self._cache.core,
             signature,
             {
                 **self.engine,
@@ -116,7 +116,7 @@ class FunctionPlan:
     def refresh(self, made: Any) -> None:
         """Brings a cached function up to date with the options of its cache."""
         fn = made.__wrapped__
-        made._update(self._changing_options(fn, self._analyse(fn, False)))
+        made.update_options(self._changing_options(fn, self._analyse(fn, False)))
 
     def _analyse(self, fn: Any, is_method: bool) -> SignatureData:
         return analyse(fn, ignore=self.ignore, key=self.key, is_method=is_method)
@@ -125,10 +125,9 @@ class FunctionPlan:
         """What depends on the options of the cache."""
         options = self._cache.options
         max_length = options.get("max_tag_length", MAX_TAG_LENGTH)
-        kind, deps = compile_deps(self.deps, signature, max_length)
-        samples: Any = deps if kind == "constant" else ()
-        if kind == "template":
-            samples = deps.samples()  # type: ignore[union-attr]
+        kind, compiled = compile_deps(self.deps, signature, max_length)
+        deps = cast("Any", compiled)
+        samples = deps if kind == "constant" else deps.samples() if kind == "template" else ()
         for tag in samples:
             _zoocache.check_tag(tag, max_length)
         on_store: Callable[[Any], Any] | None = copied if self.isolate else None
@@ -172,7 +171,9 @@ def _is_async(fn: Any) -> bool:
         fn = fn.func
     if inspect.iscoroutinefunction(fn):
         return True
-    call = getattr(type(fn), "__call__", None)
-    return not inspect.isroutine(fn) and not inspect.isclass(fn) and (
-        inspect.iscoroutinefunction(call)
+    call = type(fn).__call__ if callable(fn) else None
+    return (
+        not inspect.isroutine(fn)
+        and not inspect.isclass(fn)
+        and (inspect.iscoroutinefunction(call))
     )

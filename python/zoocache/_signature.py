@@ -68,7 +68,7 @@ def analyse(
     parameters = _parameters(target)
     if is_method:
         parameters = _with_instance(parameters)
-    ignored = _ignored(ignore, parameters, fn)
+    ignored = _ignored(ignore, parameters, target)
     return (
         tuple(parameter.name for parameter in parameters),
         tuple(int(parameter.kind) for parameter in parameters),

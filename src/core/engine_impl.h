@@ -108,8 +108,7 @@ Validity Engine<Policy>::inspect(EntryId id, const FunctionType& function) const
   const std::int64_t expires = cold.expires_ns.load(std::memory_order_relaxed);
   if (expires != 0 && now_ns() >= expires) return Validity::kExpired;
   const Epoch clock = log_.clock();  // before the state: a later clock could cover too much
-  const Epoch validated =
-      state::validated(slab_.hot(id).state.load(std::memory_order_relaxed));
+  const Epoch validated = state::validated(slab_.hot(id).state.load(std::memory_order_relaxed));
   const bool current =
       validated >= clock || (is_current(function.node, cold.born) &&
                              cold.deps.is_current(cold.born, validated, clock, log_.ring()));
@@ -172,8 +171,8 @@ StoreOutcome Engine<Policy>::locate(FunctionType& function, std::uint64_t hash, 
 
 template <class Policy>
 template <class Matches>
-StoreOutcome Engine<Policy>::store(FunctionType& function, const NewEntry& entry,
-                                   Matches&& matches, Removed& removed) {
+StoreOutcome Engine<Policy>::store(FunctionType& function, const NewEntry& entry, Matches&& matches,
+                                   Removed& removed) {
   const auto refuse = [&](StoreOutcome outcome) {
     count(function.counters.not_stored);
     removed.add(function.drop, entry.key, entry.value, entry.user_bits, entry.deps);
@@ -185,8 +184,7 @@ StoreOutcome Engine<Policy>::store(FunctionType& function, const NewEntry& entry
   const StoreOutcome located = locate(function, entry.hash, matches, lock, &existing);
   if (located != StoreOutcome::kStored) return refuse(located);
   if (existing != kNoEntry) {
-    if (slab_.cold(existing).born > entry.born &&
-        inspect(existing, function) == Validity::kValid) {
+    if (slab_.cold(existing).born > entry.born && inspect(existing, function) == Validity::kValid) {
       return refuse(StoreOutcome::kSuperseded);
     }
     remove_locked(existing, Removal::kReplaced, removed);

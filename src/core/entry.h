@@ -34,8 +34,8 @@ static_assert(sizeof(HotEntry) == 32);
 
 namespace state {
 
-inline constexpr std::uint64_t kFrequency = 3;  // two saturating bits
-inline constexpr std::uint64_t kTimed = 4;      // has an expiry: a hit must look at the clock
+inline constexpr std::uint64_t kFrequency = 3;    // two saturating bits
+inline constexpr std::uint64_t kTimed = 4;        // has an expiry: a hit must look at the clock
 inline constexpr std::uint64_t kUserBits = 0xF0;  // the owner's own four bits, fixed at the store
 // One of them: entries that carry it are counted in Function::counted.
 inline constexpr std::uint64_t kCounted = 0x80;

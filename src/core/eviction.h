@@ -22,7 +22,9 @@ namespace zoocache::core {
 class EvictionQueue {
  public:
   EvictionQueue(EntrySlab& slab, std::size_t max_entries, std::size_t max_bytes)
-      : slab_(slab), max_entries_(max_entries), max_bytes_(max_bytes),
+      : slab_(slab),
+        max_entries_(max_entries),
+        max_bytes_(max_bytes),
         ghost_(max_entries - small_share(max_entries)) {}
 
   std::size_t entries() const noexcept { return small_.count + main_.count; }
@@ -53,8 +55,7 @@ class EvictionQueue {
     // Readers raise frequencies beside us: the bound keeps a storm of hits from turning the main
     // queue for ever.
     for (std::size_t round = 4 * entries() + 4; entries() > 0; round -= round > 0 ? 1 : 0) {
-      const bool small_turn =
-          main_.count == 0 || small_.count > small_share(max_entries_);
+      const bool small_turn = main_.count == 0 || small_.count > small_share(max_entries_);
       List& list = small_turn ? small_ : main_;
       const EntryId id = list.oldest;
       const bool last = round == 0 || is_dead(id);

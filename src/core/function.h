@@ -47,15 +47,15 @@ class PlainCounter {
 
 struct FunctionCounters {
   using Count = std::atomic<std::uint64_t>;
-  Count misses{0};         // calls that found nothing to serve
-  Count loads{0};          // loader runs that returned
-  Count load_errors{0};    // loader runs that raised
+  Count misses{0};       // calls that found nothing to serve
+  Count loads{0};        // loader runs that returned
+  Count load_errors{0};  // loader runs that raised
   Count stores{0};
-  Count not_stored{0};     // loads whose result could not be kept
+  Count not_stored{0};  // loads whose result could not be kept
   Count evictions{0};
-  Count expirations{0};    // entries found expired
-  Count dead_entries{0};   // entries found invalidated
-  Count flights_joined{0}; // calls that waited for another caller's load
+  Count expirations{0};     // entries found expired
+  Count dead_entries{0};    // entries found invalidated
+  Count flights_joined{0};  // calls that waited for another caller's load
 };
 
 // The same as plain numbers, for one function or summed over many.
@@ -95,14 +95,14 @@ using DropWords = void (*)(Word key, Word value, std::uint64_t state) noexcept;
 
 template <class Policy>
 struct Function {
-  std::uint32_t slot = 0;      // in the engine's list of functions
-  std::uint64_t tag_id = 0;    // names its hidden tags; never used again
+  std::uint32_t slot = 0;    // in the engine's list of functions
+  std::uint64_t tag_id = 0;  // names its hidden tags; never used again
   std::string name;
   FunctionOptions options;
   DropWords drop = nullptr;
-  TagNode* node = nullptr;     // held as long as the function lives
+  TagNode* node = nullptr;  // held as long as the function lives
   Index index;
-  std::size_t counted = 0;     // entries with state::kCounted
+  std::size_t counted = 0;                 // entries with state::kCounted
   std::optional<EvictionQueue> own_queue;  // if it has bounds of its own
   std::conditional_t<Policy::kConcurrent, ShardedCounter, PlainCounter> hits;
   FunctionCounters counters;

@@ -33,7 +33,8 @@ class GhostQueue {
   // Whether `hash` was among the last `capacity`; it is forgotten by being asked for.
   bool take(std::uint64_t hash) noexcept {
     if (slots_ == 0) return false;
-    for (std::uint64_t at = heads_[hash & mask_]; in_window(at); at = records_[at & mask_].previous) {
+    for (std::uint64_t at = heads_[hash & mask_]; in_window(at);
+         at = records_[at & mask_].previous) {
       Record& record = records_[at & mask_];
       if (record.hash == hash) {
         record.hash = ~hash;  // belongs to another bucket: never found again
@@ -43,7 +44,9 @@ class GhostQueue {
     return false;
   }
 
-  std::size_t size_bytes() const noexcept { return slots_ * (sizeof(Record) + sizeof(std::uint64_t)); }
+  std::size_t size_bytes() const noexcept {
+    return slots_ * (sizeof(Record) + sizeof(std::uint64_t));
+  }
 
  private:
   struct Record {

@@ -29,7 +29,9 @@ class InvalidationRing {
 
   // REQUIRES: `capacity` is a power of two.
   explicit InvalidationRing(std::size_t capacity)
-      : mask_(capacity - 1), slots_(zeroed<Slot>(capacity)), heads_(zeroed<std::uint64_t>(capacity)) {}
+      : mask_(capacity - 1),
+        slots_(zeroed<Slot>(capacity)),
+        heads_(zeroed<std::uint64_t>(capacity)) {}
 
   // Newer than everything in the ring, or equal to the newest.
   void append(Epoch epoch, std::uint64_t hash, Note note) noexcept {

@@ -23,7 +23,10 @@ class LoadFrame {
  public:
   LoadFrame(InvalidationLog& log, Epoch loaded_since, FlightPtr own_flight,
             std::shared_ptr<LoadFrame> outer)
-      : born(loaded_since), flight(std::move(own_flight)), parent(std::move(outer)), log_(log),
+      : born(loaded_since),
+        flight(std::move(own_flight)),
+        parent(std::move(outer)),
+        log_(log),
         deps_(log) {}
 
   const Epoch born;

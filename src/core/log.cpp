@@ -193,7 +193,8 @@ std::vector<InvalidationLog::TagRow> InvalidationLog::rows(std::string_view pref
     const bool below = tag.starts_with(prefix) &&
                        (prefix.empty() || tag.size() == prefix.size() || tag[prefix.size()] == ':');
     if (below) {
-      rows.push_back({std::move(tag), node.version.load(std::memory_order_relaxed), node.holders()});
+      rows.push_back(
+          {std::move(tag), node.version.load(std::memory_order_relaxed), node.holders()});
     }
   });
   std::sort(rows.begin(), rows.end(),

@@ -86,7 +86,7 @@ class InvalidationLog {
   };
   // Users' tags that are `prefix` or below it (all if empty), sorted.
   std::vector<TagRow> rows(std::string_view prefix) const;
-  std::size_t tag_count() const;  // nodes, hidden ones included
+  std::size_t tag_count() const;          // nodes, hidden ones included
   std::size_t visible_tag_count() const;  // nodes of users' tags; looks at every node
   InvalidationRing::Note note(Epoch epoch, std::uint64_t hash) const;
 

@@ -26,10 +26,10 @@ struct Obituary {
   std::uint64_t function = 0;  // Function::tag_id
   std::uint64_t hash = 0;
   Removal reason = Removal::kRemoved;
-  Epoch epoch = 0;             // of the invalidation
+  Epoch epoch = 0;  // of the invalidation
   std::uint64_t tag_hash = 0;
-  std::string tag;             // what was invalidated; empty for the root
-  std::int64_t time_ms = 0;    // monotonic, of the removal
+  std::string tag;           // what was invalidated; empty for the root
+  std::int64_t time_ms = 0;  // monotonic, of the removal
 };
 
 class Obituaries {

@@ -17,8 +17,9 @@ template <class Number>
 void check_seconds(const char* name, double seconds, bool zero_allowed) {
   const bool good = std::isfinite(seconds) && (zero_allowed ? seconds >= 0 : seconds > 0);
   if (!good) {
-    refuse(name, seconds,
-           zero_allowed ? "it is a time in seconds, 0 or more" : "it is a time in seconds, above 0");
+    refuse(
+        name, seconds,
+        zero_allowed ? "it is a time in seconds, 0 or more" : "it is a time in seconds, above 0");
   }
 }
 

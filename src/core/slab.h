@@ -20,7 +20,8 @@ namespace zoocache::core {
 
 class EntrySlab {
  public:
-  EntrySlab() : chunks_(static_cast<std::atomic<Chunk*>*>(std::calloc(kMaxChunks, sizeof(Chunk*)))) {
+  EntrySlab()
+      : chunks_(static_cast<std::atomic<Chunk*>*>(std::calloc(kMaxChunks, sizeof(Chunk*)))) {
     if (chunks_ == nullptr) throw std::bad_alloc();
   }
   ~EntrySlab() {
@@ -90,8 +91,7 @@ class EntrySlab {
   std::size_t first_with_room() {
     for (std::size_t word = 0; word < room_.size(); ++word) {
       if (room_[word] == 0) continue;
-      const std::size_t index =
-          word * 64 + static_cast<std::size_t>(std::countr_zero(room_[word]));
+      const std::size_t index = word * 64 + static_cast<std::size_t>(std::countr_zero(room_[word]));
       if (chunk(index) == nullptr) make_chunk(index);
       return index;
     }

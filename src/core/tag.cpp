@@ -41,9 +41,7 @@ char32_t next_code_point(std::string_view text, std::size_t& at) noexcept {
   return point;
 }
 
-bool is_control(char32_t point) noexcept {
-  return point < 0x20 || (point >= 0x7F && point < 0xA0);
-}
+bool is_control(char32_t point) noexcept { return point < 0x20 || (point >= 0x7F && point < 0xA0); }
 
 // Unicode's White_Space beyond the control characters.
 bool is_whitespace(char32_t point) noexcept {

@@ -58,8 +58,8 @@ TagNode* TagTrie::create(TagNode* parent, const TagPath& path, std::size_t index
   if (size_ >= buckets_.size()) resize(buckets_.size() * 2);
   const std::string_view segment = path.segment(index);
   void* memory = ::operator new(sizeof(TagNode) + segment.size());
-  auto* node = new (memory) TagNode(version, parent, path[index].hash,
-                                    static_cast<std::uint32_t>(segment.size()));
+  auto* node = new (memory)
+      TagNode(version, parent, path[index].hash, static_cast<std::uint32_t>(segment.size()));
   std::memcpy(static_cast<void*>(node + 1), segment.data(), segment.size());
   TagNode*& bucket = buckets_[node->hash & (buckets_.size() - 1)];
   node->next_ = bucket;

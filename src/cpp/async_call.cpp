@@ -1,8 +1,8 @@
 // The asynchronous driver of a call: never blocks, ends with exactly one `done`.
 //
 //   advance ── hit ────────────────────────────────> done
-//      ├────── leads ── start(lead) ── lead.finish ─> done      lead dropped: abandoned, done(error)
-//      └────── follows ── Waiter::wake ── outcome ──> done | advance
+//      ├────── leads ── start(lead) ── lead.finish ─> done      lead dropped: abandoned,
+//      done(error) └────── follows ── Waiter::wake ── outcome ──> done | advance
 //
 // Ownership: whoever will go on holds the AsyncCall: the lead, or the waiter in the flight.
 #include <mutex>
@@ -18,8 +18,10 @@ class AsyncCall : public std::enable_shared_from_this<AsyncCall> {
  public:
   AsyncCall(FunctionPtr function, std::shared_ptr<Request> request, FramePtr outer, Start start,
             Done done)
-      : function_(std::move(function)), request_(std::move(request)),
-        call_(*function_, *request_, std::move(outer)), start_(std::move(start)),
+      : function_(std::move(function)),
+        request_(std::move(request)),
+        call_(*function_, *request_, std::move(outer)),
+        start_(std::move(start)),
         done_(std::move(done)) {}
 
   void advance() {
@@ -50,8 +52,8 @@ class AsyncCall : public std::enable_shared_from_this<AsyncCall> {
 
   void abandoned() {
     call_.abandon_load();
-    complete(nullptr, std::make_exception_ptr(Error(
-                          "the load was destroyed before its end; its executor went away?")));
+    complete(nullptr, std::make_exception_ptr(
+                          Error("the load was destroyed before its end; its executor went away?")));
   }
 
   void woken() {

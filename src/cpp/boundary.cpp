@@ -107,10 +107,9 @@ bool visit(FunctionState& function, std::uint64_t hash, Equal equal, const void*
   core::Removed removed(engine.log());  // dropped after the guard
   const core::ReadGuard guard;
   const core::Epoch clock = engine.log().clock();
-  const core::EntryId id =
-      engine.find(function.function, hash, [&](const core::HotEntry& hot) {
-        return equal(box_of(hot), probe) ? core::Match::kYes : core::Match::kNo;
-      });
+  const core::EntryId id = engine.find(function.function, hash, [&](const core::HotEntry& hot) {
+    return equal(box_of(hot), probe) ? core::Match::kYes : core::Match::kNo;
+  });
   if (id != core::kNoEntry) {
     core::HotEntry& hot = engine.slab().hot(id);
     const core::Validity validity = engine.check(id, function.function, clock);
@@ -136,8 +135,8 @@ bool peek(FunctionState& function, const Request& request, Use use, void* contex
       engine.find(function.function, request.hash, [&](const core::HotEntry& hot) {
         return request.equal(box_of(hot), request.probe) ? core::Match::kYes : core::Match::kNo;
       });
-  const bool valid = id != core::kNoEntry &&
-                     engine.inspect(id, function.function) == core::Validity::kValid;
+  const bool valid =
+      id != core::kNoEntry && engine.inspect(id, function.function) == core::Validity::kValid;
   if (valid) {
     if (current != nullptr) note_hit(function, request.hash, engine.slab().cold(id));
     use(context, box_of(engine.slab().hot(id)).value);

@@ -29,7 +29,10 @@ std::shared_ptr<core::LoadFrame<Policy>> open_load_of(FramePtr context,
 }
 
 Call::Call(FunctionState& function, Request& request, FramePtr context)
-    : function_(function), cache_(*function.cache), request_(request), context_(std::move(context)),
+    : function_(function),
+      cache_(*function.cache),
+      request_(request),
+      context_(std::move(context)),
       outer_(open_load_of(context_, cache_.engine.log())),
       arrival_(cache_.engine.log().clock()) {}
 
@@ -55,8 +58,8 @@ ValuePtr Call::look_up() {
     }
     return box_of(hot).value;
   }
-  const auto reason = validity == core::Validity::kExpired ? core::Removal::kExpired
-                                                           : core::Removal::kInvalidated;
+  const auto reason =
+      validity == core::Validity::kExpired ? core::Removal::kExpired : core::Removal::kInvalidated;
   engine.remove(function_.function, id, hot.value, reason, removed);
   return nullptr;
 }
@@ -97,8 +100,8 @@ Join Call::join() {
 }
 
 void Call::start_load() {
-  frame_ = std::make_shared<FrameState>(function_.cache, born_, shared_ ? flight_ : nullptr,
-                                        context_);
+  frame_ =
+      std::make_shared<FrameState>(function_.cache, born_, shared_ ? flight_ : nullptr, context_);
   if (shared_ && context_ != nullptr) {
     enclosing_ = context_->enclosing();
     if (!enclosing_.empty()) {
@@ -155,8 +158,8 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
   Standing standing = Standing::kCurrent;
   if (wanted && gathered.storable) {
     const core::HiddenTag own(function.tag_id, request_.hash);
-    standing = engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born,
-                                 &entry.deps);
+    standing =
+        engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, &entry.deps);
   }
   if (!wanted || !gathered.storable || standing != Standing::kCurrent) {
     core::count(function.counters.not_stored);
@@ -226,8 +229,7 @@ void Call::abandon_load() noexcept {
 core::Following Call::follow(std::shared_ptr<core::Waiter> waiter) {
   enclosing_ = context_ == nullptr ? std::vector<core::Flight*>{} : context_->enclosing();
   waiter_ = waiter;
-  const core::Following following =
-      cache_.flights.follow(flight_, enclosing_, std::move(waiter));
+  const core::Following following = cache_.flights.follow(flight_, enclosing_, std::move(waiter));
   if (following == core::Following::kWaiting) {
     core::count(function_.function.counters.flights_joined);
   } else {

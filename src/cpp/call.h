@@ -65,9 +65,7 @@ class Call {
   };
 
   CppFlight& flight() const noexcept { return static_cast<CppFlight&>(*flight_); }
-  core::DepSet::Key own_key() const noexcept {
-    return {function_.function.tag_id, request_.hash};
-  }
+  core::DepSet::Key own_key() const noexcept { return {function_.function.tag_id, request_.hash}; }
   void declare(const std::vector<std::string>& tags);
   Gathered close_frame();
   void store(const ValuePtr& value, const Gathered& gathered);

@@ -34,7 +34,8 @@ inline void drop_box(core::Word key, core::Word, std::uint64_t) noexcept {
 class FunctionState {
  public:
   FunctionState(CachePtr owner, std::string name, FunctionSettings told)
-      : cache(std::move(owner)), settings(std::move(told)),
+      : cache(std::move(owner)),
+        settings(std::move(told)),
         function(cache->engine.add_function(std::move(name), settings.bounds, &drop_box)) {}
   ~FunctionState() {
     core::Removed removed(cache->engine.log());

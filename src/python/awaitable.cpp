@@ -12,8 +12,7 @@ namespace {
 enum class Stage : std::uint8_t { kNew, kLoading, kWaiting, kDone };
 
 struct Awaitable {
-  PyObject_HEAD
-  PyObject* weakrefs;
+  PyObject_HEAD PyObject* weakrefs;
   CachedFunction* callable;  // strong; nullptr once done
   PyObject** args;           // owned, strong references
   Py_ssize_t count;          // positional ones
@@ -476,8 +475,8 @@ PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t 
   const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
   const Py_ssize_t total = count + (kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames));
   self->weakrefs = nullptr;
-  self->callable = reinterpret_cast<CachedFunction*>(
-      Py_NewRef(reinterpret_cast<PyObject*>(callable)));
+  self->callable =
+      reinterpret_cast<CachedFunction*>(Py_NewRef(reinterpret_cast<PyObject*>(callable)));
   self->args = nullptr;
   self->count = 0;
   self->kwnames = nullptr;
@@ -488,8 +487,8 @@ PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t 
   self->refresh = refresh;
   self->alone = false;
   if (total > 0) {
-    self->args = static_cast<PyObject**>(
-        PyMem_Malloc(static_cast<size_t>(total) * sizeof(PyObject*)));
+    self->args =
+        static_cast<PyObject**>(PyMem_Malloc(static_cast<size_t>(total) * sizeof(PyObject*)));
     if (self->args == nullptr) {
       Py_DECREF(self);
       return PyErr_NoMemory();

@@ -161,7 +161,4 @@ class Call {
   int rounds_ = 0;
 };
 
-// Raises a copy of `error` whose __cause__ is the original (the original if it cannot be copied).
-void raise_shared(PyObject* error);
-
 }  // namespace zoocache::python

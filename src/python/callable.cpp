@@ -123,9 +123,8 @@ bool callable_attach(CachedFunction* self) {
   FunctionOptions options;
   options.max_entries = self->options->max_entries;
   options.max_bytes = self->options->max_bytes;
-  const bool added = guarded([&] {
-    self->function = &(*state)->engine.add_function("", options, drop_entry);
-  });
+  const bool added =
+      guarded([&] { self->function = &(*state)->engine.add_function("", options, drop_entry); });
   if (!added) return false;
   *self->state = *state;
   self->slab = &(*state)->engine.slab();
@@ -414,10 +413,10 @@ PyMethodDef callable_methods[] = {
      "Loads anew for these arguments and returns the new value; awaitable for async functions."},
     {"peek", as_method(fast_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS,
      "The cached value for these arguments, or default=None; loads and counts nothing."},
-    {"_replace", callable_replace, METH_VARARGS, nullptr},
+    {"replace", callable_replace, METH_VARARGS, nullptr},
     {"cache_clear", callable_cache_clear, METH_NOARGS,
      "Kills every entry of this function, loads in flight, and outer entries that used it."},
-    {"_update", callable_update, METH_O, nullptr},
+    {"update_options", callable_update, METH_O, nullptr},
     {"cache_info", callable_cache_info, METH_NOARGS,
      "hits, misses, maxsize and currsize, as functools.lru_cache tells them."},
     {"cache_parameters", callable_cache_parameters, METH_NOARGS,

@@ -21,16 +21,16 @@ enum class DepsKind : std::uint8_t { kNone, kConstant, kTemplate, kCallable };
 // What the decorator was told. Objects are strong, nullptr when not given.
 struct CallableOptions {
   DepsKind deps_kind = DepsKind::kNone;
-  PyObject* deps = nullptr;          // tuple of strs, renderer of values, or callable
-  PyObject* ttl_of_value = nullptr;  // callable of the value
-  PyObject* store_if = nullptr;      // callable of the value
-  PyObject* size_of_value = nullptr; // callable of the value
-  PyObject* cached_errors = nullptr; // tuple of exception classes
-  PyObject* on_store = nullptr;      // callable of the value: what is kept (isolate, debug)
-  PyObject* on_hit = nullptr;        // callable of what was kept: what is handed out
-  double ttl_s = -1;                 // < 0: the core's default; 0: none
-  double error_ttl_s = -1;           // < 0: as ttl_s
-  double flight_timeout_s = -1;      // < 0: the core's
+  PyObject* deps = nullptr;           // tuple of strs, renderer of values, or callable
+  PyObject* ttl_of_value = nullptr;   // callable of the value
+  PyObject* store_if = nullptr;       // callable of the value
+  PyObject* size_of_value = nullptr;  // callable of the value
+  PyObject* cached_errors = nullptr;  // tuple of exception classes
+  PyObject* on_store = nullptr;       // callable of the value: what is kept (isolate, debug)
+  PyObject* on_hit = nullptr;         // callable of what was kept: what is handed out
+  double ttl_s = -1;                  // < 0: the core's default; 0: none
+  double error_ttl_s = -1;            // < 0: as ttl_s
+  double flight_timeout_s = -1;       // < 0: the core's
   bool sliding = false;
   bool is_async = false;
   bool raise_on_timeout = false;
@@ -41,8 +41,7 @@ struct CallableOptions {
 struct InstanceToken;
 
 struct CachedFunction {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   PyObject* dict;
   PyObject* weakrefs;
   PyObject* wrapped;     // the user's function; nullptr once cleared
@@ -64,9 +63,7 @@ struct CachedFunction {
 extern PyTypeObject CachedFunctionType;
 int init_callable_type(PyObject* module);
 
-inline bool is_cached_function(PyObject* object) {
-  return Py_TYPE(object) == &CachedFunctionType;
-}
+inline bool is_cached_function(PyObject* object) { return Py_TYPE(object) == &CachedFunctionType; }
 
 // Registers with the core's present engine if it is not yet. False with a Python error.
 bool callable_attach(CachedFunction* self);

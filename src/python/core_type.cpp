@@ -114,7 +114,8 @@ bool parse_tags(Core* self, PyObject* const* args, Py_ssize_t count, const char*
   return true;
 }
 
-// `wait=` asks for other processes to have heard of it; in one process there is nothing to wait for.
+// `wait=` asks for other processes to have heard of it; in one process there is nothing to wait
+// for.
 bool check_invalidate_keywords(PyObject* kwnames) {
   for (Py_ssize_t index = 0; kwnames != nullptr && index < PyTuple_GET_SIZE(kwnames); ++index) {
     PyObject* name = PyTuple_GET_ITEM(kwnames, index);
@@ -205,7 +206,9 @@ PyObject* hold_or_release(PyObject* object, PyObject* tags, bool hold) {
   Py_RETURN_NONE;
 }
 
-PyObject* core_hold(PyObject* object, PyObject* tags) { return hold_or_release(object, tags, true); }
+PyObject* core_hold(PyObject* object, PyObject* tags) {
+  return hold_or_release(object, tags, true);
+}
 PyObject* core_release(PyObject* object, PyObject* tags) {
   return hold_or_release(object, tags, false);
 }
@@ -292,7 +295,8 @@ PyObject* core_used(PyObject* object, PyObject*) {
 constexpr char kInvalidateDoc[] =
     "invalidate($self, /, *tags, wait=False)\n--\n\n"
     "Declares that what the tags name has changed.\n\n"
-    "When it has returned, no call that starts later returns a value that was loaded before it and\n"
+    "When it has returned, no call that starts later returns a value that was loaded before it "
+    "and\n"
     "depends on one of the tags or on anything below one. Several tags are one invalidation. The\n"
     "cost does not depend on the number of entries.\n\n"
     "Args:\n"

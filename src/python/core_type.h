@@ -45,8 +45,7 @@ struct CoreOptions {
 };
 
 struct Core {
-  PyObject_HEAD
-  PyObject* weakrefs;
+  PyObject_HEAD PyObject* weakrefs;
   StatePtr* state;  // heap: the object is allocated by Python
   CoreOptions* options;
   std::unordered_set<CachedFunction*>* callables;

@@ -42,4 +42,49 @@ void translate_exception() {
   }
 }
 
+// A new reference to the raised exception, which is cleared.
+PyObject* take_error() {
+#if PY_VERSION_HEX >= 0x030C0000
+  return PyErr_GetRaisedException();
+#else
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  if (traceback != nullptr) PyException_SetTraceback(value, traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(traceback);
+  return value;
+#endif
+}
+
+// Steals the reference.
+void put_error(PyObject* error) {
+#if PY_VERSION_HEX >= 0x030C0000
+  PyErr_SetRaisedException(error);
+#else
+  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(error))), error,
+                PyException_GetTraceback(error));
+#endif
+}
+
+PyObject* copy_of_error(PyObject* error) {
+  PyObject* module = PyImport_ImportModule("copy");
+  PyObject* copy = module == nullptr ? nullptr : PyObject_CallMethod(module, "copy", "O", error);
+  Py_XDECREF(module);
+  if (copy != nullptr && copy != error && Py_TYPE(copy) == Py_TYPE(error)) return copy;
+  PyErr_Clear();
+  Py_XDECREF(copy);
+  return nullptr;
+}
+
+void raise_shared(PyObject* error) {
+  PyObject* copy = copy_of_error(error);
+  if (copy == nullptr) {
+    put_error(Py_NewRef(error));
+    return;
+  }
+  PyException_SetCause(copy, Py_NewRef(error));
+  put_error(copy);
+}
+
 }  // namespace zoocache::python

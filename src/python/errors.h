@@ -23,6 +23,15 @@ int init_errors();
 // REQUIRES: called in a catch block, under which no Python code ran.
 void translate_exception();
 
+// The raised exception as a new reference; the error is cleared.
+PyObject* take_error();
+// Raises it; steals the reference.
+void put_error(PyObject* error);
+// A copy of an exception for another caller; nullptr without an error if it cannot be copied.
+PyObject* copy_of_error(PyObject* error);
+// Raises a copy of `error` whose __cause__ is the original (the original if it cannot be copied).
+void raise_shared(PyObject* error);
+
 // Runs engine code that runs no Python code. False with a Python error if it threw.
 template <class Code>
 bool guarded(Code&& code) {

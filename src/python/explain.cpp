@@ -121,8 +121,7 @@ void tell_entry(nb::dict& told, const CachedFunction* callable, core::EntryId id
     told["reason"] = "hit";
   } else if (validity == core::Validity::kExpired) {
     told["reason"] = "expired";
-    const std::int64_t since_ns =
-        engine.now_ns() - cold.expires_ns.load(std::memory_order_relaxed);
+    const std::int64_t since_ns = engine.now_ns() - cold.expires_ns.load(std::memory_order_relaxed);
     told["age_s"] = static_cast<double>(since_ns) / 1e9;
   } else {
     const core::TagNode* killer = cold.deps.find_killer(cold.born);

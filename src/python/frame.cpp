@@ -87,8 +87,7 @@ PyObject* add_deps(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject*
   const Py_ssize_t named = kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames);
   const bool fits =
       count + named == 1 &&
-      (named == 0 ||
-       PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "deps") == 0);
+      (named == 0 || PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "deps") == 0);
   if (!fits) {
     PyErr_SetString(PyExc_TypeError, "add_deps() takes one argument, deps: a tag or several");
     return nullptr;

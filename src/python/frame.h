@@ -19,8 +19,7 @@ int init_frame(PyObject* module);
 
 // What the context variable holds.
 struct FrameObject {
-  PyObject_HEAD
-  FramePtr* frame;
+  PyObject_HEAD FramePtr* frame;
   StatePtr* state;
   std::size_t max_tag_length;
 };
@@ -31,9 +30,7 @@ FrameObject* new_frame_object(FramePtr frame, StatePtr state, std::size_t max_ta
 // The innermost open load around the caller, empty if there is none. False with a Python error if
 // the context could not be read.
 bool current_frame_slow(FramePtr* frame);
-inline bool current_frame(FramePtr* frame) {
-  return open_loads == 0 || current_frame_slow(frame);
-}
+inline bool current_frame(FramePtr* frame) { return open_loads == 0 || current_frame_slow(frame); }
 
 // Makes `frame` the current one. A token for `leave_frame`; nullptr with a Python error.
 PyObject* enter_frame(FrameObject* frame);

@@ -75,11 +75,12 @@ int init_instance() {
 
 bool check_instance(const CachedFunction* owner, PyObject* instance) {
   if (PyType_SUPPORTS_WEAKREFS(Py_TYPE(instance))) return true;
-  PyErr_Format(PyExc_TypeError,
-               "%R: an instance of %.80s cannot be weakly referenced, so its entries could not die "
-               "with it; add '__weakref__' to its __slots__, or name the key with key= or leave the "
-               "instance out with ignore=",
-               owner->wrapped, Py_TYPE(instance)->tp_name);
+  PyErr_Format(
+      PyExc_TypeError,
+      "%R: an instance of %.80s cannot be weakly referenced, so its entries could not die "
+      "with it; add '__weakref__' to its __slots__, or name the key with key= or leave the "
+      "instance out with ignore=",
+      owner->wrapped, Py_TYPE(instance)->tp_name);
   return false;
 }
 

@@ -13,9 +13,8 @@ namespace zoocache::python {
 struct CachedFunction;
 
 struct InstanceToken {
-  PyObject_HEAD
-  PyObject* instance;      // borrowed; nullptr once it died
-  CachedFunction* owner;   // borrowed; nullptr once it died
+  PyObject_HEAD PyObject* instance;    // borrowed; nullptr once it died
+  CachedFunction* owner;               // borrowed; nullptr once it died
   std::vector<std::uint64_t>* hashes;  // of its keys; some may have been evicted
 };
 

@@ -7,8 +7,7 @@ namespace zoocache::python {
 namespace {
 
 struct Method {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   PyObject* function;  // strong, a CachedFunction
   PyObject* instance;  // strong
 };
@@ -38,8 +37,8 @@ PyObject* with_instance(Method* self, Target target, PyObject* const* args, size
     return result;
   }
   const Py_ssize_t total = count + (kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames));
-  auto** all = static_cast<PyObject**>(
-      PyMem_Malloc(static_cast<size_t>(total + 1) * sizeof(PyObject*)));
+  auto** all =
+      static_cast<PyObject**>(PyMem_Malloc(static_cast<size_t>(total + 1) * sizeof(PyObject*)));
   if (all == nullptr) return PyErr_NoMemory();
   all[0] = self->instance;
   for (Py_ssize_t index = 0; index < total; ++index) all[index + 1] = args[index];
@@ -135,8 +134,8 @@ PyCFunction as_c_function(Function function) {
 }
 
 PyMethodDef method_methods[] = {
-    {"invalidate", as_c_function(bound_method<callable_invalidate>),
-     METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"invalidate", as_c_function(bound_method<callable_invalidate>), METH_FASTCALL | METH_KEYWORDS,
+     nullptr},
     {"refresh", as_c_function(bound_method<callable_refresh>), METH_FASTCALL | METH_KEYWORDS,
      nullptr},
     {"peek", as_c_function(bound_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, nullptr},

@@ -21,8 +21,8 @@ using Frame = core::LoadFrame<Policy>;
 using FramePtr = std::shared_ptr<Frame>;
 
 // The owner's four bits of an entry's state.
-inline constexpr std::uint64_t kKeyIsInt = 0x10;     // the key word is the int's value itself
-inline constexpr std::uint64_t kValueIsError = 0x20; // the value is an exception to be raised
+inline constexpr std::uint64_t kKeyIsInt = 0x10;      // the key word is the int's value itself
+inline constexpr std::uint64_t kValueIsError = 0x20;  // the value is an exception to be raised
 inline constexpr std::uint64_t kCollectable = core::state::kCounted;  // the collector has to see it
 
 struct EngineState {

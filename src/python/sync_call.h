@@ -1,5 +1,5 @@
-// The driver of calls to synchronous functions: leads in the calling thread, follows by blocking it.
-// Thread-safety: the GIL guards everything; waiting releases it.
+// The driver of calls to synchronous functions: leads in the calling thread, follows by blocking
+// it. Thread-safety: the GIL guards everything; waiting releases it.
 #pragma once
 
 #include <Python.h>

@@ -44,9 +44,8 @@ bool read_tags(PyObject* object, const char* what, std::size_t max_length,
   if (iterator == nullptr) {
     if (!PyErr_ExceptionMatches(PyExc_TypeError)) return false;
     PyErr_Clear();
-    PyErr_Format(PyExc_TypeError,
-                 "%s: a tag or an iterable of tags is wanted, not %.80R (%.80s)", what, object,
-                 Py_TYPE(object)->tp_name);
+    PyErr_Format(PyExc_TypeError, "%s: a tag or an iterable of tags is wanted, not %.80R (%.80s)",
+                 what, object, Py_TYPE(object)->tp_name);
     return false;
   }
   bool good = true;

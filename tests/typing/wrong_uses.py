@@ -37,7 +37,7 @@ def wrong_calls(service: Service) -> None:
     load.peek(user="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     load.unknown()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     service.load("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Service.load(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Service.load(1)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
     number: int = load(1)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(number)
 
@@ -52,10 +52,10 @@ async def wrong_awaits() -> None:
 
 def wrong_options() -> None:
     """Options that do not exist or have the wrong type."""
-    cacheable(deps=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    cacheable(deps=[5])  # type: ignore[list-item]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    cacheable(ttl="60")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    cacheable(max_entries="many")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    cacheable(deps=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    cacheable(deps=[5])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    cacheable(ttl="60")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    cacheable(max_entries="many")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     cacheable(max_entires=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     configure(max_entries="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     configure(max_entires=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -95,7 +95,8 @@ template <class Key>
 class KeyRequest final : public Request {
  public:
   KeyRequest(Key key, std::shared_ptr<const DepsSource<Key>> deps)
-      : Request(hash_of(key), &key_equal<Key, Key>, &key_), key_(std::move(key)),
+      : Request(hash_of(key), &key_equal<Key, Key>, &key_),
+        key_(std::move(key)),
         deps_(std::move(deps)) {}
 
   std::unique_ptr<Box> make_box() const override { return std::make_unique<KeyedBox<Key>>(key_); }

@@ -60,7 +60,7 @@ struct Signature<std::function<R(Args...)>> {
 
 // A loader may take the load it runs in as its first parameter; it is no part of the key.
 template <class R, class First, class... Args>
-  requires std::same_as<std::decay_t<First>, Load>
+requires std::same_as<std::decay_t<First>, Load>
 struct Signature<std::function<R(First, Args...)>> {
   static_assert(!std::is_void_v<R>, "a cached function returns a value");
   static constexpr bool kTakesLoad = true;
@@ -81,8 +81,7 @@ struct FunctionChoice<F, true> {
   using Type = typename Signature<F>::template Rebind<CachedAsyncFunction, ValueOf<F>>;
 };
 template <class F>
-using FunctionFor =
-    typename FunctionChoice<F, Loaded<typename Signature<F>::Result>::kAsync>::Type;
+using FunctionFor = typename FunctionChoice<F, Loaded<typename Signature<F>::Result>::kAsync>::Type;
 
 }  // namespace detail
 }  // namespace zoocache
