@@ -64,9 +64,13 @@ struct Answer {
   std::coroutine_handle<> waiting;
   std::string text;
 
-  bool await_ready() const noexcept { return !text.empty(); }
-  void await_suspend(std::coroutine_handle<> awaiting) noexcept { waiting = awaiting; }
-  std::string await_resume() const { return text; }
+  struct Awaiter {
+    Answer* answer;
+    bool await_ready() const noexcept { return !answer->text.empty(); }
+    void await_suspend(std::coroutine_handle<> awaiting) noexcept { answer->waiting = awaiting; }
+    std::string await_resume() const { return answer->text; }
+  };
+  Awaiter when_known() { return {this}; }
 };
 
 }  // namespace
@@ -78,7 +82,7 @@ int main() {
   const auto orders =
       cache.cacheable("orders", [&](zoocache::Load load, int id) -> Task<std::string> {
         ++loads;
-        const std::string& text = co_await answer;
+        const std::string text = co_await answer.when_known();
         load.add_deps({"order:" + std::to_string(id)});
         co_return text;
       });

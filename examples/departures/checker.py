@@ -13,6 +13,7 @@ and the newer of another, as it may without any cache.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,13 @@ class Oracle:
             self._memo[key] = tuple(self._connection.execute(fact.as_of, values).fetchall())
         return self._memo[key]
 
-    def changes(self, name: str, args: tuple, after: int, upto: int) -> list[int]:
+    def changes(self, name: str, args: tuple, after: int, upto: int) -> Iterator[int]:
         """Sequences in (after, upto] that may have changed the fact, newest first."""
         fact = FACTS[name]
-        if fact.changes is None:
-            return []
-        values = {**fact.bind(args), "after": after, "upto": upto}
-        return [row[0] for row in self._connection.execute(fact.changes, values)]
+        if fact.changes is not None and after < upto:
+            values = {**fact.bind(args), "after": after, "upto": upto}
+            for (sequence,) in self._connection.execute(fact.changes, values):
+                yield sequence
 
     def close(self) -> None:
         self._connection.close()

@@ -48,17 +48,16 @@ def _draw_trade(axes: Any, scores: list[Score]) -> None:
     _tidy(axes, "Stale or slow: the lower left corner is neither")
     costs = [100 * score.statements / max(score.answers, 1) for score in scores]
     shares = [100 * score.stale_share for score in scores]
-    top = max([*shares, 1.0]) * 1.28
     for score, cost, share in zip(scores, costs, shares, strict=True):
         axes.scatter(cost, share, s=170, color=COLOURS[score.name], zorder=3, clip_on=False)
-        said = f"worst {duration_text(score.worst_s)} old" if score.stale else "none stale"
+        said = f"wrong for up to {duration_text(score.worst_s)}" if score.stale else "never wrong"
         axes.annotate(
-            f"{LABELS[score.name]}\n{share:.1f} % stale, {said}\n{cost:.0f} queries per 100",
-            (cost, share), xytext=(0, 13), textcoords="offset points", ha="center", va="bottom",
+            f"{LABELS[score.name]}: {cost:.0f} queries\n{share:.1f} % stale, {said}",
+            (cost, share), xytext=(2, 11), textcoords="offset points", ha="left", va="bottom",
             fontsize=9, color=COLOURS[score.name], fontweight="bold", linespacing=1.3,
         )  # fmt: skip
-    axes.set_xlim(0, max(costs) * 1.18)
-    axes.set_ylim(0, top)
+    axes.set_xlim(0, max(costs) * 1.45)
+    axes.set_ylim(0, max([*shares, 1.0]) * 1.25)
     axes.set_xlabel("database queries per 100 answers")
     axes.set_ylabel("stale answers, %")
 
@@ -114,9 +113,11 @@ def _draw_hours(axes: Any, local: LocalTime, events: list[Event], scores: list[S
     ticks = range(0, hours + 1, every)
     axes.set_xticks(ticks, [_hour_label(local, start + 60 * hour) for hour in ticks])
     axes.set_xlim(0, hours)
-    axes.set_ylim(0, top * 1.1)
+    axes.set_ylim(0, top * 1.05)
     axes.set_ylabel("stale answers, %")
-    axes.legend(frameon=False, fontsize=9, loc="upper left", ncols=len(scores))
+    axes.legend(
+        frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=len(scores)
+    )
 
 
 def _hour_label(local: LocalTime, minute: int) -> str:

@@ -30,6 +30,7 @@ from workload import Workload
 ASYNC_TASKS = 32
 ASYNC_THREADS = 2
 BREAK_EVERY = 20
+PLAIN_WIDTH = 100
 LAST_DAY = date(2013, 12, 31)
 
 
@@ -45,8 +46,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="only these hours of a single day, as in --hours 6 9.5",
     )  # fmt: skip
     parser.add_argument(
-        "--readers-per-minute", type=float, default=20, metavar="N",
-        help="questions per minute of the replay, on a day's average (default 20)",
+        "--readers-per-minute", type=float, default=15, metavar="N",
+        help="questions per minute of the replay, on a day's average (default 15)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=2013, help="of the readers' questions")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="N reader threads")
@@ -139,6 +140,8 @@ def conclude(console: Console, local: LocalTime, scores: list[Score], broken: bo
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
     began = time.perf_counter()
     try:
         data = read_dataset()

@@ -82,7 +82,7 @@ class GetAwaiter {
   }
   explicit GetAwaiter(detail::Begin begin)
       : begin_(std::move(begin)), shared_(std::make_shared<Shared>()) {}
-  GetAwaiter(GetAwaiter&&) = default;
+  GetAwaiter(GetAwaiter&&) noexcept = default;
   GetAwaiter& operator=(GetAwaiter&&) = delete;
   ~GetAwaiter() {
     // The awaiting coroutine goes away: whatever ends later resumes nobody.

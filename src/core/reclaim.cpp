@@ -51,7 +51,8 @@ ReaderRecord& Reclaimer::attach() noexcept {
       return *record;
     }
   }
-  auto* record = new ReaderRecord;
+  // A thread without a record cannot read safely: no memory for one ends the program.
+  auto* record = new ReaderRecord;  // NOLINT(bugprone-unhandled-exception-at-new)
   record->next = all_records.load(std::memory_order_relaxed);
   while (!all_records.compare_exchange_weak(record->next, record, std::memory_order_release,
                                             std::memory_order_relaxed)) {

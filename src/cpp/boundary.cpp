@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/tag.h"
 #include "cpp/call.h"
+#include "zoocache/deps.h"
 #include "zoocache/errors.h"
 
 namespace zoocache::detail {

@@ -69,7 +69,7 @@ std::uint64_t Cache::tag_version(std::string_view tag) const {
 }
 
 Invalidating Cache::invalidating(std::vector<std::string> tags) {
-  return Invalidating(state_, std::move(tags));
+  return {state_, std::move(tags)};
 }
 
 Invalidating::Invalidating(detail::CachePtr state, std::vector<std::string> tags)

@@ -8,8 +8,8 @@ namespace zoocache::detail {
 namespace {
 
 std::int64_t expiry_ns(std::int64_t now_ns, double ttl_s) {
-  constexpr double kLongest_s = 4e9;  // beyond that, 127 years, there is no expiry
-  if (ttl_s <= 0 || ttl_s >= kLongest_s) return 0;
+  constexpr double kLongestSeconds = 4e9;  // beyond that, 127 years, there is no expiry
+  if (ttl_s <= 0 || ttl_s >= kLongestSeconds) return 0;
   return now_ns + static_cast<std::int64_t>(ttl_s * 1e9);
 }
 

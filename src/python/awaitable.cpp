@@ -5,6 +5,7 @@
 #include "python/call.h"
 #include "python/errors.h"
 #include "python/static_type.h"
+#include "python/waiting_task.h"
 
 namespace zoocache::python {
 namespace {
@@ -29,24 +30,6 @@ PyTypeObject awaitable_type = static_type();
 PyObject* make_waiter = nullptr;  // zoocache._aio.make_waiter
 
 Awaitable* as_awaitable(PyObject* object) { return reinterpret_cast<Awaitable*>(object); }
-
-// A task that follows: `wake` tells its event loop.
-class WaitingTask final : public core::Waiter {
- public:
-  explicit WaitingTask(PyObject* wake) : wake_(wake) {}
-  ~WaitingTask() override { Py_DECREF(wake_); }
-  void wake() override {
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyObject* done = PyObject_CallNoArgs(wake_);
-    if (done == nullptr) PyErr_WriteUnraisable(wake_);
-    Py_XDECREF(done);
-    PyErr_Restore(type, value, traceback);
-  }
-
- private:
-  PyObject* wake_;  // strong
-};
 
 void release_arguments(Awaitable* self) {
   const Py_ssize_t total =
@@ -161,7 +144,7 @@ Begun advance(Awaitable* self, PyObject** value) {
 
 // The first send: everything that a sync call does at once.
 Begun begin(Awaitable* self, PyObject** value) {
-  const size_t nargsf = static_cast<size_t>(self->count);
+  const auto nargsf = static_cast<size_t>(self->count);
   self->call = new Call(self->callable, self->args, nargsf, self->kwnames);
   const BindResult bound = self->call->prepare();
   if (bound == kBadCall) {  // the user's function raises its own TypeError

@@ -204,7 +204,7 @@ nb::dict explain(const nb::handle& function, const nb::args& args, const nb::kwa
   }
   const nb::tuple kwnames(names);
   const auto call = std::make_unique<Call>(callable, all.data(), args.size(),
-                                           kwnames.size() == 0 ? nullptr : kwnames.ptr());
+                                           all.size() == args.size() ? nullptr : kwnames.ptr());
   const BindResult bound = call->prepare();
   if (bound == kBadCall) throw nb::type_error("explain(): the arguments do not fit the function");
   if (bound != kBound) throw nb::python_error();

@@ -108,7 +108,6 @@ void forbid_store(FrameState& frame);
 // Throws InvalidTag.
 void check_tag(const FunctionState& function, const std::string& tag);
 void check_tag(const CacheState& cache, const std::string& tag);
-std::string encode_segment(const std::string& text);
 std::size_t tag_limit(const CacheState& cache);
 
 }  // namespace zoocache::detail

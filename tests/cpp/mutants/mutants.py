@@ -63,11 +63,11 @@ MUTANTS = [
         "born is read after the loader ran",
         "in_process BORN_AFTER",
         CALL,
-        "    standing = engine.log().bind(flight_->deps, function.node, &own.path(), "
-        "flight_->born,\n                                 &entry.deps);\n",
-        "    const_cast<core::Epoch&>(flight_->born) = engine.log().clock();\n"
-        "    standing = engine.log().bind(flight_->deps, function.node, &own.path(), "
-        "flight_->born,\n                                 &entry.deps);\n",
+        "        engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, "
+        "&entry.deps);\n",
+        "        (const_cast<core::Epoch&>(flight_->born) = engine.log().clock(),\n"
+        "         engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, "
+        "&entry.deps));\n",
     ),
     Mutant(
         "validated becomes the clock that is read after the walk",
@@ -97,7 +97,8 @@ MUTANTS = [
         LOG,
         "  if (!all_nodes && ring_.floor() > born) return Standing::kForgotten;\n",
         "",
-        "*TinyRing",
+        "LogOracle*:*LogAgainstOracle*",
+        "core_log_test",
     ),
     Mutant(
         "a new node starts at version 0",

@@ -132,8 +132,8 @@ def main() -> int:
         outcome, seconds = try_mutant(mutant)
         rows.append((mutant, outcome, seconds))
         print(f"{mutant.name}: {outcome} ({seconds:.1f} s)", flush=True)
-    if options.table:
-        Path(options.table).write_text(table(rows), encoding="utf-8")
+        if options.table:
+            Path(options.table).write_text(table(rows), encoding="utf-8")
     good = sum(outcome.startswith("caught") for _, outcome, _ in rows)
     print(f"mutants: {good} passed, {len(rows) - good} failed")
     return 0 if good == len(rows) else 1
