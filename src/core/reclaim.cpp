@@ -69,12 +69,13 @@ std::uint64_t Reclaimer::advance() noexcept {
     // Every running reader passes a full barrier: its announcement is visible, or its next read
     // sees what was unlinked before.
     if (syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) std::terminate();
-  } else {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
   }
-  for (const ReaderRecord* record = all_records.load(std::memory_order_acquire); record != nullptr;
+  for (ReaderRecord* record = all_records.load(std::memory_order_acquire); record != nullptr;
        record = record->next) {
-    const std::uint64_t seen = record->era.load(std::memory_order_seq_cst);
+    // Without membarrier: reading by a write either sees the announcement, or the reader's own
+    // exchange comes later and sees everything that was unlinked before this.
+    const std::uint64_t seen = light_ ? record->era.load(std::memory_order_seq_cst)
+                                      : record->era.fetch_add(0, std::memory_order_seq_cst);
     if (seen != 0 && seen != era) return era;
   }
   era_.store(era + 1, std::memory_order_seq_cst);

@@ -8,7 +8,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <functional>
+#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
@@ -265,7 +267,26 @@ TEST(Linearizability, NestedLoads) {
   run_scenario({reader, flat_writer(cache, sources)}, sources);
 }
 
+// Keeps every error alive to the end: the last reader would free it inside libstdc++, whose count
+// ThreadSanitizer does not see.
+class KeptFailures {
+ public:
+  [[noreturn]] void fail(std::uint64_t version) {
+    const std::exception_ptr error = std::make_exception_ptr(Failure(version));
+    {
+      const std::lock_guard lock(mutex_);
+      errors_.push_back(error);
+    }
+    std::rethrow_exception(error);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::exception_ptr> errors_;
+};
+
 TEST(Linearizability, FailingLoaders) {
+  KeptFailures kept;
   Cache cache;
   Sources sources;
   sources.slow = true;
@@ -273,7 +294,7 @@ TEST(Linearizability, FailingLoaders) {
       "failing",
       [&](std::uint32_t source) {
         const std::uint64_t version = sources.load(source);
-        if (version % 3 == 1) throw Failure(version);
+        if (version % 3 == 1) kept.fail(version);
         return version;
       },
       deps([](std::uint32_t source) { return tag_of(source); }));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from typing import Any
@@ -9,7 +10,16 @@ from typing import Any
 import pytest
 
 import zoocache
-from support import Gate, Versions, join_all, run, spawn, spawn_many, wait_joined
+from support import (
+    Gate,
+    Versions,
+    join_all,
+    run,
+    spawn,
+    spawn_many,
+    wait_joined,
+    wait_joined_async,
+)
 from zoocache import add_deps, cacheable, get_tag_version, invalidate, no_store, stats, tags
 
 FIELDS = """hits misses loads load_errors stores not_stored evictions expirations invalidations
@@ -124,6 +134,34 @@ def test_hits_and_misses_are_all_calls() -> None:
     info = load.cache_info()
     assert (info.hits, info.misses) == (now.hits, now.misses)
     assert now.stores + now.not_stored + now.load_errors == now.loads
+
+
+def test_a_call_that_waited_in_vain_and_then_found_an_entry_counts_once() -> None:
+    """Both late callers refuse the old value; one loads, the other finds what it stored."""
+    source = Versions()
+
+    async def main() -> list[int]:
+        inside, release = asyncio.Event(), asyncio.Event()
+
+        @cacheable(deps=["t"])
+        async def load() -> int:
+            value = source.next()
+            if value == 1:
+                inside.set()
+                await release.wait()
+            return value
+
+        leader = asyncio.create_task(load())
+        await inside.wait()
+        invalidate("t")
+        late = [asyncio.create_task(load()) for _ in range(2)]
+        await wait_joined_async(2)
+        release.set()
+        return await asyncio.gather(leader, *late)
+
+    assert run(main()) == [1, 2, 2]
+    now = stats()
+    assert now.hits + now.misses == 3, now
 
 
 def test_async_calls_are_counted() -> None:
