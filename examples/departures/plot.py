@@ -1,4 +1,4 @@
-"""Draws what the runs found: wrong or costly, when it went wrong, and how long readers waited.
+"""Draws what the runs found: how often wrong, at what cost, how slow, and when it went wrong.
 
 Uses matplotlib's file back end; no display is needed.
 """
@@ -28,9 +28,10 @@ def write_plot(
 ) -> None:
     """Writes a PNG (or what the name's ending asks for). REQUIRES: at least one answer."""
     figure = plt.figure(figsize=(13, 8.2), layout="constrained")
-    grid = figure.add_gridspec(2, 2, height_ratios=(1.15, 1))
-    _draw_trade(figure.add_subplot(grid[0, 0]), scores)
-    _draw_latency(figure.add_subplot(grid[0, 1]), scores)
+    grid = figure.add_gridspec(2, 3, height_ratios=(1, 1), width_ratios=(1, 0.8, 1.25))
+    _draw_stale(figure.add_subplot(grid[0, 0]), scores)
+    _draw_queries(figure.add_subplot(grid[0, 1]), scores)
+    _draw_latency(figure.add_subplot(grid[0, 2]), scores)
     _draw_hours(figure.add_subplot(grid[1, :]), local, events, scores)
     figure.suptitle(title, fontsize=14, fontweight="bold", x=0.01, ha="left")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,23 +44,38 @@ def _tidy(axes: Any, title: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_trade(axes: Any, scores: list[Score]) -> None:
-    """Every way is a point; the corner at the lower left is where one wants to be."""
-    _tidy(axes, "Stale or slow: the lower left corner is neither")
-    costs = [100 * score.statements / max(score.answers, 1) for score in scores]
-    shares = [100 * score.stale_share for score in scores]
-    for score, cost, share in zip(scores, costs, shares, strict=True):
-        axes.scatter(cost, share, s=170, color=COLOURS[score.name], zorder=3, clip_on=False)
-        said = f"wrong for up to {duration_text(score.worst_s)}" if score.stale else "never wrong"
+def _draw_bars(axes: Any, scores: list[Score], values: list[float], said: list[str]) -> None:
+    """One bar for each way, in the order of the table, with its value written at its end."""
+    places = range(len(scores))
+    colours = [COLOURS[score.name] for score in scores]
+    axes.barh(places, values, color=colours, height=0.62)
+    axes.set_xlim(0, max([*values, 1.0]) * 1.42)
+    for place, value, text, colour in zip(places, values, said, colours, strict=True):
         axes.annotate(
-            f"{LABELS[score.name]}: {cost:.0f} queries\n{share:.1f} % stale, {said}",
-            (cost, share), xytext=(2, 11), textcoords="offset points", ha="left", va="bottom",
-            fontsize=9, color=COLOURS[score.name], fontweight="bold", linespacing=1.3,
+            text, (value, place), xytext=(6, 0), textcoords="offset points", va="center",
+            fontsize=9.5, color=colour, fontweight="bold", linespacing=1.3,
         )  # fmt: skip
-    axes.set_xlim(0, max(costs) * 1.45)
-    axes.set_ylim(0, max([*shares, 1.0]) * 1.25)
-    axes.set_xlabel("database queries per 100 answers")
-    axes.set_ylabel("stale answers, %")
+    axes.set_yticks(places, [LABELS[score.name] for score in scores])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0, labelsize=10)
+
+
+def _draw_stale(axes: Any, scores: list[Score]) -> None:
+    _tidy(axes, "Stale answers, %")
+    said = [
+        f"{score.stale_share:.1%}\nwrong for up to {duration_text(score.worst_s)}"
+        if score.stale
+        else "none"
+        for score in scores
+    ]
+    _draw_bars(axes, scores, [100 * score.stale_share for score in scores], said)
+
+
+def _draw_queries(axes: Any, scores: list[Score]) -> None:
+    _tidy(axes, "Database queries per 100 answers")
+    costs = [100 * score.statements / max(score.answers, 1) for score in scores]
+    _draw_bars(axes, scores, costs, [f"{cost:.0f}" for cost in costs])
+    axes.set_yticklabels([])
 
 
 def _draw_latency(axes: Any, scores: list[Score]) -> None:

@@ -93,7 +93,9 @@ class Engine {
   }
 
   // Takes over key, value and dependencies whatever happens; what is not kept, or is replaced or
-  // evicted, goes to `removed`.
+  // evicted, goes to `removed`. Want of memory is kNoRoom; a comparison's exception passes through.
+  // A key that was invalidated since `entry.born` is not stored again (kSuperseded): its own tag is
+  // no dependency of the entry, so this is asked here, under the lock that `invalidate_key` takes.
   template <class Matches>
   StoreOutcome store(FunctionType& function, const NewEntry& entry, Matches&& matches,
                      Removed& removed);
@@ -103,7 +105,14 @@ class Engine {
   template <class Matches>
   bool remove_key(FunctionType& function, std::uint64_t hash, Matches&& matches, Removal reason,
                   Removed& removed);
-  // Removes everything. The caller has invalidated the root before.
+  // Takes the entries of the key out of the table and publishes the invalidation of its hidden tag,
+  // in one critical section: who sees the new clock does not find the entry any more, so that no
+  // outer load can be younger than the invalidation and have read what it removed. Other keys with
+  // the same hash go as well; no comparison runs. The epoch.
+  Epoch invalidate_key(FunctionType& function, std::uint64_t hash, std::uint32_t origin,
+                       Removed& removed);
+  // Removes everything and gives the memory back, unless a reader is at work. The caller has
+  // invalidated the root before.
   void clear(Removed& removed);
   void clear_function(FunctionType& function, Removed& removed);
 
@@ -130,9 +139,8 @@ class Engine {
  private:
   struct Retired {
     std::uint64_t era;
-    EntryId id;  // kNoEntry: an index array
+    EntryId id;
     DropWords drop;
-    Index::Slots* slots;
   };
   using Lock = std::unique_lock<typename Policy::Mutex>;
 
@@ -146,18 +154,24 @@ class Engine {
   template <class Matches>
   StoreOutcome locate(FunctionType& function, std::uint64_t hash, Matches&& matches, Lock& lock,
                       EntryId* existing);
+  // The part of `store` that may fail; leaves with the lock held, unless it throws.
+  template <class Matches>
+  StoreOutcome place(FunctionType& function, const NewEntry& entry, Matches&& matches, Lock& lock,
+                     Removed& removed);
   bool make_room(EvictionQueue& own, std::size_t size_bytes, Removed& removed);
   void evict_from(EvictionQueue& queue, Removed& removed);
   EvictionQueue& largest(bool by_bytes) noexcept;
-  void insert(FunctionType& function, const NewEntry& entry, std::size_t size_bytes,
-              Removed& removed);
+  void insert(FunctionType& function, const NewEntry& entry, std::size_t size_bytes);
+  void clear_locked(FunctionType& function, Removed& removed);
+  // Throws bad_alloc before it changed anything.
   void remove_locked(EntryId id, Removal reason, Removed& removed);
-  void record(const FunctionType& function, EntryId id, Removal reason);
+  void record(const FunctionType& function, EntryId id, Removal reason) noexcept;
   void sweep(Removed& removed);
-  void retire_slots(Index::Slots* slots, Removed& removed);
+  void retire_slots(Index::Slots* slots) noexcept;
   void give_back(EntryId id, DropWords drop, Removed& removed);
   void poll(Removed& removed);
-  void drain(Removed& removed);
+  void settle(Removed& removed);
+  void free_retired(std::uint64_t era, Removed& removed);
 
   const Options options_;
   InvalidationLog log_;
@@ -173,6 +187,8 @@ class Engine {
   std::atomic<std::size_t> entries_{0};
   std::atomic<std::size_t> bytes_{0};
   std::deque<Retired> retired_;
+  Index::Slots* retired_slots_ = nullptr;  // oldest first
+  Index::Slots* newest_retired_slots_ = nullptr;
   std::size_t since_poll_ = 0;
   Obituaries obituaries_;
   EntryId sweep_next_ = 0;

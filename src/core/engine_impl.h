@@ -16,7 +16,7 @@ template <class Policy>
 Engine<Policy>::~Engine() {
   Removed removed(log_);
   clear(removed);
-  drain(removed);
+  free_retired(~std::uint64_t{0}, removed);
   for (const auto& function : functions_) {
     if (function != nullptr) log_.release(function->node);
   }
@@ -173,28 +173,59 @@ template <class Policy>
 template <class Matches>
 StoreOutcome Engine<Policy>::store(FunctionType& function, const NewEntry& entry, Matches&& matches,
                                    Removed& removed) {
-  const auto refuse = [&](StoreOutcome outcome) {
-    count(function.counters.not_stored);
-    removed.add(function.drop, entry.key, entry.value, entry.user_bits, entry.deps);
-    return outcome;
-  };
   const Guard guard;  // keeps a candidate from being freed while it is compared
   Lock lock(mutex_, std::defer_lock);
+  const auto refuse = [&] {
+    if (lock.owns_lock()) lock.unlock();
+    count(function.counters.not_stored);
+    removed.add_or_drop(function.drop, entry.key, entry.value, entry.user_bits, entry.deps);
+  };
+  StoreOutcome outcome = StoreOutcome::kNoRoom;
+  try {
+    outcome = place(function, entry, matches, lock, removed);
+  } catch (const std::bad_alloc&) {
+    outcome = StoreOutcome::kNoRoom;
+  } catch (...) {
+    refuse();
+    throw;
+  }
+  if (outcome != StoreOutcome::kStored) {
+    refuse();
+    return outcome;
+  }
+  count(function.counters.stores);
+  try {
+    sweep(removed);
+    poll(removed);
+  } catch (const std::bad_alloc&) {
+    return outcome;  // a later store goes on with it
+  }
+  return outcome;
+}
+
+template <class Policy>
+template <class Matches>
+StoreOutcome Engine<Policy>::place(FunctionType& function, const NewEntry& entry, Matches&& matches,
+                                   Lock& lock, Removed& removed) {
   EntryId existing = kNoEntry;
   const StoreOutcome located = locate(function, entry.hash, matches, lock, &existing);
-  if (located != StoreOutcome::kStored) return refuse(located);
+  if (located != StoreOutcome::kStored) return located;
+  if (log_.clock() != entry.born) {
+    const HiddenTag own(function.tag_id, entry.hash);
+    const auto standing =
+        log_.standing(DepSet(log_), function.node, &own.path(), entry.born);
+    if (standing != InvalidationLog::Standing::kCurrent) return StoreOutcome::kSuperseded;
+  }
   if (existing != kNoEntry) {
     if (slab_.cold(existing).born > entry.born && inspect(existing, function) == Validity::kValid) {
-      return refuse(StoreOutcome::kSuperseded);
+      return StoreOutcome::kSuperseded;
     }
     remove_locked(existing, Removal::kReplaced, removed);
   }
-  const std::size_t size_bytes = kEntryBytes + entry.deps.size_bytes() + entry.value_bytes;
-  if (!make_room(queue_of(function), size_bytes, removed)) return refuse(StoreOutcome::kNoRoom);
-  insert(function, entry, size_bytes, removed);
-  sweep(removed);
-  poll(removed);
-  count(function.counters.stores);
+  std::size_t size_bytes = kEntryBytes + entry.deps.size_bytes();
+  size_bytes += std::min(entry.value_bytes, kUnbounded - size_bytes);
+  if (!make_room(queue_of(function), size_bytes, removed)) return StoreOutcome::kNoRoom;
+  insert(function, entry, size_bytes);
   return StoreOutcome::kStored;
 }
 
@@ -237,9 +268,9 @@ EvictionQueue& Engine<Policy>::largest(bool by_bytes) noexcept {
 }
 
 template <class Policy>
-void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry, std::size_t size_bytes,
-                            Removed& removed) {
-  retire_slots(function.index.reserve(hash_of()), removed);
+void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry,
+                            std::size_t size_bytes) {
+  retire_slots(function.index.reserve(hash_of()));
   const EntryId id = slab_.allocate();
   HotEntry& hot = slab_.hot(id);
   hot.hash = entry.hash;
@@ -269,8 +300,12 @@ void Engine<Policy>::remove(FunctionType& function, EntryId id, Word value, Remo
   const Lock lock(mutex_);
   const bool same = slab_.has_chunk(id) && slab_.is_live(id) && slab_.hot(id).value == value &&
                     slab_.cold(id).function == function.slot;
-  if (same) remove_locked(id, reason, removed);
-  poll(removed);
+  try {
+    if (same) remove_locked(id, reason, removed);
+    poll(removed);
+  } catch (const std::bad_alloc&) {
+    return;  // it stays until it is met again
+  }
 }
 
 template <class Policy>
@@ -286,29 +321,52 @@ bool Engine<Policy>::remove_key(FunctionType& function, std::uint64_t hash, Matc
 }
 
 template <class Policy>
+Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
+                                     std::uint32_t origin, Removed& removed) {
+  const Lock lock(mutex_);
+  try {
+    for (;;) {
+      const EntryId found = function.index.probe(
+          hash, [&](EntryId id) { return slab_.hot(id).hash == hash; });
+      if (found == kNoEntry) break;
+      remove_locked(found, Removal::kInvalidated, removed);
+    }
+  } catch (const std::bad_alloc&) {
+    // What cannot be taken out must not be served: the whole function dies.
+    return log_.invalidate(HiddenTag(function.tag_id).path(), origin);
+  }
+  return log_.invalidate(HiddenTag(function.tag_id, hash).path(), origin);
+}
+
+template <class Policy>
 void Engine<Policy>::remove_locked(EntryId id, Removal reason, Removed& removed) {
   const HotEntry& hot = slab_.hot(id);
   ColdEntry& cold = slab_.cold(id);
   FunctionType& function = *functions_[cold.function];
+  if constexpr (Policy::kConcurrent) {
+    retired_.push_back({0, id, function.drop});  // a place; the era is known after the unlinking
+  } else {
+    removed.make_room(cold.deps.nodes().size());
+  }
   if (reason == Removal::kEvicted) count(function.counters.evictions);
   if (reason == Removal::kExpired) count(function.counters.expirations);
   if (reason == Removal::kInvalidated) count(function.counters.dead_entries);
   if (reason != Removal::kReplaced) record(function, id, reason);
   if ((hot.state.load(std::memory_order_relaxed) & state::kCounted) != 0) --function.counted;
-  retire_slots(function.index.erase(hot.hash, id, hash_of()), removed);
+  retire_slots(function.index.erase(hot.hash, id, hash_of()));
   queue_of(function).remove(id);
   cold.queue = Queue::kNone;
   entries_.fetch_sub(1, std::memory_order_relaxed);
   bytes_.fetch_sub(cold.size_bytes, std::memory_order_relaxed);
   if constexpr (Policy::kConcurrent) {
-    retired_.push_back({Reclaimer::era(), id, function.drop, nullptr});
+    retired_.back().era = Reclaimer::era_of_unlinked();
   } else {
     give_back(id, function.drop, removed);
   }
 }
 
 template <class Policy>
-void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal reason) {
+void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal reason) noexcept try {
   Obituary obituary;
   obituary.function = function.tag_id;
   obituary.hash = slab_.hot(id).hash;
@@ -325,6 +383,8 @@ void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal re
     obituary.tag = killer->hidden() ? std::string(1, kHiddenMark) : killer->text();
   }
   obituaries_.add(std::move(obituary));
+} catch (const std::bad_alloc&) {
+  return;  // `explain` will not know
 }
 
 // A few entries at every store, and only while an invalidation is newer than the last full pass.
@@ -357,28 +417,33 @@ template <class Policy>
 void Engine<Policy>::clear(Removed& removed) {
   const Lock lock(mutex_);
   for (const auto& function : functions_) {
-    if (function == nullptr) continue;
-    std::vector<EntryId> ids;
-    function->index.for_each([&](EntryId id) { ids.push_back(id); });
-    for (const EntryId id : ids) remove_locked(id, Removal::kRemoved, removed);
+    if (function != nullptr) clear_locked(*function, removed);
   }
-  poll(removed);
+  settle(removed);
 }
 
 template <class Policy>
 void Engine<Policy>::clear_function(FunctionType& function, Removed& removed) {
   const Lock lock(mutex_);
-  std::vector<EntryId> ids;
-  function.index.for_each([&](EntryId id) { ids.push_back(id); });
-  for (const EntryId id : ids) remove_locked(id, Removal::kRemoved, removed);
-  poll(removed);
+  clear_locked(function, removed);
+  settle(removed);
 }
 
 template <class Policy>
-void Engine<Policy>::retire_slots(Index::Slots* slots, Removed&) {
+void Engine<Policy>::clear_locked(FunctionType& function, Removed& removed) {
+  std::vector<EntryId> ids;
+  ids.reserve(function.index.live());
+  function.index.for_each([&](EntryId id) { ids.push_back(id); });
+  for (const EntryId id : ids) remove_locked(id, Removal::kRemoved, removed);
+}
+
+template <class Policy>
+void Engine<Policy>::retire_slots(Index::Slots* slots) noexcept {
   if (slots == nullptr) return;
   if constexpr (Policy::kConcurrent) {
-    retired_.push_back({Reclaimer::era(), kNoEntry, nullptr, slots});
+    slots->retired_era = Reclaimer::era_of_unlinked();
+    (retired_slots_ == nullptr ? retired_slots_ : newest_retired_slots_->next_retired) = slots;
+    newest_retired_slots_ = slots;
   } else {
     std::free(slots);
   }
@@ -392,36 +457,38 @@ void Engine<Policy>::give_back(EntryId id, DropWords drop, Removed& removed) {
   slab_.release(id);
 }
 
-// Frees what no reader can see any more. The barrier of `advance` is not for every store.
+// Now and then: the barrier of `advance` is not for every store.
 template <class Policy>
 void Engine<Policy>::poll(Removed& removed) {
   if constexpr (Policy::kConcurrent) {
     constexpr std::size_t kEvery = 64;
     if (retired_.empty() || ++since_poll_ < std::min(kEvery, retired_.size())) return;
     since_poll_ = 0;
-    const std::uint64_t era = Reclaimer::advance();
-    while (!retired_.empty() && retired_.front().era + 2 <= era) {
-      const Retired one = retired_.front();
-      retired_.pop_front();
-      if (one.id == kNoEntry) {
-        std::free(one.slots);
-      } else {
-        give_back(one.id, one.drop, removed);
-      }
+    free_retired(Reclaimer::advance(), removed);
+  }
+}
+
+// At once: two eras later nobody can see what was removed, if no reader is at work.
+template <class Policy>
+void Engine<Policy>::settle(Removed& removed) {
+  if constexpr (Policy::kConcurrent) {
+    for (int turn = 0; turn < 3 && !retired_.empty(); ++turn) {
+      free_retired(Reclaimer::advance(), removed);
     }
   }
 }
 
+// Frees what no reader can see in that era any more.
 template <class Policy>
-void Engine<Policy>::drain(Removed& removed) {
-  for (const Retired& one : retired_) {
-    if (one.id == kNoEntry) {
-      std::free(one.slots);
-    } else {
-      give_back(one.id, one.drop, removed);
-    }
+void Engine<Policy>::free_retired(std::uint64_t era, Removed& removed) {
+  const auto over = [era](std::uint64_t retired_era) { return era - retired_era >= 2; };
+  while (!retired_.empty() && over(retired_.front().era)) {
+    give_back(retired_.front().id, retired_.front().drop, removed);
+    retired_.pop_front();
   }
-  retired_.clear();
+  while (retired_slots_ != nullptr && over(retired_slots_->retired_era)) {
+    std::free(std::exchange(retired_slots_, retired_slots_->next_retired));
+  }
 }
 
 template <class Policy>

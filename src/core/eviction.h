@@ -24,8 +24,7 @@ class EvictionQueue {
   EvictionQueue(EntrySlab& slab, std::size_t max_entries, std::size_t max_bytes)
       : slab_(slab),
         max_entries_(max_entries),
-        max_bytes_(max_bytes),
-        ghost_(max_entries - small_share(max_entries)) {}
+        max_bytes_(max_bytes) {}
 
   std::size_t entries() const noexcept { return small_.count + main_.count; }
   std::size_t bytes() const noexcept { return bytes_; }
@@ -35,9 +34,9 @@ class EvictionQueue {
     return entries() < max_entries_ && bytes <= max_bytes_ - std::min(bytes_, max_bytes_);
   }
 
-  // REQUIRES: the entry's hash and size are set.
-  void insert(EntryId id) {
-    const bool known = ghost_.take(slab_.hot(id).hash);
+  // REQUIRES: the entry's hash, function and size are set.
+  void insert(EntryId id) noexcept {
+    const bool known = ghost_.take(ghost_hash(id), ghost_window());
     push(known ? main_ : small_, id, known ? Queue::kMain : Queue::kSmall);
     bytes_ += slab_.cold(id).size_bytes;
   }
@@ -52,17 +51,19 @@ class EvictionQueue {
   // turns round what it passes. `is_dead(id)`: expired or invalidated.
   template <class IsDead>
   EntryId choose(IsDead&& is_dead) {
+    // A tenth of what there is, not of `max_entries`: the bound that is met may be one in bytes.
+    const std::size_t small_most = small_share(entries());
     // Readers raise frequencies beside us: the bound keeps a storm of hits from turning the main
     // queue for ever.
     for (std::size_t round = 4 * entries() + 4; entries() > 0; round -= round > 0 ? 1 : 0) {
-      const bool small_turn = main_.count == 0 || small_.count > small_share(max_entries_);
+      const bool small_turn = main_.count == 0 || small_.count > small_most;
       List& list = small_turn ? small_ : main_;
       const EntryId id = list.oldest;
       const bool last = round == 0 || is_dead(id);
       const std::uint64_t frequency =
           slab_.hot(id).state.load(std::memory_order_relaxed) & state::kFrequency;
       if (last || frequency == 0) {
-        if (!last && small_turn) ghost_.add(slab_.hot(id).hash);
+        if (!last && small_turn) ghost_.add(ghost_hash(id), ghost_window());
         return id;
       }
       unlink(list, id);
@@ -81,8 +82,16 @@ class EvictionQueue {
     std::size_t count = 0;
   };
 
-  static std::size_t small_share(std::size_t max_entries) noexcept {
-    return std::max<std::size_t>(1, max_entries / 10);
+  static std::size_t small_share(std::size_t entries) noexcept {
+    return std::max<std::size_t>(1, entries / 10);
+  }
+  // As many as the main queue's share.
+  std::size_t ghost_window() const noexcept {
+    return entries() - std::min(entries(), small_share(entries()));
+  }
+  // Functions with the same arguments have the same hashes of keys, and share this queue.
+  std::uint64_t ghost_hash(EntryId id) const noexcept {
+    return slab_.hot(id).hash ^ (slab_.cold(id).function * 0x9E3779B97F4A7C15ULL);
   }
 
   void push(List& list, EntryId id, Queue queue) noexcept {

@@ -1,8 +1,9 @@
 // The hashes of the keys that the small queue gave up lately: a key that comes back soon after
 // deserves the main queue at once.
 //
-// A FIFO of the last `capacity` hashes, chained by bucket; a chain ends where its sequence number
-// has left the window, so expiry costs nothing.
+// A FIFO of the last hashes, chained by bucket; a chain ends where its sequence number has left the
+// window, so expiry costs nothing. How far the window reaches back is said at every use: it follows
+// the number of entries, which a bound in bytes does not tell beforehand.
 // Thread-safety: under the table lock.
 #pragma once
 
@@ -11,18 +12,16 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <utility>
 
 namespace zoocache::core {
 
 class GhostQueue {
  public:
-  explicit GhostQueue(std::size_t capacity) noexcept : capacity_(capacity) {}
-
-  void add(std::uint64_t hash) {
-    if (capacity_ == 0) return;
-    if (sequence_ >= slots_ && slots_ < std::bit_ceil(capacity_)) grow();
+  // Remembers `hash` among the last `window`. REQUIRES: window <= 2^32.
+  void add(std::uint64_t hash, std::size_t window) noexcept {
+    if (window == 0) return;
+    if (sequence_ >= slots_ && slots_ < window && !grow(std::bit_ceil(window))) return;
     const std::uint64_t sequence = ++sequence_;
     Record& record = records_[sequence & mask_];
     std::uint64_t& head = heads_[hash & mask_];
@@ -30,10 +29,10 @@ class GhostQueue {
     head = sequence;
   }
 
-  // Whether `hash` was among the last `capacity`; it is forgotten by being asked for.
-  bool take(std::uint64_t hash) noexcept {
+  // Whether `hash` was among the last `window`; it is forgotten by being asked for.
+  bool take(std::uint64_t hash, std::size_t window) noexcept {
     if (slots_ == 0) return false;
-    for (std::uint64_t at = heads_[hash & mask_]; in_window(at);
+    for (std::uint64_t at = heads_[hash & mask_]; in_window(at, window);
          at = records_[at & mask_].previous) {
       Record& record = records_[at & mask_];
       if (record.hash == hash) {
@@ -57,19 +56,20 @@ class GhostQueue {
     void operator()(void* memory) const noexcept { std::free(memory); }
   };
 
-  bool in_window(std::uint64_t at) const noexcept {
-    return at != 0 && at + capacity_ > sequence_ && at + slots_ > sequence_;
+  bool in_window(std::uint64_t at, std::size_t window) const noexcept {
+    return at != 0 && at + window > sequence_ && at + slots_ > sequence_;
   }
 
-  // Doubles until it holds `capacity`: a bound of a million entries costs nothing before the
-  // first eviction, and little while evictions are few.
-  void grow() {
+  // Doubles until it holds `most`: a bound of a million entries costs nothing before the first
+  // eviction, and little while evictions are few. Without memory the window stays short; false if
+  // there is none at all.
+  bool grow(std::size_t most) noexcept {
     constexpr std::size_t kFirst = 64;
-    const std::size_t most = std::bit_ceil(capacity_);
     const std::size_t wanted = slots_ == 0 ? kFirst : slots_ * 2;
     const std::size_t slots = wanted < most ? wanted : most;
     auto records = zeroed<Record>(slots);
     auto heads = zeroed<std::uint64_t>(slots);
+    if (records == nullptr || heads == nullptr) return slots_ != 0;
     const std::uint64_t first = sequence_ > slots_ ? sequence_ - slots_ + 1 : 1;
     for (std::uint64_t at = first; at <= sequence_ && slots_ != 0; ++at) {
       const std::uint64_t hash = records_[at & mask_].hash;
@@ -80,16 +80,14 @@ class GhostQueue {
     heads_ = std::move(heads);
     slots_ = slots;
     mask_ = slots - 1;
+    return true;
   }
 
   template <class T>
-  static std::unique_ptr<T[], Free> zeroed(std::size_t count) {
-    void* memory = std::calloc(count, sizeof(T));
-    if (memory == nullptr) throw std::bad_alloc();
-    return std::unique_ptr<T[], Free>(static_cast<T*>(memory));
+  static std::unique_ptr<T[], Free> zeroed(std::size_t count) noexcept {
+    return std::unique_ptr<T[], Free>(static_cast<T*>(std::calloc(count, sizeof(T))));
   }
 
-  const std::size_t capacity_;
   std::size_t slots_ = 0;
   std::size_t mask_ = 0;
   std::uint64_t sequence_ = 0;

@@ -23,6 +23,8 @@ class Index {
  public:
   struct Slots {
     std::size_t mask;
+    Slots* next_retired = nullptr;  // for the engine, once the array was replaced
+    std::uint64_t retired_era = 0;
     std::atomic<std::uint64_t>* at() noexcept {
       return reinterpret_cast<std::atomic<std::uint64_t>*>(this + 1);
     }

@@ -90,7 +90,11 @@ class InvalidationRing {
       if (touches(hash)) return Answer::kSome;
       expected = before;
     }
-    return head <= kMaxScan && head <= mask_ + 1 ? Answer::kNone : Answer::kUnknown;
+    // Every record there ever was has been seen, unless the window turned over since the head was
+    // read: then all slots were younger and fell just the same. Less than full, not equal: the
+    // next append may be at work on the oldest slot already.
+    const bool whole = head <= kMaxScan && head_.load(std::memory_order_relaxed) < mask_ + 1;
+    return whole ? Answer::kNone : Answer::kUnknown;
   }
 
   static constexpr std::uint64_t kMaxScan = 256;

@@ -106,13 +106,19 @@ InvalidationLog::Standing InvalidationLog::standing(const DepSet& deps, const Ta
 // of older loads then find a node that knows what was forgotten (ring.pml, mutant ZERO).
 TagNode* InvalidationLog::ensure(const TagPath& path) {
   TagNode* node = trie_.root();
-  for (std::size_t index = 0; index < path.size(); ++index) {
-    TagNode* below = trie_.find(node, path, index);
-    if (below == nullptr) {
-      const Epoch known = ring_.newest(path[index].hash);
-      below = trie_.create(node, path, index, std::max(known, ring_.floor()));
+  try {
+    for (std::size_t index = 0; index < path.size(); ++index) {
+      TagNode* below = trie_.find(node, path, index);
+      if (below == nullptr) {
+        const Epoch known = ring_.newest(path[index].hash);
+        below = trie_.create(node, path, index, std::max(known, ring_.floor()));
+      }
+      node = below;
     }
-    node = below;
+  } catch (...) {
+    TagTrie::hold(node);
+    trie_.release(node);  // takes along what was created above it for nobody
+    throw;
   }
   TagTrie::hold(node);
   return node;

@@ -78,7 +78,8 @@ std::uint64_t Reclaimer::advance() noexcept {
                                       : record->era.fetch_add(0, std::memory_order_seq_cst);
     if (seen != 0 && seen != era) return era;
   }
-  era_.store(era + 1, std::memory_order_seq_cst);
+  // Read and write in one: takes over what threads unlinked in this era (`era_of_unlinked`).
+  era_.fetch_add(1, std::memory_order_seq_cst);
   return era + 1;
 }
 

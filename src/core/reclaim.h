@@ -32,6 +32,12 @@ class Reclaimer {
     return record != nullptr ? *record : attach();
   }
   static std::uint64_t era() noexcept { return era_.load(std::memory_order_acquire); }
+  // The era of what the calling thread has just unlinked. Whoever announces a later era sees the
+  // unlinking: by the barrier of `advance`, or because a writer reads and keeps the era's place in
+  // its order of changes.
+  static std::uint64_t era_of_unlinked() noexcept {
+    return light_ ? era() : era_.fetch_add(0, std::memory_order_acq_rel);
+  }
   // Tries to open a new era; what was unlinked in era e may be freed once era() >= e + 2.
   static std::uint64_t advance() noexcept;
   static bool light_readers() noexcept { return light_; }
@@ -51,7 +57,7 @@ class ReadGuard {
  public:
   ReadGuard() noexcept : record_(Reclaimer::this_thread()) {
     if (record_.depth++ != 0) return;
-    const std::uint64_t era = Reclaimer::era_.load(std::memory_order_relaxed);
+    const std::uint64_t era = Reclaimer::era_.load(std::memory_order_acquire);
     if (Reclaimer::light_) {
       record_.era.store(era, std::memory_order_relaxed);
       std::atomic_signal_fence(std::memory_order_seq_cst);
