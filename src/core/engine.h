@@ -165,7 +165,7 @@ class Engine {
   void clear_locked(FunctionType& function, Removed& removed);
   // Throws bad_alloc before it changed anything.
   void remove_locked(EntryId id, Removal reason, Removed& removed);
-  void record(const FunctionType& function, EntryId id, Removal reason) noexcept;
+  void record(const FunctionType& function, EntryId id, Removal reason);
   void sweep(Removed& removed);
   void retire_slots(Index::Slots* slots) noexcept;
   void give_back(EntryId id, DropWords drop, Removed& removed);
@@ -199,3 +199,4 @@ class Engine {
 }  // namespace zoocache::core
 
 #include "core/engine_impl.h"
+#include "core/engine_upkeep.h"

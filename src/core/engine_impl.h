@@ -212,8 +212,7 @@ StoreOutcome Engine<Policy>::place(FunctionType& function, const NewEntry& entry
   if (located != StoreOutcome::kStored) return located;
   if (log_.clock() != entry.born) {
     const HiddenTag own(function.tag_id, entry.hash);
-    const auto standing =
-        log_.standing(DepSet(log_), function.node, &own.path(), entry.born);
+    const auto standing = log_.standing(DepSet(log_), function.node, &own.path(), entry.born);
     if (standing != InvalidationLog::Standing::kCurrent) return StoreOutcome::kSuperseded;
   }
   if (existing != kNoEntry) {
@@ -268,8 +267,7 @@ EvictionQueue& Engine<Policy>::largest(bool by_bytes) noexcept {
 }
 
 template <class Policy>
-void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry,
-                            std::size_t size_bytes) {
+void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry, std::size_t size_bytes) {
   retire_slots(function.index.reserve(hash_of()));
   const EntryId id = slab_.allocate();
   HotEntry& hot = slab_.hot(id);
@@ -326,8 +324,8 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
   const Lock lock(mutex_);
   try {
     for (;;) {
-      const EntryId found = function.index.probe(
-          hash, [&](EntryId id) { return slab_.hot(id).hash == hash; });
+      const EntryId found =
+          function.index.probe(hash, [&](EntryId id) { return slab_.hot(id).hash == hash; });
       if (found == kNoEntry) break;
       remove_locked(found, Removal::kInvalidated, removed);
     }
@@ -343,15 +341,16 @@ void Engine<Policy>::remove_locked(EntryId id, Removal reason, Removed& removed)
   const HotEntry& hot = slab_.hot(id);
   ColdEntry& cold = slab_.cold(id);
   FunctionType& function = *functions_[cold.function];
+  if (reason != Removal::kReplaced) record(function, id, reason);
   if constexpr (Policy::kConcurrent) {
     retired_.push_back({0, id, function.drop});  // a place; the era is known after the unlinking
   } else {
     removed.make_room(cold.deps.nodes().size());
   }
+  // From here on nothing throws.
   if (reason == Removal::kEvicted) count(function.counters.evictions);
   if (reason == Removal::kExpired) count(function.counters.expirations);
   if (reason == Removal::kInvalidated) count(function.counters.dead_entries);
-  if (reason != Removal::kReplaced) record(function, id, reason);
   if ((hot.state.load(std::memory_order_relaxed) & state::kCounted) != 0) --function.counted;
   retire_slots(function.index.erase(hot.hash, id, hash_of()));
   queue_of(function).remove(id);
@@ -366,7 +365,7 @@ void Engine<Policy>::remove_locked(EntryId id, Removal reason, Removed& removed)
 }
 
 template <class Policy>
-void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal reason) noexcept try {
+void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal reason) {
   Obituary obituary;
   obituary.function = function.tag_id;
   obituary.hash = slab_.hot(id).hash;
@@ -383,34 +382,6 @@ void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal re
     obituary.tag = killer->hidden() ? std::string(1, kHiddenMark) : killer->text();
   }
   obituaries_.add(std::move(obituary));
-} catch (const std::bad_alloc&) {
-  return;  // `explain` will not know
-}
-
-// A few entries at every store, and only while an invalidation is newer than the last full pass.
-template <class Policy>
-void Engine<Policy>::sweep(Removed& removed) {
-  constexpr int kAtOnce = 4;
-  const Epoch clock = log_.clock();
-  if (clock == sweep_done_) return;
-  if (sweep_next_ == 0) sweep_started_ = clock;
-  for (int step = 0; step < kAtOnce; ++step) {
-    if (sweep_next_ >= slab_.bound()) {
-      sweep_next_ = 0;
-      sweep_done_ = sweep_started_;
-      return;
-    }
-    const EntryId id = sweep_next_;
-    if (!slab_.has_chunk(id)) {
-      sweep_next_ += static_cast<EntryId>(EntrySlab::kChunkSize);
-      continue;
-    }
-    ++sweep_next_;
-    if (!slab_.is_live(id)) continue;
-    const Validity validity = inspect(id, *functions_[slab_.cold(id).function]);
-    if (validity == Validity::kInvalidated) remove_locked(id, Removal::kInvalidated, removed);
-    if (validity == Validity::kExpired) remove_locked(id, Removal::kExpired, removed);
-  }
 }
 
 template <class Policy>
@@ -435,60 +406,6 @@ void Engine<Policy>::clear_locked(FunctionType& function, Removed& removed) {
   ids.reserve(function.index.live());
   function.index.for_each([&](EntryId id) { ids.push_back(id); });
   for (const EntryId id : ids) remove_locked(id, Removal::kRemoved, removed);
-}
-
-template <class Policy>
-void Engine<Policy>::retire_slots(Index::Slots* slots) noexcept {
-  if (slots == nullptr) return;
-  if constexpr (Policy::kConcurrent) {
-    slots->retired_era = Reclaimer::era_of_unlinked();
-    (retired_slots_ == nullptr ? retired_slots_ : newest_retired_slots_->next_retired) = slots;
-    newest_retired_slots_ = slots;
-  } else {
-    std::free(slots);
-  }
-}
-
-template <class Policy>
-void Engine<Policy>::give_back(EntryId id, DropWords drop, Removed& removed) {
-  const HotEntry& hot = slab_.hot(id);
-  removed.add(drop, hot.key, hot.value, hot.state.load(std::memory_order_relaxed),
-              slab_.cold(id).deps);
-  slab_.release(id);
-}
-
-// Now and then: the barrier of `advance` is not for every store.
-template <class Policy>
-void Engine<Policy>::poll(Removed& removed) {
-  if constexpr (Policy::kConcurrent) {
-    constexpr std::size_t kEvery = 64;
-    if (retired_.empty() || ++since_poll_ < std::min(kEvery, retired_.size())) return;
-    since_poll_ = 0;
-    free_retired(Reclaimer::advance(), removed);
-  }
-}
-
-// At once: two eras later nobody can see what was removed, if no reader is at work.
-template <class Policy>
-void Engine<Policy>::settle(Removed& removed) {
-  if constexpr (Policy::kConcurrent) {
-    for (int turn = 0; turn < 3 && !retired_.empty(); ++turn) {
-      free_retired(Reclaimer::advance(), removed);
-    }
-  }
-}
-
-// Frees what no reader can see in that era any more.
-template <class Policy>
-void Engine<Policy>::free_retired(std::uint64_t era, Removed& removed) {
-  const auto over = [era](std::uint64_t retired_era) { return era - retired_era >= 2; };
-  while (!retired_.empty() && over(retired_.front().era)) {
-    give_back(retired_.front().id, retired_.front().drop, removed);
-    retired_.pop_front();
-  }
-  while (retired_slots_ != nullptr && over(retired_slots_->retired_era)) {
-    std::free(std::exchange(retired_slots_, retired_slots_->next_retired));
-  }
 }
 
 template <class Policy>

@@ -22,9 +22,7 @@ namespace zoocache::core {
 class EvictionQueue {
  public:
   EvictionQueue(EntrySlab& slab, std::size_t max_entries, std::size_t max_bytes)
-      : slab_(slab),
-        max_entries_(max_entries),
-        max_bytes_(max_bytes) {}
+      : slab_(slab), max_entries_(max_entries), max_bytes_(max_bytes) {}
 
   std::size_t entries() const noexcept { return small_.count + main_.count; }
   std::size_t bytes() const noexcept { return bytes_; }

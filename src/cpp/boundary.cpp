@@ -161,15 +161,8 @@ ValuePtr run(FunctionState& function, Request& request, const std::function<Valu
 
 void invalidate_key(FunctionState& function, const Request& request) {
   auto& engine = function.cache->engine;
-  const core::HiddenTag own(function.function.tag_id, request.hash);
-  engine.log().invalidate(own.path());
   core::Removed removed(engine.log());
-  engine.remove_key(
-      function.function, request.hash,
-      [&](const core::HotEntry& hot) {
-        return request.equal(box_of(hot), request.probe) ? core::Match::kYes : core::Match::kNo;
-      },
-      core::Removal::kInvalidated, removed);
+  engine.invalidate_key(function.function, request.hash, 0, removed);
 }
 
 void clear_function(FunctionState& function) {

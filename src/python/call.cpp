@@ -317,16 +317,9 @@ PyObject* Call::peek(PyObject* fallback) {
 
 void Call::invalidate_key(std::uint32_t origin) {
   auto& engine = state_->engine;
-  const core::HiddenTag own(function_->tag_id, probe_.hash);
-  // Whoever refreshes wants a load that began after this.
-  arrival_ = engine.log().invalidate(own.path(), origin);
   core::Removed removed(engine.log());
-  engine.remove_key(
-      *function_, probe_.hash,
-      [this](const core::HotEntry& hot) {
-        return match_key(callable_, probe_, hot.key, hot.state.load(std::memory_order_relaxed));
-      },
-      core::Removal::kInvalidated, removed);
+  // Whoever refreshes wants a load that began after this.
+  arrival_ = engine.invalidate_key(*function_, probe_.hash, origin, removed);
   removed.flush();
 }
 
