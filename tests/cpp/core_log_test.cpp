@@ -226,6 +226,19 @@ TEST(Ring, AnySinceTellsOnlyWhatItSaw) {
       << "300 records are beyond its reach";
 }
 
+TEST(Ring, AScanThatTheRingOvertookKnowsNothing) {
+  InvalidationRing ring(4);
+  ring.append(1, 11, {});
+  ring.append(2, 22, {});
+  bool first = true;
+  const auto answer = ring.any_since(0, [&](std::uint64_t hash) {
+    for (int more = 0; first && more < 3; ++more) ring.append(2, 33, {});
+    first = false;
+    return hash == 11;
+  });
+  EXPECT_EQ(answer, InvalidationRing::Answer::kUnknown) << "epoch 1 was overwritten unseen";
+}
+
 TEST(Ring, RemembersTheNewestOfEachHash) {
   InvalidationRing ring(16);
   for (Epoch epoch = 1; epoch <= 100; ++epoch) ring.append(epoch, epoch % 5, {});
