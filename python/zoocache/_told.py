@@ -38,7 +38,7 @@ class Stats:
     Attributes:
         hits: calls that were answered from the cache.
         misses: calls that were not: they loaded, or waited for a load.
-        loads: loader runs that returned.
+        loads: loader runs that ended, those that raised included.
         load_errors: loader runs that raised an Exception.
         stores: values that were put into the cache.
         not_stored: loaded values that were not kept.

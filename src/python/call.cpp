@@ -147,7 +147,7 @@ Look Call::look_up(PyObject** value) {
     const core::Validity validity = engine.check(id, *function_, born_);
     if (validity == core::Validity::kValid) {
       engine.touch(hot);
-      function_->hits.add();
+      if (!missed_) function_->hits.add();  // a call is a hit or a miss, not both
       const core::ColdEntry& cold = engine.slab().cold(id);
       if (outer_ != nullptr) {
         outer_->add_hit(own_key(), cold.deps.nodes(),
