@@ -44,12 +44,17 @@ def _tidy(axes: Any, title: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_bars(axes: Any, scores: list[Score], values: list[float], said: list[str]) -> None:
-    """One bar for each way, in the order of the table, with its value written at its end."""
+def _draw_bars(
+    axes: Any, scores: list[Score], values: list[float], said: list[str], room: float
+) -> None:
+    """One bar for each way, in the table's order, with its value said beyond its end.
+
+    The axis is `room` times as long as the longest bar.
+    """
     places = range(len(scores))
     colours = [COLOURS[score.name] for score in scores]
     axes.barh(places, values, color=colours, height=0.62)
-    axes.set_xlim(0, max([*values, 1.0]) * 1.42)
+    axes.set_xlim(0, max([*values, 1.0]) * room)
     for place, value, text, colour in zip(places, values, said, colours, strict=True):
         axes.annotate(
             text, (value, place), xytext=(6, 0), textcoords="offset points", va="center",
@@ -68,13 +73,13 @@ def _draw_stale(axes: Any, scores: list[Score]) -> None:
         else "none"
         for score in scores
     ]
-    _draw_bars(axes, scores, [100 * score.stale_share for score in scores], said)
+    _draw_bars(axes, scores, [100 * score.stale_share for score in scores], said, 1.6)
 
 
 def _draw_queries(axes: Any, scores: list[Score]) -> None:
     _tidy(axes, "Database queries per 100 answers")
     costs = [100 * score.statements / max(score.answers, 1) for score in scores]
-    _draw_bars(axes, scores, costs, [f"{cost:.0f}" for cost in costs])
+    _draw_bars(axes, scores, costs, [f"{cost:.0f}" for cost in costs], 1.2)
     axes.set_yticklabels([])
 
 
@@ -90,11 +95,12 @@ def _draw_latency(axes: Any, scores: list[Score]) -> None:
         width = 3.0 if score.name == "zoocache" else 1.8
         axes.plot(times, shares, color=COLOURS[score.name], label=label, linewidth=width)
     axes.set_xscale("log")
+    axes.set_xlim(right=axes.get_xlim()[1] * 30)  # room for the legend
     axes.set_ylim(0, 100)
     axes.set_xlabel("microseconds, checking time excluded")
     axes.set_ylabel("answers at least this fast, %")
     axes.grid(axis="both", color=QUIET, linewidth=0.5)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(frameon=False, fontsize=9, loc="lower right", handlelength=1.2)
 
 
 def _draw_hours(axes: Any, local: LocalTime, events: list[Event], scores: list[Score]) -> None:

