@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from zoocache._types import (
         CacheableOptions,
-        CachedAsyncFunction,
-        CachedFunction,
         ConfigureOptions,
         Decorator,
         Invalidate,
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
         P,
         T,
     )
+    from zoocache._zoocache import Cached, CachedAsyncFunction, CachedFunction
 
 __all__ = ["Cache", "Invalidating"]
 
@@ -45,7 +44,7 @@ class Invalidating:
     `async with`; thread-safe, and good for several blocks.
     """
 
-    def __init__(self, core: Any, tags: tuple[str, ...], origin: int) -> None:
+    def __init__(self, core: _zoocache.Core, tags: tuple[str, ...], origin: int) -> None:
         self.core = core
         self._tags = tags
         self._origin = origin
@@ -208,17 +207,20 @@ class Cache:
         """For a write that commits inside a `with` block; see Invalidating."""
         return Invalidating(self.core, tags, self.core.origin(1))
 
-    def explain(self, fn: Any, /, *args: Any, **kwargs: Any) -> Explanation:
+    def explain(
+        self, fn: Cached[P, object, object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Explanation:
         """Why the call would be answered from the cache or not; changes and counts nothing.
 
         Raises:
             TypeError: `fn` is not a cached function, or the arguments do not fit it.
         """
-        if hasattr(fn, "__func__") and isinstance(fn.__func__, _zoocache.CachedFunction):
-            return self.explain(fn.__func__, fn.__self__, *args, **kwargs)
-        if not isinstance(fn, _zoocache.CachedFunction):
+        target: Any = fn
+        if hasattr(target, "__func__") and isinstance(target.__func__, _zoocache.CachedFunction):
+            return self.explain(target.__func__, target.__self__, *args, **kwargs)
+        if not isinstance(target, _zoocache.CachedFunction):
             raise TypeError(f"explain({shown(fn)}): a function decorated with cacheable is wanted")
-        return Explanation.from_raw(_zoocache.explain(fn, *args, **kwargs))
+        return Explanation.from_raw(_zoocache.explain(target, *args, **kwargs))
 
     def stats(self) -> Stats:
         """Counts and sizes of now."""

@@ -85,7 +85,9 @@ class FunctionPlan:
             TypeError: `fn` cannot be cached; the message says why.
             InvalidOption, InvalidTag: an option does not fit `fn`.
         """
-        if isinstance(fn, staticmethod | classmethod):
+        if isinstance(fn, classmethod):
+            return CachedClassMethod(self.decorate(fn.__func__))
+        if isinstance(fn, staticmethod):
             return type(fn)(self.decorate(fn.__func__))
         if isinstance(fn, _zoocache.CachedFunction):
             raise TypeError(f"{shown(fn)} is cached already; decorate the function itself")
@@ -142,6 +144,24 @@ class FunctionPlan:
             "on_hit": on_hit,
             "size_of_value": (self.size or size_of) if bounded else None,
         }
+
+
+if TYPE_CHECKING:
+    _ClassMethod = classmethod[Any, Any, Any]
+else:
+    _ClassMethod = classmethod
+
+
+class CachedClassMethod(_ClassMethod):
+    """A class method whose function is cached.
+
+    From 3.13 on `classmethod` makes a plain method of any callable; then `Class.load.invalidate`
+    would be the function's own, without the class.
+    """
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None, /) -> Any:
+        """The function bound to the class."""
+        return self.__func__.__get__(type(instance) if owner is None else owner)
 
 
 def _bound(max_entries: Any, maxsize: Any) -> int | None:

@@ -1,18 +1,53 @@
-"""The extension module: what the Python layer uses of it."""
+"""The extension module: the types that users meet, and what the Python layer uses of it."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    final,
+    overload,
+    type_check_only,
+)
+
+from typing_extensions import Self
+
+from zoocache._signature import SignatureData
+from zoocache._told import CacheInfo
+from zoocache._types import CacheParameters
+
+_P = ParamSpec("_P")
+_Q = ParamSpec("_Q")
+_R_co = TypeVar("_R_co", covariant=True)
+_V_co = TypeVar("_V_co", covariant=True)
+_S = TypeVar("_S")
+_T = TypeVar("_T")
+_D = TypeVar("_D")
 
 __version__: str
 
-def add_deps(deps: str | Iterable[str]) -> None: ...
-def no_store() -> None: ...
+def add_deps(deps: str | Iterable[str]) -> None:
+    """Makes the running load depend on the tags; outside of a cached call it does nothing.
+
+    Raises:
+        InvalidTag: a tag breaks a rule; none was added.
+        TypeError: a tag is not a str.
+    """
+
+def no_store() -> None:
+    """Lets the running load's result go to its callers without being stored."""
+
 def stats(core: Core) -> dict[str, int]: ...
 def tags(core: Core, prefix: str) -> list[tuple[str, int, int]]: ...
 def tag_version(core: Core, tag: str) -> int: ...
 def check_tag(tag: str, max_length: int) -> None: ...
-def explain(function: CachedFunction, *args: Any, **kwargs: Any) -> dict[str, Any]: ...
+def explain(
+    function: Cached[_P, object, object], *args: _P.args, **kwargs: _P.kwargs
+) -> dict[str, Any]: ...
 
+@final
 class Core:
     def invalidate(self, *tags: str, wait: bool = False) -> int: ...
     def invalidate_from(self, origin: int, tags: tuple[str, ...], /) -> int: ...
@@ -25,16 +60,91 @@ class Core:
     def configure(self, options: dict[str, Any], /) -> None: ...
     def used(self) -> bool: ...
 
-class CachedFunction:
+@type_check_only
+class Cached(Generic[_P, _R_co, _V_co]):
+    """A cached function, sync or async: `_P` in, `_R_co` out; the cache keeps a `_V_co`."""
+
+    __name__: str
+    __qualname__: str
+    __module__: str
+    @property
+    def __wrapped__(self) -> Callable[_P, _R_co]: ...
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co: ...
+    def invalidate(self, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        """Kills the entry for these arguments, its loads in flight, and outer entries using it."""
+
+    def refresh(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co:
+        """Loads anew for these arguments and returns what the function returns."""
+
+    @overload
+    def peek(self, *args: _P.args, **kwargs: _P.kwargs) -> _V_co | None:
+        """The cached value for these arguments, or `default`; loads and counts nothing."""
+
+    @overload
+    def peek(self, *args: Any, default: _D, **kwargs: Any) -> _V_co | _D: ...
+    def cache_info(self) -> CacheInfo:
+        """The hits, misses, maxsize and currsize, as functools.lru_cache tells them."""
+
+    def cache_clear(self) -> None:
+        """Kills every entry of this function, its loads in flight, and outer entries using it."""
+
+    def cache_parameters(self) -> CacheParameters:
+        """The maxsize and typed, as functools.lru_cache tells them."""
+
+# `__get__` of both classes, in order: a class method, whose first parameter is a class that the
+# owner is or inherits from; any other function as the class has it; a method of an instance; a
+# static method by way of an instance. `self` is a Callable because mypy infers nothing from what
+# Concatenate puts before the parameters of a generic class.
+
+@final
+class CachedFunction(Cached[_P, _R_co, _R_co]):
     def __new__(
         cls,
-        fn: Callable[..., Any],
+        fn: Callable[_P, _R_co],
         core: Core,
-        signature: tuple[Any, ...],
+        signature: SignatureData,
         options: dict[str, Any],
-        reload_signature: Callable[[bool], tuple[Any, ...]],
+        reload_signature: Callable[[bool], SignatureData],
         /,
-    ) -> CachedFunction: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    ) -> Self: ...
+    @overload
+    def __get__(  # type: ignore[misc]
+        self: Callable[Concatenate[type[_S], _Q], _T], instance: object, owner: type[_S], /
+    ) -> CachedFunction[_Q, _T]: ...
+    @overload
+    def __get__(self, instance: None, owner: type | None = None, /) -> Self: ...
+    @overload
+    def __get__(
+        self: Callable[Concatenate[_S, _Q], _T], instance: _S, owner: type | None = None, /
+    ) -> CachedFunction[_Q, _T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None, /) -> Self: ...
+    def __set_name__(self, owner: type, name: str, /) -> None: ...
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: dict[int, Any], /) -> Self: ...
     def update_options(self, options: dict[str, Any], /) -> None: ...
-    def replace(self, key: str, value: Any, tags: Any, ttl_s: float, /) -> None: ...
+    def replace(self, key: str, value: Any, tags: str | Iterable[str], ttl_s: float, /) -> None: ...
+
+@final
+@type_check_only
+class CachedAsyncFunction(Cached[_P, Coroutine[Any, Any, _V_co], _V_co]):
+    """At run time a CachedFunction."""
+
+    @overload
+    def __get__(  # type: ignore[misc]
+        self: Callable[Concatenate[type[_S], _Q], Coroutine[Any, Any, _T]],
+        instance: object,
+        owner: type[_S],
+        /,
+    ) -> CachedAsyncFunction[_Q, _T]: ...
+    @overload
+    def __get__(self, instance: None, owner: type | None = None, /) -> Self: ...
+    @overload
+    def __get__(
+        self: Callable[Concatenate[_S, _Q], Coroutine[Any, Any, _T]],
+        instance: _S,
+        owner: type | None = None,
+        /,
+    ) -> CachedAsyncFunction[_Q, _T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None, /) -> Self: ...

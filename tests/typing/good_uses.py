@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from typing_extensions import assert_type
 
@@ -30,6 +31,7 @@ class User:
     """A value."""
 
     user_id: int
+    name: str = ""
 
 
 class NotFoundError(Exception):
@@ -58,10 +60,13 @@ def templated(user_id: int) -> list[User]:
     return [User(user_id)]
 
 
-@cacheable(deps=lambda user_id: [f"user:{user_id}"])
-def computed(user_id: int) -> User:
+# `deps` fits functions of any parameters, so that pyright knows no type for those of a lambda.
+@cacheable(
+    deps=lambda u: f"u:{u}"  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+)
+def computed(user: int) -> User:
     """Takes a callable of the arguments."""
-    return User(user_id)
+    return User(user)
 
 
 def names(user_id: int) -> Iterator[str]:
@@ -83,7 +88,12 @@ def full(user_id: int, session: object = None) -> User:
     return User(user_id)
 
 
-@cacheable(key=lambda user: user.user_id, max_bytes=1000, size=lambda value: 10)
+def key_of(user: User) -> int:
+    """A key."""
+    return user.user_id
+
+
+@cacheable(key=key_of, max_bytes=1000, size=lambda value: len(value.name))
 def keyed(user: User) -> str:
     """Takes a key function."""
     return str(user.user_id)
@@ -95,9 +105,15 @@ def like_lru(number: int) -> int:
     return number
 
 
-@cacheable(128)
+@cacheable(128, True)
 def like_lru_positional(number: int) -> int:
     """Takes a positional size."""
+    return number
+
+
+@cacheable(None)
+def like_lru_unbounded(number: int) -> int:
+    """Takes None for no bound."""
     return number
 
 
@@ -128,8 +144,20 @@ class Service:
 
     @classmethod
     @cacheable
-    def of_class(cls, user_id: int) -> User:
+    def of_class(cls, user_id: int) -> Service:
         """A class method."""
+        return cls()
+
+    @cacheable(ttl=5)
+    @classmethod
+    def of_class_outside(cls, user_id: int) -> User:
+        """A class method, the decorators the other way round."""
+        return User(user_id)
+
+    @classmethod
+    @cacheable
+    async def fetch_of_class(cls, user_id: int) -> User:
+        """An async class method."""
         return User(user_id)
 
     @staticmethod
@@ -138,9 +166,50 @@ class Service:
         """A static method."""
         return User(user_id)
 
+    @cacheable
+    @staticmethod
+    def of_nobody_outside(user_id: int) -> User:
+        """A static method, the decorators the other way round."""
+        return User(user_id)
 
-def sync_types(service: Service) -> None:
-    """What calls and methods of sync functions give."""
+    @staticmethod
+    @cacheable
+    async def fetch_of_nobody() -> User:
+        """An async static method without parameters."""
+        return User(1)
+
+    @cacheable
+    def of_kind(self, kind: type[User]) -> User:
+        """A method that takes a class is no class method."""
+        return kind(1)
+
+    @property
+    @cacheable
+    def computed(self) -> list[User]:
+        """A property."""
+        return []
+
+
+class Derived(Service):
+    """Inherits the methods."""
+
+
+class Loads(Protocol):
+    """What a cached function may be passed as."""
+
+    def __call__(self, user_id: int) -> User:
+        """Loads."""
+        ...
+
+
+def takes_callables(
+    plain: Callable[[int], User], named: Loads, later: Callable[[int], Coroutine[Any, Any, User]]
+) -> None:
+    """Takes functions, cached or not."""
+
+
+def sync_types() -> None:
+    """What calls of sync functions give."""
     assert_type(bare(1), User)
     assert_type(bare(user_id=1), User)
     assert_type(empty(1, deep=True), "User | None")
@@ -148,26 +217,57 @@ def sync_types(service: Service) -> None:
     assert_type(computed(1), User)
     assert_type(full(1, session=object()), User)
     assert_type(keyed(User(1)), str)
-    assert_type(like_lru(1) + like_lru_positional(2), int)
-    assert_type(service.load(1), User)
-    assert_type(Service.load(service, 1), User)
-    # mypy binds class methods of plain functions only.
-    Service.of_class(1)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
-    assert_type(Service.of_nobody(1), User)
+    assert_type(like_lru(1) + like_lru_positional(2) + like_lru_unbounded(3), int)
 
     bare.invalidate(1)
     assert_type(bare.refresh(1), User)
     assert_type(bare.peek(1), "User | None")
-    service.load.invalidate(1)
-    assert_type(service.load.refresh(1), User)
-    assert_type(service.load.peek(1), "User | None")
+    assert_type(bare.peek(1, default=0), "User | int")
     bare.cache_clear()
     info = bare.cache_info()
     assert_type(info.hits + info.misses + info.currsize, int)
     assert_type(info.maxsize, "int | None")
+    assert_type(bare.cache_parameters()["maxsize"], "int | None")
+    assert_type(bare.cache_parameters()["typed"], bool)
     assert_type(bare.__name__, str)
     assert_type(bare.__wrapped__(1), User)
-    functools.partial(bare, 1)()
+    assert_type(functools.partial(bare, 1)(), User)
+    assert_type(list(map(bare, [1, 2])), list[User])
+    takes_callables(bare, bare, fetch)
+
+
+def method_types(service: Service, derived: Derived) -> None:
+    """What methods give: bound, inherited, of the class."""
+    assert_type(service.load(1), User)
+    assert_type(service.load(user_id=1), User)
+    assert_type(derived.load(1), User)
+    assert_type(Service.load(service, 1), User)
+    assert_type(Derived.load(derived, 1), User)
+    assert_type(service.of_kind(User), User)
+    assert_type(Service.of_kind(service, User), User)
+    assert_type(service.computed, list[User])
+    service.load.invalidate(1)
+    Service.load.invalidate(service, 1)
+    assert_type(service.load.refresh(1), User)
+    assert_type(service.load.peek(1), "User | None")
+    service.load.cache_clear()
+    takes_callables(service.load, service.load, service.fetch)
+
+
+def class_method_types(service: Service) -> None:
+    """What class and static methods give, by way of the class and of an instance."""
+    assert_type(Service.of_class(1), Service)
+    assert_type(service.of_class(user_id=1), Service)
+    assert_type(Service.of_class_outside(1), User)
+    assert_type(service.of_class_outside(1), User)
+    assert_type(Derived.of_class_outside(1), User)
+    assert_type(Service.of_class_outside.peek(1), "User | None")
+    assert_type(Service.of_nobody(1), User)
+    assert_type(service.of_nobody(user_id=1), User)
+    assert_type(Service.of_nobody_outside(1), User)
+    assert_type(service.of_nobody_outside(1), User)
+    Service.of_nobody.invalidate(1)
+    assert_type(service.of_nobody.refresh(1), User)
 
 
 async def async_types(service: Service) -> None:
@@ -180,10 +280,20 @@ async def async_types(service: Service) -> None:
     assert_type(first, User)
     assert_type(second, User)
     assert_type(await asyncio.wait_for(fetch(1), 1), User)
+    assert_type(await Service.fetch_of_class(1), User)
+    assert_type(await service.fetch_of_class(1), User)
+    assert_type(await Service.fetch_of_nobody(), User)
+    assert_type(await service.fetch_of_nobody(), User)
+    assert_type(await Service.fetch(service, 1), User)
+    assert_type(await service.fetch.refresh(1), User)
+    assert_type(service.fetch.peek(1), "User | None")
     assert_type(await fetch.refresh(1), User)
     assert_type(fetch.peek(1), "User | None")
+    assert_type(fetch_all.peek(1, name="x"), "dict[str, User] | None")
     fetch.invalidate(1)
-    await invalidate_async("user:1", "users")
+    assert_type(await invalidate_async("user:1", "users"), int)
+    async with invalidating("user:1"):
+        pass
     await zoocache.clear_async()
     await zoocache.set_async("key", 1, deps=["users"], ttl=60)
     await zoocache.get_async("key")
@@ -191,11 +301,15 @@ async def async_types(service: Service) -> None:
 
 def module_types() -> None:
     """What the module's functions take and give."""
-    invalidate("user:1")
-    invalidate("user:1", "users", wait=True)
+    assert_type(invalidate("user:1"), int)
+    assert_type(invalidate("user:1", "users", wait=True), int)
     with invalidating("user:1", "users"):
         pass
+    explain(full, 1, session=None)
+    explain(Service().load, 1)
+    explain(fetch, user_id=1)
     explanation = explain(bare, 1)
+    assert_type(explanation, zoocache.Explanation)
     assert_type(explanation.reason, str)
     assert_type(explanation.tag, "str | None")
     assert_type(explanation.epoch, "int | None")
@@ -241,5 +355,6 @@ def instance_types() -> None:
     assert_type(own(1), str)
     assert_type(asyncio.run(own_async(1)), str)
     assert_type(own.peek(1), "str | None")
+    assert_type(own_async.peek(1), "str | None")
     cache.invalidate("n")
     assert_type(cache.stats().hits, int)

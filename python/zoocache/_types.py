@@ -1,0 +1,103 @@
+"""Names for the types of the public API. For type checkers: nothing imports this at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, overload
+
+if TYPE_CHECKING:
+    from zoocache._zoocache import CachedAsyncFunction, CachedFunction
+
+__all__ = [
+    "CacheParameters",
+    "CacheableOptions",
+    "ConfigureOptions",
+    "Decorator",
+    "Invalidate",
+    "LruOptions",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Tags = str | Iterable[str]
+
+
+class Decorator(Protocol):
+    """What `cacheable` returns when it got options."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /
+    ) -> CachedAsyncFunction[P, T]: ...
+    @overload
+    def __call__(self, fn: Callable[P, T], /) -> CachedFunction[P, T]: ...
+
+
+class Invalidate(Protocol):
+    """`invalidate` of a cache; returns the epoch."""
+
+    def __call__(self, *tags: str, wait: bool = False) -> int: ...
+
+
+class CacheableOptions(TypedDict, total=False):
+    """The options of `cacheable`."""
+
+    deps: Tags | Callable[..., Tags] | None
+    ttl: float | Callable[[Any], float | None] | None
+    sliding: bool
+    namespace: str | None
+    version: str | None
+    max_entries: int | None
+    max_bytes: int | None
+    size: Callable[[Any], int] | None
+    ignore: str | Iterable[str]
+    key: Callable[..., object] | None
+    isolate: bool
+    storage: Literal["l1", "l2"]
+    store_if: Callable[[Any], bool] | None
+    cache_errors: type[Exception] | tuple[type[Exception], ...] | None
+    error_ttl: float | None
+    flight_timeout: float | None
+    on_flight_timeout: Literal["load", "raise"]
+
+
+class LruOptions(CacheableOptions, total=False):
+    """Those, and what `functools.lru_cache` calls its options."""
+
+    maxsize: int | None
+    typed: bool
+
+
+class CacheParameters(TypedDict):
+    """What `cache_parameters()` returns."""
+
+    maxsize: int | None
+    typed: bool
+
+
+class ConfigureOptions(TypedDict, total=False):
+    """The options of `configure` and `Cache`."""
+
+    storage_url: str | None
+    bus_url: str | None
+    prefix: str | None
+    default_ttl: float | None
+    read_extend_ttl: bool
+    max_entries: int | None
+    max_bytes: int | None
+    lmdb_map_size: int | None
+    flight_timeout: float
+    max_tag_length: int
+    ring_records: int
+    explain_records: int
+    debug: bool
+    prune_after: int | None
+    tti_flush_secs: int
+    auto_prune_secs: int | None
+    auto_prune_interval: int
+    lru_update_interval: int
+    channel_capacity: int
+    batch_size: int
+    lru_cache_size: int
+    telemetry: Any
