@@ -144,8 +144,38 @@ void callable_detach(CachedFunction* self, bool leak) {
   self->state->reset();
 }
 
+namespace {
+
+// `@classmethod` above `@cacheable` gives a plain method from 3.13 on, and
+// `Class.load.invalidate(7)` then comes here without the class: it must not pass for the key of
+// another call.
+bool class_is_given(const CachedFunction* self, PyObject* const* args, size_t nargsf,
+                    const char* method) {
+#if PY_VERSION_HEX >= 0x030D0000
+  const Signature& signature = *self->signature;
+  const bool wants_class =
+      signature.size() > 0 && !signature.has_instance() &&
+      PyUnicode_CompareWithASCIIString(signature.parameters()[0].name, "cls") == 0;
+  if (!wants_class || (PyVectorcall_NARGS(nargsf) > 0 && PyType_Check(args[0]))) return true;
+  PyErr_Format(PyExc_TypeError,
+               "%s(): %R takes a class first and got none; write @cacheable above @classmethod, or "
+               "pass the class: Class.method.__func__.%s(Class, ...)",
+               method, self->wrapped, method);
+  return false;
+#else
+  static_cast<void>(self);
+  static_cast<void>(args);
+  static_cast<void>(nargsf);
+  static_cast<void>(method);
+  return true;
+#endif
+}
+
+}  // namespace
+
 PyObject* callable_invalidate(CachedFunction* self, PyObject* const* args, size_t nargsf,
                               PyObject* kwnames) {
+  if (!class_is_given(self, args, nargsf, "invalidate")) return nullptr;
   Call* call = new Call(self, args, nargsf, kwnames);
   const BindResult bound = call->prepare();
   if (bound == kBadCall) {
@@ -160,12 +190,14 @@ PyObject* callable_invalidate(CachedFunction* self, PyObject* const* args, size_
 
 PyObject* callable_refresh(CachedFunction* self, PyObject* const* args, size_t nargsf,
                            PyObject* kwnames) {
+  if (!class_is_given(self, args, nargsf, "refresh")) return nullptr;
   if (self->options->is_async) return new_awaitable(self, args, nargsf, kwnames, true);
   return call_slow(self, args, nargsf, kwnames, true);
 }
 
 PyObject* callable_peek(CachedFunction* self, PyObject* const* args, size_t nargsf,
                         PyObject* kwnames) {
+  if (!class_is_given(self, args, nargsf, "peek")) return nullptr;
   // `default=` is peek's own unless the function has a parameter of that name.
   PyObject* fallback = Py_None;
   PyObject* names = nullptr;

@@ -447,3 +447,42 @@ def test_hidden_instance_keys_hold_no_cycle() -> None:
         assert zoocache.stats().entries == 0
     finally:
         gc.enable()
+
+
+class Shelf:
+    """Class methods in both orders of the decorators."""
+
+    loads = 0
+
+    @cacheable
+    @classmethod
+    def inside(cls, x: int = 7) -> tuple[str, int, int]:
+        cls.loads += 1
+        return cls.__name__, x, cls.loads
+
+    @classmethod
+    @cacheable
+    def outside(cls, x: int = 7) -> tuple[str, int, int]:
+        cls.loads += 1
+        return cls.__name__, x, cls.loads
+
+
+def test_a_class_methods_own_methods_know_the_class() -> None:
+    first = Shelf.inside(7)
+    assert Shelf.inside() == first
+    assert Shelf.inside.peek(7) == first
+    assert Shelf().inside.peek() == first
+    Shelf.inside.invalidate(7)
+    assert Shelf.inside.peek(7) is None
+    assert Shelf.inside() != first
+    assert Shelf.inside.refresh(7)[0] == "Shelf"
+
+
+def test_a_class_method_outside_is_bound_or_refused_but_never_another_key() -> None:
+    first = Shelf.outside(7)
+    try:
+        Shelf.outside.invalidate(7)
+    except TypeError as error:
+        assert "@cacheable above @classmethod" in str(error)
+    else:
+        assert Shelf.outside(7) != first
