@@ -321,19 +321,24 @@ bool Engine<Policy>::remove_key(FunctionType& function, std::uint64_t hash, Matc
 template <class Policy>
 Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
                                      std::uint32_t origin, Removed& removed) {
+  const HiddenTag own(function.tag_id, hash);
   const Lock lock(mutex_);
+  const auto same_hash = [&](EntryId id) { return slab_.hot(id).hash == hash; };
+  bool any = false;
   try {
-    for (;;) {
-      const EntryId found =
-          function.index.probe(hash, [&](EntryId id) { return slab_.hot(id).hash == hash; });
-      if (found == kNoEntry) break;
+    for (EntryId found; (found = function.index.probe(hash, same_hash)) != kNoEntry; any = true) {
       remove_locked(found, Removal::kInvalidated, removed);
     }
   } catch (const std::bad_alloc&) {
     // What cannot be taken out must not be served: the whole function dies.
     return log_.invalidate(HiddenTag(function.tag_id).path(), origin);
   }
-  return log_.invalidate(HiddenTag(function.tag_id, hash).path(), origin);
+  const Epoch epoch = log_.invalidate(own.path(), origin);
+  if (any) {
+    obituaries_.add({function.tag_id, hash, Removal::kInvalidated, epoch, own.path().back().hash,
+                     std::string(1, kHiddenMark), coarse_monotonic_ms()});
+  }
+  return epoch;
 }
 
 template <class Policy>

@@ -136,11 +136,14 @@ class FlightTable {
     if (flight->state_.load(std::memory_order_relaxed) != FlightState::kRunning) {
       return Following::kEnded;
     }
+    std::vector<std::shared_ptr<Waiter>>& waiters = flight->waiters_;
+    if (waiters.size() == waiters.capacity()) waiters.reserve(2 * waiters.size() + 2);
     if (!enclosing.empty()) {
+      const std::lock_guard edges(edges_mutex_);
       if (reaches(*flight, enclosing)) return Following::kCycle;
       enclosing.front()->waits_for_.push_back(flight.get());
     }
-    flight->waiters_.push_back(std::move(waiter));
+    waiters.push_back(std::move(waiter));  // there is room: it cannot fail with the edge made
     return Following::kWaiting;
   }
 
@@ -148,7 +151,7 @@ class FlightTable {
   void leave(const FlightPtr& flight, std::span<Flight* const> enclosing, const Waiter* waiter) {
     std::shared_ptr<Waiter> dropped;  // destroyed after the lock is released
     const std::lock_guard lock(mutex_);
-    if (!enclosing.empty()) erase_one(enclosing.front()->waits_for_, flight.get());
+    if (!enclosing.empty()) leave_nested(*enclosing.front(), *flight);
     for (auto at = flight->waiters_.begin(); at != flight->waiters_.end(); ++at) {
       if (at->get() == waiter) {
         dropped = std::move(*at);
@@ -160,11 +163,11 @@ class FlightTable {
 
   // The load of `inner` runs under the load of `outer`, until `leave_nested`.
   void nest(Flight& outer, Flight& inner) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard edges(edges_mutex_);
     outer.waits_for_.push_back(&inner);
   }
   void leave_nested(Flight& outer, Flight& inner) noexcept {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard edges(edges_mutex_);
     erase_one(outer.waits_for_, &inner);
   }
 
@@ -211,7 +214,10 @@ class FlightTable {
     if (found != edges.end()) edges.erase(found);
   }
 
-  mutable typename Policy::Mutex mutex_;  // guards the map and every flight's waiters and edges
+  mutable typename Policy::Mutex mutex_;  // guards the map and its flights' waiters
+  // Guards the edges of all flights: a load of one cache may wait for a flight of another. Taken
+  // after `mutex_`.
+  static inline typename Policy::Mutex edges_mutex_;
   std::unordered_multimap<std::uint64_t, FlightPtr> flights_;
 };
 

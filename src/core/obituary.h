@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,15 @@ class Obituaries {
  public:
   explicit Obituaries(std::size_t capacity) : capacity_(capacity) {}
 
-  void add(Obituary obituary) {
+  // Without memory it remembers less.
+  void add(Obituary obituary) noexcept {
     if (capacity_ == 0) return;
     if (records_.size() < capacity_) {
-      records_.push_back(std::move(obituary));
+      try {
+        records_.push_back(std::move(obituary));
+      } catch (const std::bad_alloc&) {
+        return;
+      }
     } else {
       records_[next_] = std::move(obituary);
     }
