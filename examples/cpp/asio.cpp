@@ -24,7 +24,7 @@ int main() {
     asio::co_spawn(
         context,
         [&]() -> asio::awaitable<void> {
-          sum += *co_await zoocache::async_get(prices, asio::use_awaitable, 7);
+          sum += *co_await zoocache::async_get(prices, 7, asio::use_awaitable);
         },
         asio::detached);
   }

@@ -4,6 +4,7 @@
 //   auto orders = cache.cacheable("orders", [&](zoocache::Load load, int id) -> Task<Order> {
 //     Order order = co_await db.order(id);
 //     load.add_deps({"customer:" + order.customer});
+//     auto user = co_await users.get(load, order.user_id);
 //     co_return order;
 //   }, zoocache::deps("order:{0}"));
 //   std::shared_ptr<const Order> order = co_await orders.get(7);
@@ -11,12 +12,20 @@
 // Promises: as CachedFunction. The load begins in the coroutine that finds the key missing and runs
 // by itself from then on: whoever awaits it may go away. Who waits for it is resumed by the thread
 // that ends it, or where `via` says.
-// A suspended coroutine may go on in any thread, so there is no "load of this thread" in it: a
-// loader that takes a Load declares dependencies through it, and hands it to the cached calls it
-// makes: `co_await users.get(load, id)`. Calls without it are no dependencies of the load.
+//
+// A load and its dependencies. A suspended coroutine may go on in any thread, so once it has
+// suspended on something else than a cached call, "the load of this thread" is not its own any
+// more: what add_deps() or a cached call without a Load declares there is lost to the load. A
+// loader that declares dependencies or makes cached calls therefore takes a Load, and hands it
+// on: `load.add_deps(...)`, `users.get(load, id)`.
+//
 // A load that is destroyed before its end (its executor went away) is abandoned: one of those who
-// wait loads anew. There are no timers here: flight_timeout_s does not end the waiting.
+// wait loads anew; its own caller gets an Error. There are no timers here: a program that has some
+// ends the wait for a load that it cannot see the end of by PendingCall::expire; the Asio adaptor
+// does so after flight_timeout_s.
 // Thread-safety: everything may be called from any thread; an awaiter by one coroutine.
+// REQUIRES: a coroutine that is suspended in an awaiter is destroyed only where it would be
+// resumed (the thread that ends the load, or the executor of `via`).
 #pragma once
 
 #include <atomic>
@@ -29,7 +38,7 @@
 #include <utility>
 
 #include <zoocache/detail/boundary.h>
-#include <zoocache/detail/key.h>
+#include <zoocache/detail/function_base.h>
 #include <zoocache/detail/signature.h>
 #include <zoocache/load.h>
 
@@ -50,38 +59,57 @@ struct Detached {
 
 // Runs a coroutine loader to its end. Destroyed while suspended, it drops `lead`: abandoned.
 template <class Value, class Loader, class Key>
-Detached run_loader(std::shared_ptr<const Loader> loader, std::shared_ptr<AsyncLead> lead,
-                    Key key) {
+Detached run_loader(std::shared_ptr<Loader> loader, std::shared_ptr<AsyncLead> lead, Key key) {
   ValuePtr value;
   std::exception_ptr error;
   try {
     const Load load(lead->frame());
-    auto awaitable = std::apply([&](const auto&... args) { return (*loader)(load, args...); }, key);
+    auto awaitable =
+        std::apply([&](const auto&... args) { return call_loader(*loader, load, args...); }, key);
     value = std::make_shared<const Value>(co_await std::move(awaitable));
   } catch (...) {
     error = std::current_exception();
   }
-  lead->finish(std::move(value), error);
+  lead->finish(std::move(value), std::move(error));
 }
 
 // How one call of an async function begins: the same for the awaiter and for callbacks.
-using Begin = std::function<void(Done)>;
+using Begin = std::function<std::weak_ptr<AsyncPending>(Done)>;
 
 }  // namespace detail
 
 // Moves the resumption of an awaiting coroutine to where the user wants it.
 using Post = std::function<void(std::function<void()>)>;
 
+// A call begun by async_get, for a program with timers. Outlives the call harmlessly.
+class PendingCall {
+ public:
+  PendingCall() = default;
+  explicit PendingCall(std::weak_ptr<detail::AsyncPending> call) : call_(std::move(call)) {}
+
+  // Whether the call waits for another caller's load now.
+  bool waiting() const {
+    const auto call = call_.lock();
+    return call != nullptr && call->waiting();
+  }
+  // Ends that wait: the call goes on by loading by itself, in this thread, or ends with
+  // FlightTimeout if the function's options say so. Does nothing to a call that does not wait.
+  void expire() const {
+    if (const auto call = call_.lock()) call->expire();
+  }
+
+ private:
+  std::weak_ptr<detail::AsyncPending> call_;
+};
+
+// What CachedAsyncFunction::get gives: to be awaited once, at once.
 template <class Value>
 class GetAwaiter {
  public:
   using Pointer = std::shared_ptr<const Value>;
 
-  explicit GetAwaiter(Pointer hit) : shared_(std::make_shared<Shared>()) {
-    shared_->value = std::move(hit);
-  }
-  explicit GetAwaiter(detail::Begin begin)
-      : begin_(std::move(begin)), shared_(std::make_shared<Shared>()) {}
+  explicit GetAwaiter(Pointer hit) : hit_(std::move(hit)) {}
+  explicit GetAwaiter(detail::Begin begin) : begin_(std::move(begin)) {}
   GetAwaiter(GetAwaiter&&) noexcept = default;
   GetAwaiter& operator=(GetAwaiter&&) = delete;
   ~GetAwaiter() {
@@ -91,16 +119,17 @@ class GetAwaiter {
 
   // Resumes by `post(resume)` instead of on the thread that ended the load.
   GetAwaiter&& via(Post post) && {
-    shared_->post = std::move(post);
+    post_ = std::move(post);
     return std::move(*this);
   }
 
-  bool await_ready() const noexcept { return shared_->value != nullptr; }
+  bool await_ready() const noexcept { return hit_ != nullptr; }
   bool await_suspend(std::coroutine_handle<> awaiting) {
+    shared_ = std::make_shared<Shared>();
     shared_->awaiting = awaiting;
-    const std::shared_ptr<Shared> shared = shared_;  // *this may be gone when begin_ returns
-    const detail::Begin begin = std::move(begin_);
-    begin([shared](detail::ValuePtr value, std::exception_ptr error) {
+    shared_->post = std::move(post_);
+    const std::shared_ptr<Shared> shared = shared_;
+    begin_([shared](detail::ValuePtr value, std::exception_ptr error) {
       shared->value = std::static_pointer_cast<const Value>(std::move(value));
       shared->error = std::move(error);
       Stage seen = Stage::kBegun;
@@ -113,9 +142,10 @@ class GetAwaiter {
     return shared->stage.compare_exchange_strong(seen, Stage::kSuspended,
                                                  std::memory_order_acq_rel);
   }
-  Pointer await_resume() const {
+  Pointer await_resume() {
+    if (hit_ != nullptr) return std::move(hit_);
     if (shared_->error != nullptr) std::rethrow_exception(shared_->error);
-    return shared_->value;
+    return std::move(shared_->value);
   }
 
  private:
@@ -140,118 +170,95 @@ class GetAwaiter {
     });
   }
 
+  Pointer hit_;
   detail::Begin begin_;
-  std::shared_ptr<Shared> shared_;
+  Post post_;
+  std::shared_ptr<Shared> shared_;  // once it is awaited
 };
 
 template <class Value, class... Args>
-class CachedAsyncFunction {
+class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
+  using Base = detail::FunctionBase<Value, Args...>;
+
  public:
-  using Key = std::tuple<std::decay_t<Args>...>;
-  using Probe = std::tuple<const std::decay_t<Args>&...>;
-  using Pointer = std::shared_ptr<const Value>;
+  using typename Base::Key;
+  using typename Base::Pointer;
+  // Gets the outcome of a call: exactly one of the two is set. Must not throw.
+  using Callback = std::function<void(Pointer, std::exception_ptr)>;
+  // Begins a load of its own kind, for adaptors: called with the load's end and the key, which
+  // lives as long as the AsyncLead is neither finished nor destroyed.
+  using Starter = std::function<void(std::shared_ptr<detail::AsyncLead>, const Key&)>;
 
   // To be awaited: the value for the arguments. The look-up happens here, the load when awaited.
-  GetAwaiter<Value> get(const std::decay_t<Args>&... args) const {
-    return get(Load::current(), args...);
-  }
+  GetAwaiter<Value> operator()(const Args&... args) const { return get(args...); }
+  GetAwaiter<Value> get(const Args&... args) const { return get(Load::current(), args...); }
   // The same from inside another load, which then depends on it.
-  GetAwaiter<Value> get(const Load& outer, const std::decay_t<Args>&... args) const {
+  GetAwaiter<Value> get(const Load& outer, const Args&... args) const {
     Pointer hit;
     const Load::Scope scope(outer);
-    if (look(Probe(args...), hit)) return GetAwaiter<Value>(std::move(hit));
+    if (this->look(Probe(args...), hit)) return GetAwaiter<Value>(std::move(hit));
     return GetAwaiter<Value>(begin(outer, Key(args...)));
   }
 
-  // The primitive below it: `done(value, error)` is called exactly once, perhaps before this
-  // returns, perhaps by another thread; exactly one of the two is set.
-  void async_get(const std::decay_t<Args>&... args,
-                 std::function<void(Pointer, std::exception_ptr)> done) const {
+  // The primitive below it: `done` is called exactly once, perhaps before this returns, perhaps by
+  // another thread.
+  PendingCall async_get(const Args&... args, Callback done) const {
+    return async_get(Load::current(), args..., std::move(done));
+  }
+  PendingCall async_get(const Load& outer, const Args&... args, Callback done) const {
     Pointer hit;
-    if (look(Probe(args...), hit)) {
-      done(std::move(hit), nullptr);
-      return;
+    {
+      const Load::Scope scope(outer);
+      this->look(Probe(args...), hit);
     }
-    begin(Load::current(),
-          Key(args...))([done = std::move(done)](detail::ValuePtr value, std::exception_ptr error) {
+    if (hit != nullptr) {
+      done(std::move(hit), nullptr);
+      return {};
+    }
+    auto typed = [done = std::move(done)](detail::ValuePtr value, std::exception_ptr error) {
       done(std::static_pointer_cast<const Value>(std::move(value)), std::move(error));
-    });
+    };
+    return PendingCall(begin(outer, Key(args...))(std::move(typed)));
   }
 
-  // The value if there is a valid entry, else nullptr; loads and counts nothing.
-  Pointer peek(const std::decay_t<Args>&... args) const {
-    Pointer value;
-    const detail::KeyRequest<Key> request(Key(args...), nullptr);
-    detail::peek(*function_, request, &copy_pointer, &value);
-    return value;
-  }
-
-  // Kills the entry, loads of it in flight, and entries of other functions that used it.
-  void invalidate(const std::decay_t<Args>&... args) const {
-    detail::invalidate_key(*function_, detail::KeyRequest<Key>(Key(args...), nullptr));
-  }
-  // The same, then loads anew when awaited.
-  GetAwaiter<Value> refresh(const std::decay_t<Args>&... args) const {
-    invalidate(args...);
+  // Kills the entry as invalidate does, then loads anew when awaited.
+  GetAwaiter<Value> refresh(const Args&... args) const {
+    this->invalidate(args...);
     return get(args...);
   }
-  void clear() const { detail::clear_function(*function_); }
 
-  // Begins a load of its own kind, for adaptors: called with the load's end and the key.
-  using Starter = std::function<void(std::shared_ptr<detail::AsyncLead>, const Key&)>;
-  using Deps = std::shared_ptr<const detail::DepsSource<Key>>;
-  CachedAsyncFunction(detail::FunctionPtr function, Starter starter, Deps deps)
-      : function_(std::move(function)),
-        starter_(std::make_shared<Starter>(std::move(starter))),
-        deps_(std::move(deps)) {}
+  // How long a wait for another caller's load should last at the most, in seconds.
+  double flight_timeout_s() const { return detail::flight_timeout_s(*this->function_); }
 
  private:
   friend class Cache;
+  using typename Base::Deps;
+  using typename Base::Probe;
+
+  CachedAsyncFunction(detail::FunctionPtr function, Starter starter, Deps deps)
+      : Base(std::move(function), std::move(deps)),
+        starter_(std::make_shared<Starter>(std::move(starter))) {}
 
   template <class F>
-  requires(!std::convertible_to<F, Starter>)
-      CachedAsyncFunction(detail::FunctionPtr function, F loader, Deps deps)
-      : CachedAsyncFunction(std::move(function), starter_of(std::move(loader)), std::move(deps)) {}
-
-  template <class F>
-  static Starter starter_of(F loader) {
-    auto with_load = [loader = std::move(loader)](const Load& load,
-                                                  const std::decay_t<Args>&... args) {
-      if constexpr (detail::Signature<F>::kTakesLoad) {
-        return loader(load, args...);
-      } else {
-        return loader(args...);
-      }
-    };
-    auto shared = std::make_shared<const decltype(with_load)>(std::move(with_load));
+  static Starter adapt(F loader) {
+    auto shared = std::make_shared<F>(std::move(loader));
     return [shared](std::shared_ptr<detail::AsyncLead> lead, const Key& key) {
-      detail::run_loader<Value, decltype(with_load), Key>(shared, std::move(lead), key);
+      detail::run_loader<Value, F, Key>(shared, std::move(lead), key);
     };
-  }
-
-  static void copy_pointer(void* context, const detail::ValuePtr& value) {
-    *static_cast<Pointer*>(context) = std::static_pointer_cast<const Value>(value);
-  }
-
-  bool look(const Probe& key, Pointer& value) const {
-    return detail::visit(*function_, detail::hash_of(key), &detail::key_equal<Key, Probe>, &key,
-                         &copy_pointer, &value);
   }
 
   detail::Begin begin(const Load& outer, Key key) const {
-    auto request = std::make_shared<detail::KeyRequest<Key>>(std::move(key), deps_);
-    return [function = function_, starter = starter_, request,
+    auto request = std::make_shared<detail::KeyRequest<Key>>(std::move(key), this->deps_);
+    return [function = this->function_, starter = starter_, request,
             frame = outer.frame()](detail::Done done) {
       const auto start = [starter, request](std::shared_ptr<detail::AsyncLead> lead) {
         (*starter)(std::move(lead), request->key());
       };
-      detail::run_async(function, request, frame, start, std::move(done));
+      return detail::run_async(function, request, frame, start, std::move(done));
     };
   }
 
-  detail::FunctionPtr function_;
   std::shared_ptr<const Starter> starter_;
-  Deps deps_;
 };
 
 }  // namespace zoocache

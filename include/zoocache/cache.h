@@ -7,7 +7,9 @@
 // Thread-safety: everything may be called from any thread. No background threads.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -23,36 +25,13 @@
 #include <zoocache/errors.h>
 #include <zoocache/function.h>
 #include <zoocache/options.h>
+#include <zoocache/stats.h>
 
 namespace zoocache {
 
-// Counts since the cache was made, and what it holds now.
-struct Stats {
-  std::uint64_t hits = 0;
-  std::uint64_t misses = 0;
-  std::uint64_t loads = 0;        // loader runs, those that threw included
-  std::uint64_t load_errors = 0;  // loader runs that threw
-  std::uint64_t stores = 0;
-  std::uint64_t not_stored = 0;  // loaded values that were not kept
-  std::uint64_t evictions = 0;
-  std::uint64_t expirations = 0;     // entries found expired
-  std::uint64_t dead_entries = 0;    // entries found invalidated
-  std::uint64_t flights_joined = 0;  // calls that waited for another caller's load
-  std::uint64_t clock = 0;           // the newest epoch
-  std::size_t entries = 0;
-  std::size_t bytes = 0;    // accounted
-  std::size_t tags = 0;     // tags that something depends on, and their ancestors
-  std::size_t flights = 0;  // loads that run now
-};
-
-struct TagInfo {
-  std::string tag;
-  std::uint64_t version = 0;  // epoch of the newest invalidation that named exactly this tag
-  std::size_t entries = 0;    // entries and running loads that depend on exactly this tag
-};
-
 // What `cacheable` may be told besides the loader and its dependencies. For a function of values
-// of type `Value`, which store_if and the others get.
+// of type `Value`, which store_if and the others get. What they throw reaches the callers, and the
+// value is not stored.
 template <class Value>
 struct CacheableOptions {
   FunctionOptions bounds;                               // see options.h
@@ -72,7 +51,8 @@ class Cache {
 
   // Caches `loader`, any callable with one signature. A coroutine loader, one that returns
   // something that can be awaited, gives a CachedAsyncFunction (async.h), else it is a
-  // CachedFunction (function.h). `name` is for people, in explain and stats.
+  // CachedFunction (function.h). If its first parameter is a Load (load.h), it gets the load it
+  // runs in. `name` is for people, in explain and stats; two functions never share entries.
   // `dependencies`: see deps.h. Throws InvalidTag, InvalidOption.
   template <class F, class D = NoDeps>
   auto cacheable(std::string name, F loader, D dependencies = {}) {
@@ -85,28 +65,29 @@ class Cache {
                  CacheableOptions<detail::ValueOf<F>> options) {
     using Function = detail::FunctionFor<F>;
     auto source = make_deps<typename Function::Key>(std::move(dependencies));
-    return Function(add_function<detail::ValueOf<F>>(std::move(name), std::move(options)),
-                    std::move(loader), std::move(source));
-  }
-
-  // For adaptors of other coroutine types: a function whose loads `starter` begins.
-  template <class Value, class Key, class Function, class D>
-  Function async_function(std::string name, typename Function::Starter starter, D dependencies) {
-    auto source = make_deps<Key>(std::move(dependencies));
-    return Function(add_function<Value>(std::move(name), CacheableOptions<Value>{}),
-                    std::move(starter), std::move(source));
+    auto function = add_function<detail::ValueOf<F>>(std::move(name), std::move(options));
+    return Function(std::move(function), Function::adapt(std::move(loader)), std::move(source));
   }
 
   // Declares that what the tags name has changed. Several tags are one invalidation.
   // Returns its epoch. Throws InvalidTag; then nothing was invalidated.
   std::uint64_t invalidate(std::string_view tag) { return invalidate({tag}); }
+  template <std::convertible_to<std::string_view>... More>
+  requires(sizeof...(More) > 0) std::uint64_t
+      invalidate(std::string_view tag, const More&... more) {
+    return invalidate({tag, std::string_view(more)...});
+  }
   std::uint64_t invalidate(std::initializer_list<std::string_view> tags) {
     return invalidate(std::vector<std::string_view>(tags));
   }
   std::uint64_t invalidate(const std::vector<std::string_view>& tags);
+  std::uint64_t invalidate(const std::vector<std::string>& tags) {
+    return invalidate(std::vector<std::string_view>(tags.begin(), tags.end()));
+  }
 
   // Holds the tags while a write that commits inside runs: nothing that depends on them is stored
-  // meanwhile; the end of the returned object's life invalidates them. Throws InvalidTag.
+  // meanwhile; the end of the returned object's life invalidates them, also by an exception.
+  // Throws InvalidTag.
   [[nodiscard]] Invalidating invalidating(std::vector<std::string> tags);
 
   // Drops every entry; loads in flight are returned and not stored.
@@ -117,8 +98,20 @@ class Cache {
   std::vector<TagInfo> tags(std::string_view prefix = {}) const;
   // Epoch of the newest known invalidation of the tag or an ancestor; 0 if none. Throws InvalidTag.
   std::uint64_t tag_version(std::string_view tag) const;
+  // Why a call of `function` would be answered from the cache or not.
+  template <class Function, class... Args>
+  Explanation explain(const Function& function, const Args&... args) const {
+    return function.explain(args...);
+  }
 
-  const detail::CachePtr& state() const noexcept { return state_; }
+  // For adaptors of other coroutine types (asio.h): a function whose loads `starter` begins.
+  template <class Function, class D, class Value>
+  Function async_function(std::string name, typename Function::Starter starter, D dependencies,
+                          CacheableOptions<Value> options) {
+    auto source = make_deps<typename Function::Key>(std::move(dependencies));
+    return Function(add_function<Value>(std::move(name), std::move(options)), std::move(starter),
+                    std::move(source));
+  }
 
  private:
   template <class Key, class D>
@@ -126,12 +119,12 @@ class Cache {
     if constexpr (std::is_same_v<D, NoDeps>) {
       return nullptr;
     } else if constexpr (std::is_same_v<D, TagDeps>) {
-      std::vector<detail::TagTemplate> templates;
-      for (const std::string& text : dependencies.texts) {
-        templates.emplace_back(text, std::tuple_size_v<Key>);
-        detail::check_tag(*state_, templates.back().sample());
+      auto source = std::make_shared<detail::TemplateDeps<Key>>(dependencies.texts,
+                                                                detail::max_tag_length(*state_));
+      for (const detail::TagTemplate& one : source->templates()) {
+        detail::check_tag(*state_, one.sample());
       }
-      return std::make_shared<detail::TemplateDeps<Key>>(std::move(templates));
+      return source;
     } else {
       using F = decltype(dependencies.compute);
       return std::make_shared<detail::CallableDeps<Key, F>>(std::move(dependencies.compute));

@@ -8,14 +8,15 @@
 // Promises, for any number of threads: a call returns only what was current at some moment between
 // its start and its return; callers of one key that is being loaded wait for that one load; an
 // exception of the loader reaches the leader and everybody who waited, and is not cached.
-// Keys: the decayed arguments; each has a std::hash and ==. Values: anything movable.
-// Errors: whatever the loader throws; InvalidTag for what deps() computes; FlightTimeout only if
-// the function's options ask for it.
+// Keys: the decayed arguments; each has a std::hash and ==. A std::string_view is kept as a
+// std::string; char pointers are refused. Values: anything movable. What a loader returns is the
+// value: one that returns a shared_ptr<T> is cached as such, and a call gives a pointer to it.
+// Errors: whatever the loader, the deps() and the options' callbacks throw; InvalidTag for what
+// deps() computes; FlightTimeout only if the function's options ask for it.
 // Thread-safety: everything may be called from any thread. Copies are the same cache. It may
 // outlive the Cache object; the entries die with the last of them.
 #pragma once
 
-#include <concepts>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,34 +25,40 @@
 #include <utility>
 
 #include <zoocache/detail/boundary.h>
+#include <zoocache/detail/function_base.h>
 #include <zoocache/detail/key.h>
+#include <zoocache/detail/signature.h>
+#include <zoocache/load.h>
 
 namespace zoocache {
 
 template <class Value, class... Args>
-class CachedFunction {
+class CachedFunction : public detail::FunctionBase<Value, Args...> {
+  using Base = detail::FunctionBase<Value, Args...>;
+
  public:
-  using Key = std::tuple<std::decay_t<Args>...>;
-  using Probe = std::tuple<const std::decay_t<Args>&...>;
-  using Pointer = std::shared_ptr<const Value>;
+  using typename Base::Key;
+  using typename Base::Pointer;
 
   // The value for the arguments, loaded if need be.
-  Pointer operator()(const std::decay_t<Args>&... args) const { return get(args...); }
-  Pointer get(const std::decay_t<Args>&... args) const {
+  Pointer operator()(const Args&... args) const { return get(args...); }
+  Pointer get(const Args&... args) const {
     Pointer value;
-    if (look(Probe(args...), value)) return value;
+    if (this->look(Probe(args...), value)) return value;
     return load(Key(args...));
   }
 
-  // Calls `use(const Value&)` and returns what it returns. On a hit nothing is copied and no
-  // reference is counted; `use` must then not block for long: what dies meanwhile is not freed.
+  // Calls `use(const Value&)` and returns what it returns, by value. On a hit nothing is copied
+  // and no reference is counted; so long as `use` runs, nothing that dies anywhere in the cache is
+  // freed. For work that takes long, or waits, hold the value by get() instead.
   template <class Use>
-  decltype(auto) visit(const std::decay_t<Args>&... args_then_use, Use&& use) const {
-    const Probe key(args_then_use...);
+  auto visit(const Args&... args, Use&& use) const {
     using Result = std::invoke_result_t<Use, const Value&>;
+    const Probe key(args...);
     if constexpr (std::is_void_v<Result>) {
       if (!visit_hit(key, use)) std::invoke(use, *load(Key(key)));
     } else {
+      static_assert(!std::is_reference_v<Result>, "what `use` returns would refer into the cache");
       std::optional<Result> result;
       const auto keep = [&](const Value& value) { result.emplace(std::invoke(use, value)); };
       if (!visit_hit(key, keep)) keep(*load(Key(key)));
@@ -59,69 +66,50 @@ class CachedFunction {
     }
   }
 
-  // The value if there is a valid entry, else nullptr; loads and counts nothing.
-  Pointer peek(const std::decay_t<Args>&... args) const {
-    Pointer value;
-    const detail::KeyRequest<Key> request(Key(args...), nullptr);
-    detail::peek(*function_, request, &copy_pointer, &value);
-    return value;
-  }
-
-  // Kills the entry, loads of it in flight, and entries of other functions that used it.
-  void invalidate(const std::decay_t<Args>&... args) const {
-    detail::invalidate_key(*function_, detail::KeyRequest<Key>(Key(args...), nullptr));
-  }
-
-  // The same, then loads anew.
-  Pointer refresh(const std::decay_t<Args>&... args) const {
-    invalidate(args...);
+  // Kills the entry as invalidate does, then loads anew.
+  Pointer refresh(const Args&... args) const {
+    this->invalidate(args...);
     return get(args...);
   }
 
-  // Kills all entries of the function, as invalidate does.
-  void clear() const { detail::clear_function(*function_); }
-
  private:
   friend class Cache;
-  using Loader = std::function<Value(const std::decay_t<Args>&...)>;
-  using Deps = std::shared_ptr<const detail::DepsSource<Key>>;
+  using typename Base::Deps;
+  using typename Base::Probe;
+  using Loader = std::function<Value(const Args&...)>;
 
   CachedFunction(detail::FunctionPtr function, Loader loader, Deps deps)
-      : function_(std::move(function)),
-        loader_(std::make_shared<Loader>(std::move(loader))),
-        deps_(std::move(deps)) {}
+      : Base(std::move(function), std::move(deps)),
+        loader_(std::make_shared<Loader>(std::move(loader))) {}
 
-  static void copy_pointer(void* context, const detail::ValuePtr& value) {
-    *static_cast<Pointer*>(context) = std::static_pointer_cast<const Value>(value);
-  }
-
-  bool look(const Probe& key, Pointer& value) const {
-    return detail::visit(*function_, detail::hash_of(key), &detail::key_equal<Key, Probe>, &key,
-                         &copy_pointer, &value);
+  // A loader that cannot be copied is as good; one that takes the Load gets it.
+  template <class F>
+  static Loader adapt(F loader) {
+    auto shared = std::make_shared<F>(std::move(loader));
+    return [shared](const Args&... args) -> Value {
+      return detail::call_loader(*shared, Load::current(), args...);
+    };
   }
 
   template <class Use>
   bool visit_hit(const Probe& key, Use& use) const {
     const auto trampoline = [](void* context, const detail::ValuePtr& value) {
-      std::invoke(*static_cast<std::remove_reference_t<Use>*>(context),
-                  *static_cast<const Value*>(value.get()));
+      std::invoke(*static_cast<Use*>(context), *static_cast<const Value*>(value.get()));
     };
-    using Plain = std::remove_const_t<std::remove_reference_t<Use>>;
-    return detail::visit(*function_, detail::hash_of(key), &detail::key_equal<Key, Probe>, &key,
-                         trampoline, const_cast<Plain*>(&use));
+    using Plain = std::remove_const_t<Use>;
+    return this->look(key, trampoline, const_cast<Plain*>(std::addressof(use)));
   }
 
   Pointer load(Key key) const {
-    detail::KeyRequest<Key> request(std::move(key), deps_);
-    const detail::ValuePtr value = detail::run(*function_, request, [&]() -> detail::ValuePtr {
+    detail::KeyRequest<Key> request(std::move(key), this->deps_);
+    const auto run_loader = [&]() -> detail::ValuePtr {
       return std::make_shared<const Value>(std::apply(*loader_, request.key()));
-    });
-    return std::static_pointer_cast<const Value>(value);
+    };
+    return std::static_pointer_cast<const Value>(
+        detail::run(*this->function_, request, run_loader));
   }
 
-  detail::FunctionPtr function_;
   std::shared_ptr<const Loader> loader_;
-  Deps deps_;
 };
 
 }  // namespace zoocache

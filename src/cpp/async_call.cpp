@@ -2,9 +2,18 @@
 //
 //   advance ── hit ────────────────────────────────> done
 //      ├────── leads ── start(lead) ── lead.finish ─> done      lead dropped: abandoned,
-//      done(error) └────── follows ── Waiter::wake ── outcome ──> done | advance
+//      done(error) ├── follows ── Waiter::wake ── outcome ──> done | advance
+//                  └─────────── expire ── advance, alone
 //
 // Ownership: whoever will go on holds the AsyncCall: the lead, or the waiter in the flight.
+// Who goes on after a wait: wake and expire may come at once, and before `follow` has returned in
+// the thread that began to wait.
+//   1. Whoever claims the waiter goes on; the other does nothing.
+//   2. A waiter is open to `expire` only once `follow` is over, and only if nobody claimed it by
+//      then: the call may be far ahead already, waiting for the next flight.
+//   3. Everything that `wake` needs is written before the waiter enters the flight, whose mutex
+//      passes it on; `follow` touches nothing of the call afterwards.
+#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -14,7 +23,7 @@
 namespace zoocache::detail {
 namespace {
 
-class AsyncCall : public std::enable_shared_from_this<AsyncCall> {
+class AsyncCall final : public AsyncPending, public std::enable_shared_from_this<AsyncCall> {
  public:
   AsyncCall(FunctionPtr function, std::shared_ptr<Request> request, FramePtr outer, Start start,
             Done done)
@@ -24,12 +33,19 @@ class AsyncCall : public std::enable_shared_from_this<AsyncCall> {
         start_(std::move(start)),
         done_(std::move(done)) {}
 
-  void advance() {
+  // Goes as far as it gets without blocking.
+  void advance() noexcept {
     try {
       for (;;) {
-        if (ValuePtr value = call_.look_up(); value != nullptr) return complete(value, nullptr);
+        if (ValuePtr value = call_.look_up(); value != nullptr) {
+          complete(std::move(value), nullptr);
+          return;
+        }
         const Join joined = call_.join();
-        if (joined == Join::kLead) return lead();
+        if (joined == Join::kLead) {
+          lead();
+          return;
+        }
         if (joined == Join::kFollow && follow()) return;
       }
     } catch (...) {
@@ -37,26 +53,98 @@ class AsyncCall : public std::enable_shared_from_this<AsyncCall> {
     }
   }
 
-  void finish(ValuePtr value, std::exception_ptr error) {
-    if (error == nullptr) {
-      try {
-        call_.end_load(value);
-      } catch (...) {
-        return complete(nullptr, std::current_exception());
-      }
-      return complete(std::move(value), nullptr);
+  bool waiting() override {
+    const std::lock_guard lock(mutex_);
+    return waiter_ != nullptr && !waiter_->claimed();
+  }
+
+  void expire() override {
+    std::shared_ptr<WaitingCall> waiter;
+    {
+      const std::lock_guard lock(mutex_);
+      waiter = std::exchange(waiter_, nullptr);
     }
-    call_.fail_load(error);
-    complete(nullptr, std::move(error));
+    if (waiter == nullptr) return;
+    const std::shared_ptr<AsyncCall> self = waiter->claim();
+    if (self == nullptr) return;
+    call_.stop_following();
+    try {
+      call_.give_up_waiting();
+    } catch (...) {
+      return complete(nullptr, std::current_exception());
+    }
+    advance();
   }
 
-  void abandoned() {
-    call_.abandon_load();
-    complete(nullptr, std::make_exception_ptr(
-                          Error("the load was destroyed before its end; its executor went away?")));
+ private:
+  class Lead final : public AsyncLead {
+   public:
+    explicit Lead(std::shared_ptr<AsyncCall> call)
+        : call_(std::move(call)), frame_(call_->call_.frame()) {}
+    ~Lead() override {
+      if (const auto call = std::exchange(call_, nullptr)) call->abandoned();
+    }
+    const FramePtr& frame() const noexcept override { return frame_; }
+    void finish(ValuePtr value, std::exception_ptr error) override {
+      const auto call = std::exchange(call_, nullptr);
+      if (call != nullptr) call->finished(std::move(value), std::move(error));
+    }
+
+   private:
+    std::shared_ptr<AsyncCall> call_;  // empty once it ended
+    const FramePtr frame_;
+  };
+
+  class WaitingCall final : public core::Waiter {
+   public:
+    explicit WaitingCall(std::shared_ptr<AsyncCall> call) : call_(std::move(call)) {}
+    bool claimed() const noexcept { return claimed_.load(std::memory_order_acquire); }
+    // The call, for the first who asks.
+    std::shared_ptr<AsyncCall> claim() noexcept {
+      if (claimed_.exchange(true, std::memory_order_acq_rel)) return nullptr;
+      return std::move(call_);
+    }
+    void wake() override {
+      if (const auto call = claim()) call->woken();
+    }
+
+   private:
+    std::atomic<bool> claimed_{false};
+    std::shared_ptr<AsyncCall> call_;
+  };
+
+  void lead() {
+    call_.start_load();
+    const auto lead = std::make_shared<Lead>(shared_from_this());
+    try {
+      // Until it first suspends, the load is this thread's own.
+      const CurrentFrame scope(lead->frame());
+      start_(lead);
+    } catch (...) {
+      lead->finish(nullptr, std::current_exception());  // it threw before it became asynchronous
+    }
   }
 
-  void woken() {
+  // True: somebody goes on with the call, or it has ended. False: look up again.
+  bool follow() {
+    const auto waiter = std::make_shared<WaitingCall>(shared_from_this());
+    const core::Following following = call_.follow(waiter);
+    if (following == core::Following::kWaiting) {
+      const std::lock_guard lock(mutex_);
+      if (!waiter->claimed()) waiter_ = waiter;
+      return true;
+    }
+    if (following == core::Following::kCycle) {
+      call_.load_alone();
+      return false;
+    }
+    ValuePtr value = call_.take_outcome();
+    if (value == nullptr) return false;
+    complete(std::move(value), nullptr);
+    return true;
+  }
+
+  void woken() noexcept {
     call_.stop_following();
     try {
       if (ValuePtr value = call_.take_outcome(); value != nullptr) {
@@ -68,89 +156,50 @@ class AsyncCall : public std::enable_shared_from_this<AsyncCall> {
     advance();
   }
 
-  const FramePtr& frame() const noexcept { return frame_; }
-
- private:
-  class Lead final : public AsyncLead {
-   public:
-    explicit Lead(std::shared_ptr<AsyncCall> call) : call_(std::move(call)) {}
-    ~Lead() override {
-      if (call_ != nullptr) call_->abandoned();
-    }
-    const FramePtr& frame() const noexcept override { return call_->frame(); }
-    void finish(ValuePtr value, std::exception_ptr error) override {
-      const std::shared_ptr<AsyncCall> call = std::exchange(call_, nullptr);
-      call->finish(std::move(value), std::move(error));
-    }
-
-   private:
-    std::shared_ptr<AsyncCall> call_;
-  };
-
-  class WaitingCall final : public core::Waiter {
-   public:
-    explicit WaitingCall(std::shared_ptr<AsyncCall> call) : call_(std::move(call)) {}
-    void wake() override {
-      // `follow` may not have returned yet in the other thread: it keeps the call until then.
-      const std::shared_ptr<AsyncCall> call = std::exchange(call_, nullptr);
-      const std::lock_guard lock(call->following_);
-      call->woken();
-    }
-
-   private:
-    std::shared_ptr<AsyncCall> call_;
-  };
-
-  void lead() {
-    call_.start_load();
-    frame_ = call_.frame();
-    auto lead = std::make_shared<Lead>(shared_from_this());
+  void finished(ValuePtr value, std::exception_ptr error) noexcept {
     try {
-      start_(lead);
+      if (error == nullptr) {
+        call_.end_load(value);
+      } else {
+        call_.fail_load(error);
+      }
     } catch (...) {
-      // The loader threw before it became asynchronous.
-      lead->finish(nullptr, std::current_exception());
+      value = nullptr;
+      error = std::current_exception();
     }
+    complete(std::move(value), std::move(error));
   }
 
-  // True: somebody wakes us. False: look up again.
-  bool follow() {
-    const std::lock_guard lock(following_);
-    const core::Following following =
-        call_.follow(std::make_shared<WaitingCall>(shared_from_this()));
-    if (following == core::Following::kWaiting) return true;
-    if (following == core::Following::kCycle) {
-      call_.load_alone();
-      return false;
-    }
-    ValuePtr value = call_.take_outcome();
-    if (value == nullptr) return false;
-    complete(std::move(value), nullptr);
-    return true;
+  void abandoned() noexcept {
+    call_.abandon_load();
+    complete(nullptr, std::make_exception_ptr(Error(
+                          "the load was destroyed before its end; did its executor go away?")));
   }
 
-  void complete(ValuePtr value, std::exception_ptr error) {
-    frame_.reset();
+  // What goes on here belongs to the load that the call was made in.
+  void complete(ValuePtr value, std::exception_ptr error) noexcept {
     const Done done = std::exchange(done_, nullptr);
+    const CurrentFrame scope(call_.context());
     if (done) done(std::move(value), std::move(error));
   }
 
   const FunctionPtr function_;
   const std::shared_ptr<Request> request_;
   Call call_;
-  FramePtr frame_;
   const Start start_;
   Done done_;
-  std::recursive_mutex following_;  // orders the begin of waiting before being woken
+  std::mutex mutex_;                     // guards waiter_
+  std::shared_ptr<WaitingCall> waiter_;  // the one that `expire` may claim
 };
 
 }  // namespace
 
-void run_async(const FunctionPtr& function, std::shared_ptr<Request> request, FramePtr outer,
-               Start start, Done done) {
-  std::make_shared<AsyncCall>(function, std::move(request), std::move(outer), std::move(start),
-                              std::move(done))
-      ->advance();
+std::weak_ptr<AsyncPending> run_async(const FunctionPtr& function, std::shared_ptr<Request> request,
+                                      FramePtr outer, Start start, Done done) {
+  const auto call = std::make_shared<AsyncCall>(function, std::move(request), std::move(outer),
+                                                std::move(start), std::move(done));
+  call->advance();
+  return call;
 }
 
 }  // namespace zoocache::detail

@@ -1,10 +1,12 @@
 #include "zoocache/detail/boundary.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
+#include <string>
 #include <utility>
 
 #include "core/hash.h"
@@ -38,28 +40,19 @@ class BlockedThread final : public core::Waiter {
   bool woken_ = false;
 };
 
-class CurrentFrame {
- public:
-  explicit CurrentFrame(FramePtr frame) : before_(exchange_current_frame(std::move(frame))) {}
-  ~CurrentFrame() { exchange_current_frame(std::move(before_)); }
-  CurrentFrame(const CurrentFrame&) = delete;
-  CurrentFrame& operator=(const CurrentFrame&) = delete;
-
- private:
-  FramePtr before_;
-};
-
 ValuePtr lead(Call& call, const std::function<ValuePtr()>& load) {
   call.start_load();
   ValuePtr value;
   try {
     const CurrentFrame scope(call.frame());
     value = load();
-  } catch (const abi::__forced_unwind&) {  // a cancelled thread: nobody's outcome
-    call.abandon_load();
-    throw;
   } catch (...) {
-    call.fail_load(std::current_exception());
+    const std::exception_ptr error = std::current_exception();
+    if (error == nullptr) {  // no C++ exception: the thread is being cancelled, nobody's outcome
+      call.abandon_load();
+    } else {
+      call.fail_load(error);
+    }
     throw;
   }
   call.end_load(value);
@@ -67,7 +60,7 @@ ValuePtr lead(Call& call, const std::function<ValuePtr()>& load) {
 }
 
 // nullptr: look up again.
-ValuePtr follow(Call& call) {
+ValuePtr follow(Call& call, double timeout_s) {
   auto waiter = std::make_shared<BlockedThread>();
   const core::Following following = call.follow(waiter);
   if (following == core::Following::kCycle) {
@@ -75,14 +68,10 @@ ValuePtr follow(Call& call) {
     return nullptr;
   }
   if (following == core::Following::kWaiting) {
-    const bool woken = waiter->wait_for(call.flight_timeout_s());
+    const bool woken = waiter->wait_for(timeout_s);
     call.stop_following();
     if (!woken) {
-      if (call.throws_on_timeout()) {
-        throw FlightTimeout("another caller's load did not end within flight_timeout_s=" +
-                            std::to_string(call.flight_timeout_s()));
-      }
-      call.load_alone();
+      call.give_up_waiting();
       return nullptr;
     }
   }
@@ -99,6 +88,10 @@ void note_hit(FunctionState& function, std::uint64_t hash, const core::ColdEntry
 }  // namespace
 
 FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettings settings) {
+  if (!std::isfinite(settings.flight_timeout_s)) {
+    throw InvalidOption("flight_timeout_s=" + std::to_string(settings.flight_timeout_s) +
+                        " is not allowed: it is a time in seconds, below 0 for the cache's");
+  }
   return std::make_shared<FunctionState>(cache, std::move(name), std::move(settings));
 }
 
@@ -108,9 +101,7 @@ bool visit(FunctionState& function, std::uint64_t hash, Equal equal, const void*
   core::Removed removed(engine.log());  // dropped after the guard
   const core::ReadGuard guard;
   const core::Epoch clock = engine.log().clock();
-  const core::EntryId id = engine.find(function.function, hash, [&](const core::HotEntry& hot) {
-    return equal(box_of(hot), probe) ? core::Match::kYes : core::Match::kNo;
-  });
+  const core::EntryId id = engine.find(function.function, hash, matching(equal, probe));
   if (id != core::kNoEntry) {
     core::HotEntry& hot = engine.slab().hot(id);
     const core::Validity validity = engine.check(id, function.function, clock);
@@ -132,10 +123,7 @@ bool visit(FunctionState& function, std::uint64_t hash, Equal equal, const void*
 bool peek(FunctionState& function, const Request& request, Use use, void* context) {
   auto& engine = function.cache->engine;
   const core::ReadGuard guard;
-  const core::EntryId id =
-      engine.find(function.function, request.hash, [&](const core::HotEntry& hot) {
-        return request.equal(box_of(hot), request.probe) ? core::Match::kYes : core::Match::kNo;
-      });
+  const core::EntryId id = engine.find(function.function, request.hash, matching(request));
   const bool valid =
       id != core::kNoEntry && engine.inspect(id, function.function) == core::Validity::kValid;
   if (valid) {
@@ -155,7 +143,7 @@ ValuePtr run(FunctionState& function, Request& request, const std::function<Valu
     const Join joined = call.join();
     if (joined == Join::kLead) return lead(call, load);
     if (joined == Join::kAgain) continue;
-    if (ValuePtr value = follow(call); value != nullptr) return value;
+    if (ValuePtr value = follow(call, flight_timeout_s(function)); value != nullptr) return value;
   }
 }
 
@@ -186,11 +174,15 @@ void add_deps(FrameState& frame, const std::vector<std::string>& tags) {
 void forbid_store(FrameState& frame) { frame.forbid_store(); }
 
 void check_tag(const CacheState& cache, const std::string& tag) {
-  core::check_tag(tag, cache.engine.options().max_tag_length);
+  core::check_tag(tag, max_tag_length(cache));
 }
 
-std::string encode_segment(const std::string& text) {
-  return core::encode_segment(text, Options{}.max_tag_length);
+std::size_t max_tag_length(const CacheState& cache) noexcept {
+  return cache.engine.options().max_tag_length;
+}
+
+std::string encode_segment(std::string_view text, std::size_t max_length) {
+  return core::encode_segment(text, max_length);
 }
 
 std::uint64_t mix_hash(std::uint64_t running, std::uint64_t hash) noexcept {

@@ -4,6 +4,7 @@
 
 #include "core/tag.h"
 #include "cpp/state.h"
+#include "cpp/told.h"
 
 namespace zoocache {
 namespace {
@@ -35,18 +36,8 @@ void Cache::clear() {
 
 Stats Cache::stats() const {
   auto& engine = state_->engine;
-  const core::FunctionTotals totals = engine.totals();
   Stats stats;
-  stats.hits = totals.hits;
-  stats.misses = totals.misses;
-  stats.loads = totals.loads;
-  stats.load_errors = totals.load_errors;
-  stats.stores = totals.stores;
-  stats.not_stored = totals.not_stored;
-  stats.evictions = totals.evictions;
-  stats.expirations = totals.expirations;
-  stats.dead_entries = totals.dead_entries;
-  stats.flights_joined = totals.flights_joined;
+  static_cast<FunctionStats&>(stats) = detail::stats_of(engine.totals());
   stats.clock = engine.log().clock();
   stats.entries = engine.entries();
   stats.bytes = engine.bytes();

@@ -1,22 +1,19 @@
 #include "cpp/call.h"
 
+#include <new>
+#include <string>
 #include <utility>
 
 #include "core/tag.h"
+#include "zoocache/errors.h"
 
 namespace zoocache::detail {
 namespace {
 
 std::int64_t expiry_ns(std::int64_t now_ns, double ttl_s) {
   constexpr double kLongestSeconds = 4e9;  // beyond that, 127 years, there is no expiry
-  if (ttl_s <= 0 || ttl_s >= kLongestSeconds) return 0;
+  if (!(ttl_s > 0) || ttl_s >= kLongestSeconds) return 0;  // a NaN neither
   return now_ns + static_cast<std::int64_t>(ttl_s * 1e9);
-}
-
-auto matching(const Request& request) {
-  return [&request](const core::HotEntry& hot) {
-    return request.equal(box_of(hot), request.probe) ? core::Match::kYes : core::Match::kNo;
-  };
 }
 
 }  // namespace
@@ -37,7 +34,8 @@ Call::Call(FunctionState& function, Request& request, FramePtr context)
       arrival_(cache_.engine.log().clock()) {}
 
 Call::~Call() {
-  if (frame_ != nullptr) abandon_load();
+  stop_following();
+  if (leads_) abandon_load();
 }
 
 ValuePtr Call::look_up() {
@@ -67,16 +65,13 @@ ValuePtr Call::look_up() {
 Join Call::join() {
   constexpr int kSharedRounds = 2;  // then alone, so that storms of invalidations make progress
   shared_ = !alone_ && rounds_ < kSharedRounds;
-  const auto make = [this]() -> core::FlightPtr {
-    return std::make_shared<CppFlight>(&function_, request_.hash, born_, cache_.engine.log());
-  };
+  auto mine = std::make_shared<CppFlight>(&function_, request_.hash, born_, cache_.engine.log());
+  mine->key = request_.make_box();  // users' code: before the lock
   if (!shared_) {
-    flight_ = make();
-    flight().key = request_.make_box();
+    flight_ = std::move(mine);
+    leads_ = true;
     return Join::kLead;
   }
-  auto mine = std::static_pointer_cast<CppFlight>(make());
-  mine->key = request_.make_box();  // users' code: before the lock
   const auto joined = cache_.flights.join(
       &function_, request_.hash,
       [this](const core::Flight& other) {
@@ -86,17 +81,25 @@ Join Call::join() {
       [&]() -> core::FlightPtr { return mine; });
   flight_ = joined.flight;
   if (!joined.leads) return Join::kFollow;
+  leads_ = true;
   // Interleaving 1: the load that was missed in the table may have ended before we led.
+  if (!is_stored_meanwhile()) return Join::kLead;
+  finish(core::FlightState::kAbandoned);
+  flight_.reset();
+  return Join::kAgain;
+}
+
+bool Call::is_stored_meanwhile() {
   const core::ReadGuard guard;
   const core::EntryId id =
       cache_.engine.find(function_.function, request_.hash, matching(request_));
-  if (id == core::kNoEntry ||
-      cache_.engine.inspect(id, function_.function) != core::Validity::kValid) {
-    return Join::kLead;
-  }
-  cache_.flights.finish(flight_, core::FlightState::kAbandoned);
-  flight_.reset();
-  return Join::kAgain;
+  return id != core::kNoEntry &&
+         cache_.engine.inspect(id, function_.function) == core::Validity::kValid;
+}
+
+void Call::finish(core::FlightState outcome) {
+  leads_ = false;
+  cache_.flights.finish(flight_, outcome);
 }
 
 void Call::start_load() {
@@ -126,10 +129,10 @@ void Call::declare(const std::vector<std::string>& tags) {
 }
 
 Call::Gathered Call::close_frame() {
-  const auto gathered = frame_->close(flight_->deps);
-  frame_.reset();
   if (nested_) cache_.flights.leave_nested(*enclosing_.front(), *flight_);
   nested_ = false;
+  const auto gathered = frame_->close(flight_->deps);
+  frame_.reset();
   return {gathered.storable, gathered.expires_ns};
 }
 
@@ -156,7 +159,9 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
   using Standing = core::InvalidationLog::Standing;
   core::NewEntry entry;
   Standing standing = Standing::kCurrent;
+  std::unique_ptr<Box> box;
   if (wanted && gathered.storable) {
+    box = request_.make_box();  // users' copy constructors run before anything is bound
     const core::HiddenTag own(function.tag_id, request_.hash);
     standing =
         engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, &entry.deps);
@@ -166,7 +171,6 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
     engine.note_not_stored(function, request_.hash, standing);
     return;
   }
-  std::unique_ptr<Box> box = request_.make_box();
   box->value = value;
   entry.hash = request_.hash;
   entry.born = flight_->born;
@@ -196,7 +200,7 @@ void Call::end_load(const ValuePtr& value) {
   core::count(function_.function.counters.loads);
   tell_outer();
   flight().value = value;
-  cache_.flights.finish(flight_, core::FlightState::kDone);
+  finish(core::FlightState::kDone);
 }
 
 void Call::fail_load(std::exception_ptr error) {
@@ -218,12 +222,18 @@ void Call::fail_load(std::exception_ptr error) {
     outer_->add_load(own_key(), flight_->deps, flight_->expires_ns, flight_->deps_complete);
   }
   flight().error = std::move(error);
-  cache_.flights.finish(flight_, core::FlightState::kFailed);
+  finish(core::FlightState::kFailed);
 }
 
 void Call::abandon_load() noexcept {
-  if (frame_ != nullptr) close_frame();
-  cache_.flights.finish(flight_, core::FlightState::kAbandoned);
+  if (frame_ != nullptr) {
+    try {
+      close_frame();
+    } catch (const std::bad_alloc&) {
+      frame_.reset();  // what the load gathered is not wanted any more
+    }
+  }
+  if (leads_) finish(core::FlightState::kAbandoned);
 }
 
 core::Following Call::follow(std::shared_ptr<core::Waiter> waiter) {
@@ -270,9 +280,17 @@ ValuePtr Call::take_outcome() {
   return ended.value;
 }
 
-double Call::flight_timeout_s() const noexcept {
-  const double own = function_.settings.flight_timeout_s;
-  return own < 0 ? cache_.engine.options().flight_timeout_s : own;
+void Call::give_up_waiting() {
+  if (function_.settings.throw_on_timeout) {
+    throw FlightTimeout("another caller's load did not end within flight_timeout_s=" +
+                        std::to_string(detail::flight_timeout_s(function_)));
+  }
+  alone_ = true;
+}
+
+double flight_timeout_s(const FunctionState& function) noexcept {
+  const double own = function.settings.flight_timeout_s;
+  return own < 0 ? function.cache->engine.options().flight_timeout_s : own;
 }
 
 }  // namespace zoocache::detail

@@ -21,7 +21,7 @@ class Call {
  public:
   // REQUIRES: `function` and `request` outlive the call. `context`: the load around it.
   Call(FunctionState& function, Request& request, FramePtr context);
-  // Abandons a load that is open.
+  // Ends a wait that goes on, and abandons the flight that it leads, if that has no outcome yet.
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -49,8 +49,9 @@ class Call {
   // The value of the flight that was followed, nullptr: look up again. Throws the leader's error.
   ValuePtr take_outcome();
 
-  double flight_timeout_s() const noexcept;
-  bool throws_on_timeout() const noexcept { return function_.settings.throw_on_timeout; }
+  const FramePtr& context() const noexcept { return context_; }
+  // The wait has lasted too long: load alone, or throw FlightTimeout if the function wants that.
+  void give_up_waiting();
 
  private:
   struct CppFlight final : core::Flight {
@@ -67,6 +68,8 @@ class Call {
   CppFlight& flight() const noexcept { return static_cast<CppFlight&>(*flight_); }
   core::DepSet::Key own_key() const noexcept { return {function_.function.tag_id, request_.hash}; }
   void declare(const std::vector<std::string>& tags);
+  bool is_stored_meanwhile();
+  void finish(core::FlightState outcome);
   Gathered close_frame();
   void store(const ValuePtr& value, const Gathered& gathered);
   void tell_outer();
@@ -83,6 +86,7 @@ class Call {
   std::vector<core::Flight*> enclosing_;
   std::shared_ptr<core::Waiter> waiter_;
   bool alone_ = false;
+  bool leads_ = false;  // `flight_` is ours and has no outcome yet
   bool shared_ = true;
   bool nested_ = false;
   int rounds_ = 0;

@@ -59,4 +59,25 @@ class FrameState final : private std::shared_ptr<CacheState>, public core::LoadF
   std::size_t max_tag_length() const { return (*this)->engine.options().max_tag_length; }
 };
 
+// Makes a load the calling thread's own while the scope lives.
+class CurrentFrame {
+ public:
+  explicit CurrentFrame(FramePtr frame) noexcept
+      : before_(exchange_current_frame(std::move(frame))) {}
+  ~CurrentFrame() { exchange_current_frame(std::move(before_)); }
+  CurrentFrame(const CurrentFrame&) = delete;
+  CurrentFrame& operator=(const CurrentFrame&) = delete;
+
+ private:
+  FramePtr before_;
+};
+
+// The key's own comparison. What it throws passes through the engine.
+inline auto matching(Equal equal, const void* probe) {
+  return [equal, probe](const core::HotEntry& hot) {
+    return equal(box_of(hot), probe) ? core::Match::kYes : core::Match::kNo;
+  };
+}
+inline auto matching(const Request& request) { return matching(request.equal, request.probe); }
+
 }  // namespace zoocache::detail

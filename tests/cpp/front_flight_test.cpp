@@ -1,5 +1,7 @@
 // Single flight: one execution, failures, abandonment, cycles, time-outs.
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <unistd.h>
 #include <zoocache/zoocache.h>
 
 #include <atomic>
@@ -113,6 +115,95 @@ TEST(Flight, ACycleOfWaitsIsBroken) {
   const auto begun = std::chrono::steady_clock::now();
   run_threads(2, [&](int index) { index == 0 ? *left(1) : *right(1); });
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s) << "ended by the time-out only";
+}
+
+// Three loads in a ring, across two caches; nobody names anybody directly.
+TEST(Flight, ACycleAcrossCachesIsBroken) {
+  Cache one;
+  Cache other;
+  std::atomic<int> inside{0};
+  std::atomic<int> loads{0};
+  std::function<int(int)> calls[3];
+  const auto load = [&](int index) {
+    if (++loads > 20) return 0;
+    ++inside;
+    for (int spin = 0; inside.load() < 3 && spin < 1000; ++spin) std::this_thread::sleep_for(1ms);
+    return loads > 12 ? 0 : calls[(index + 1) % 3](1) + 1;
+  };
+  const auto first = one.cacheable("first", [&](int) { return load(0); });
+  const auto second = other.cacheable("second", [&](int) { return load(1); });
+  const auto third = one.cacheable("third", [&](int) { return load(2); });
+  calls[0] = [&](int x) { return *first(x); };
+  calls[1] = [&](int x) { return *second(x); };
+  calls[2] = [&](int x) { return *third(x); };
+  const auto begun = std::chrono::steady_clock::now();
+  run_threads(3, [&](int index) { calls[index](1); });
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s) << "ended by the time-out only";
+  EXPECT_EQ(one.stats().flights + other.stats().flights, 0U);
+}
+
+// Code in another thread that carries the load waits for what waits for the load.
+TEST(Flight, ACycleThroughACarriedLoadIsBroken) {
+  Cache cache;
+  std::atomic<int> loads{0};
+  std::function<int(int)> call_outer;
+  const auto inner = cache.cacheable("inner", [&](int x) { return call_outer(x); });
+  const auto outer = cache.cacheable("outer", [&](int x) {
+    if (++loads > 1) return 7;
+    int got = 0;
+    std::thread helper([&, load = Load::current()] {
+      const Load::Scope scope(load);
+      got = *inner(x);
+    });
+    helper.join();
+    return got;
+  });
+  call_outer = [&](int x) { return *outer(x); };
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(*outer(1), 7);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+}
+
+TEST(Flight, ALoaderThatCallsItselfLoadsUnshared) {
+  Cache cache;
+  std::atomic<int> depth{0};
+  std::function<int(int)> call;
+  const auto get = cache.cacheable("get", [&](int x) { return ++depth < 3 ? call(x) : 9; });
+  call = [&](int x) { return *get(x); };
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(*get(1), 9);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+}
+
+TEST(Flight, ACancelledLeaderIsReplaced) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer loses count of locks when a thread is unwound by cancellation";
+#endif
+  Cache cache;
+  std::atomic<int> loads{0};
+  std::atomic<bool> inside{false};
+  const auto get = cache.cacheable("get", [&](int x) {
+    if (++loads == 1) {
+      inside = true;
+      for (;;) sleep(1);  // a cancellation point
+    }
+    return x;
+  });
+  pthread_t leader;
+  const auto lead = [](void* function) -> void* {
+    (*static_cast<const decltype(get)*>(function))(1);
+    return nullptr;
+  };
+  auto copy = get;
+  ASSERT_EQ(pthread_create(&leader, nullptr, lead, &copy), 0);
+  while (!inside) std::this_thread::sleep_for(1ms);
+  std::thread follower([&] { EXPECT_EQ(*get(1), 1); });
+  while (cache.stats().flights_joined == 0) std::this_thread::sleep_for(1ms);
+  pthread_cancel(leader);
+  pthread_join(leader, nullptr);
+  follower.join();
+  EXPECT_EQ(loads.load(), 2);
+  EXPECT_EQ(cache.stats().flights, 0U);
 }
 
 TEST(Flight, AnUnseenWaitEndsByTheTimeOut) {

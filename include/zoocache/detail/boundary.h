@@ -2,7 +2,6 @@
 // types of users end here. Not for direct use.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -11,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include <zoocache/explanation.h>
 #include <zoocache/options.h>
+#include <zoocache/stats.h>
 
 namespace zoocache::detail {
 
@@ -69,6 +70,7 @@ class Request {
   const void* const probe;
 };
 
+// Throws InvalidOption.
 FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettings settings);
 
 // Calls `use(context, value)` with the value of a valid entry and returns true; false: a miss,
@@ -84,20 +86,32 @@ ValuePtr run(FunctionState& function, Request& request, const std::function<Valu
 
 // The same without blocking. `start` is called if this call leads; it begins the load, which ends
 // with one call of `finish` from any thread. `done` is called exactly once, from any thread: with
-// a value or an error. What is destroyed without being finished is abandoned: a follower leads.
+// a value or an error; it must not throw. What is destroyed without being finished is abandoned: a
+// follower leads.
 class AsyncLead {
  public:
   virtual ~AsyncLead() = default;
   virtual const FramePtr& frame() const noexcept = 0;
+  // The second call, and later ones, do nothing.
   virtual void finish(ValuePtr value, std::exception_ptr error) = 0;
+};
+// A call that goes on, as a timer sees it.
+class AsyncPending {
+ public:
+  virtual ~AsyncPending() = default;
+  virtual bool waiting() = 0;
+  virtual void expire() = 0;
 };
 using Start = std::function<void(std::shared_ptr<AsyncLead>)>;
 using Done = std::function<void(ValuePtr, std::exception_ptr)>;
-void run_async(const FunctionPtr& function, std::shared_ptr<Request> request, FramePtr outer,
-               Start start, Done done);
+std::weak_ptr<AsyncPending> run_async(const FunctionPtr& function, std::shared_ptr<Request> request,
+                                      FramePtr outer, Start start, Done done);
+double flight_timeout_s(const FunctionState& function) noexcept;
 
 void invalidate_key(FunctionState& function, const Request& request);
 void clear_function(FunctionState& function);
+Explanation explain(FunctionState& function, const Request& request);
+FunctionStats function_stats(const FunctionState& function);
 
 // The load that runs in this thread; empty if none does.
 const FramePtr& current_frame() noexcept;
@@ -106,8 +120,9 @@ void add_deps(FrameState& frame, const std::vector<std::string>& tags);
 void forbid_store(FrameState& frame);
 
 // Throws InvalidTag.
-void check_tag(const FunctionState& function, const std::string& tag);
 void check_tag(const CacheState& cache, const std::string& tag);
-std::size_t tag_limit(const CacheState& cache);
+std::size_t max_tag_length(const CacheState& cache) noexcept;
+// Throws InvalidOption: a template names an argument that has no text.
+[[noreturn]] void refuse_argument(std::size_t argument);
 
 }  // namespace zoocache::detail

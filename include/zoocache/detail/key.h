@@ -2,12 +2,15 @@
 // Not for direct use.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -15,6 +18,29 @@
 #include <zoocache/detail/boundary.h>
 
 namespace zoocache::detail {
+
+template <class T>
+concept Hashable = requires(const T& value) {
+  { std::hash<T>{}(value) } -> std::convertible_to<std::size_t>;
+};
+
+// How an argument is kept in a key: by value, and text that is only referred to as a string.
+template <class Argument>
+struct KeyPart {
+  using Type = std::decay_t<Argument>;
+  static_assert(!std::is_same_v<Type, const char*> && !std::is_same_v<Type, char*>,
+                "a cached function's argument is part of its key, and a char pointer says nothing "
+                "about the text: take std::string or std::string_view");
+  static_assert(Hashable<Type>,
+                "a cached function's arguments make its key: each type needs a std::hash");
+  static_assert(std::equality_comparable<Type> && std::copy_constructible<Type>,
+                "a cached function's arguments make its key: each type needs == and a copy");
+};
+template <class Argument>
+requires std::same_as<std::decay_t<Argument>, std::string_view>
+struct KeyPart<Argument> {
+  using Type = std::string;
+};
 
 std::uint64_t mix_hash(std::uint64_t running, std::uint64_t hash) noexcept;
 
@@ -53,24 +79,55 @@ class DepsSource {
 template <class Key>
 class TemplateDeps final : public DepsSource<Key> {
  public:
-  explicit TemplateDeps(std::vector<TagTemplate> templates) : templates_(std::move(templates)) {}
+  static constexpr std::size_t kArity = std::tuple_size_v<Key>;
+
+  // Throws InvalidOption.
+  TemplateDeps(const std::vector<std::string>& texts, std::size_t max_length)
+      : max_length_(max_length) {
+    for (const std::string& text : texts) templates_.emplace_back(text, kArity);
+    check_texts(std::make_index_sequence<kArity>());
+  }
+
+  const std::vector<TagTemplate>& templates() const noexcept { return templates_; }
 
   void before(const Key& key, std::vector<std::string>& tags) const override {
-    std::vector<std::string> arguments;
-    for (const TagTemplate& one : templates_) {
-      if (!one.is_constant() && arguments.empty()) {
-        std::apply(
-            [&](const auto&... parts) {
-              (arguments.push_back(encode_segment(as_text(parts))), ...);
-            },
-            key);
-      }
-      tags.push_back(one.render(arguments));
-    }
+    const std::vector<std::string> arguments = encoded(key, std::make_index_sequence<kArity>());
+    for (const TagTemplate& one : templates_) one.render(arguments, max_length_, tags);
   }
 
  private:
+  bool uses(std::size_t argument) const noexcept {
+    for (const TagTemplate& one : templates_) {
+      if (one.uses(argument)) return true;
+    }
+    return false;
+  }
+
+  template <std::size_t... kIndex>
+  void check_texts(std::index_sequence<kIndex...>) const {
+    (check_text<std::tuple_element_t<kIndex, Key>>(kIndex), ...);
+  }
+  template <class Part>
+  void check_text(std::size_t argument) const {
+    if constexpr (!Textual<Part>) {
+      if (uses(argument)) refuse_argument(argument);
+    }
+  }
+
+  template <std::size_t... kIndex>
+  std::vector<std::string> encoded(const Key& key, std::index_sequence<kIndex...>) const {
+    return {encoded_part(std::get<kIndex>(key), kIndex)...};
+  }
+  template <class Part>
+  std::string encoded_part(const Part& part, std::size_t argument) const {
+    if constexpr (Textual<Part>) {
+      if (uses(argument)) return encode_segment(as_text(part), max_length_);
+    }
+    return {};
+  }
+
   std::vector<TagTemplate> templates_;
+  const std::size_t max_length_;
 };
 
 template <class Key, class F>

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <zoocache/detail/key.h>
 #include <zoocache/load.h>
 
 namespace zoocache {
@@ -46,28 +47,38 @@ struct Loaded<R> {
   using Value = std::remove_cvref_t<decltype(awaiter_of(std::declval<R>()).await_resume())>;
 };
 
+template <class R, class... Args>
+struct PlainSignature {
+  static_assert(!std::is_void_v<R>, "a cached function returns a value");
+  using Result = R;
+  template <template <class, class...> class To, class Value>
+  using Rebind = To<Value, typename KeyPart<Args>::Type...>;
+};
+
 template <class F>
 struct Signature : Signature<decltype(std::function(std::declval<F>()))> {};
 
 template <class R, class... Args>
-struct Signature<std::function<R(Args...)>> {
-  static_assert(!std::is_void_v<R>, "a cached function returns a value");
+struct Signature<std::function<R(Args...)>> : PlainSignature<R, Args...> {
   static constexpr bool kTakesLoad = false;
-  using Result = R;
-  template <template <class, class...> class To, class Value>
-  using Rebind = To<Value, std::decay_t<Args>...>;
 };
 
 // A loader may take the load it runs in as its first parameter; it is no part of the key.
 template <class R, class First, class... Args>
 requires std::same_as<std::decay_t<First>, Load>
-struct Signature<std::function<R(First, Args...)>> {
-  static_assert(!std::is_void_v<R>, "a cached function returns a value");
+struct Signature<std::function<R(First, Args...)>> : PlainSignature<R, Args...> {
   static constexpr bool kTakesLoad = true;
-  using Result = R;
-  template <template <class, class...> class To, class Value>
-  using Rebind = To<Value, std::decay_t<Args>...>;
 };
+
+// Calls a loader of either kind.
+template <class F, class... Args>
+decltype(auto) call_loader(F& loader, const Load& load, const Args&... args) {
+  if constexpr (Signature<F>::kTakesLoad) {
+    return loader(load, args...);
+  } else {
+    return loader(args...);
+  }
+}
 
 template <class F>
 using ValueOf = typename Loaded<typename Signature<F>::Result>::Value;

@@ -1,0 +1,25 @@
+// The engine's counts in the words of the public API.
+// Thread-safety: pure functions.
+#pragma once
+
+#include "core/function.h"
+#include "zoocache/stats.h"
+
+namespace zoocache::detail {
+
+inline FunctionStats stats_of(const core::FunctionTotals& totals) {
+  FunctionStats stats;
+  stats.hits = totals.hits;
+  stats.misses = totals.misses;
+  stats.loads = totals.loads;
+  stats.load_errors = totals.load_errors;
+  stats.stores = totals.stores;
+  stats.not_stored = totals.not_stored;
+  stats.evictions = totals.evictions;
+  stats.expirations = totals.expirations;
+  stats.dead_entries = totals.dead_entries;
+  stats.flights_joined = totals.flights_joined;
+  return stats;
+}
+
+}  // namespace zoocache::detail
