@@ -1,11 +1,12 @@
-"""Breaks a copy of the engine in every way of mutants.py and demands that a test notices.
+"""Breaks a copy of the engine in every way of the lists and demands that a test notices.
 
 Usage: run.py [--quick] [--only WORD] [--table FILE]
-    --quick      the first build of each mutant gets one try, and only every third mutant is tried
+    --quick      only the mutants that are marked as quick
     --only WORD  only mutants whose name contains it
     --table FILE writes the table as Markdown
 
-Exit status: 0 if every mutant was caught, 1 if one survived or does not fit the sources.
+First the same tests have to pass on an unbroken copy. Exit status: 0 if they do and every mutant
+was caught, 1 if one survived or does not fit the sources.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mutants import MUTANTS, Mutant
+from structure_mutants import STRUCTURE_MUTANTS
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["-std=c++20", "-O1", "-w", "-Isrc", "-Iinclude", "-Itests/cpp"]
@@ -37,9 +40,11 @@ def apply(mutant: Mutant, copy: Path) -> str | None:
     """Breaks the copy; what is wrong with the mutant, if anything."""
     path = copy / mutant.file
     text = path.read_text(encoding="utf-8")
-    if text.count(mutant.old) != 1:
-        return f"its text is {text.count(mutant.old)} times in {mutant.file}"
-    changed = text.replace(mutant.old, mutant.new)
+    changed = text
+    for old, new in ((mutant.old, mutant.new), *mutant.also):
+        if changed.count(old) != 1:
+            return f"its text is {changed.count(old)} times in {mutant.file}"
+        changed = changed.replace(old, new)
     if changed.startswith("//") and "#pragma once" in changed:
         changed = changed.replace("#pragma once\n", "#pragma once\n" + PRELUDE, 1)
     else:
@@ -49,50 +54,84 @@ def apply(mutant: Mutant, copy: Path) -> str | None:
 
 
 def build(copy: Path, program: str) -> str | None:
-    """Compiles everything and links the program; the compiler's words if that fails."""
-    sources = [*copy.glob("src/core/*.cpp"), *copy.glob("src/cpp/*.cpp")]
+    """Compiles what the program needs and links it; the compiler's words if that fails."""
+    sources = list(copy.glob("src/core/*.cpp"))
+    if not program.startswith("core_"):
+        sources += copy.glob("src/cpp/*.cpp")
     sources.append(copy / "tests" / "cpp" / f"{program}.cpp")
-    objects = []
-    for source in sources:
-        target = copy / (source.relative_to(copy).as_posix().replace("/", "_") + ".o")
-        command = [*compiler(), *FLAGS, "-c", source.relative_to(copy).as_posix(), "-o", target]
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            return done.stderr[-2000:]
-        objects.append(target)
-    link = [compiler()[-1], *objects, *LIBRARIES, "-o", copy / program]
+
+    def compile_one(source: Path) -> subprocess.CompletedProcess[str]:
+        name = source.relative_to(copy).as_posix()
+        command = [*compiler(), *FLAGS, "-c", name, "-o", name.replace("/", "_") + ".o"]
+        return subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in pool.map(compile_one, sources):
+            if done.returncode != 0:
+                return done.stderr[-2000:]
+    link: list[str | Path] = [compiler()[-1], *copy.glob("*.o"), *LIBRARIES, "-o", copy / program]
     done = subprocess.run(link, cwd=copy, capture_output=True, text=True, check=False)
     return done.stderr[-2000:] if done.returncode != 0 else None
 
 
 def caught_by(copy: Path, mutant: Mutant) -> str | None:
     """The test that failed; None if none did in TRIES runs, each longer than the one before."""
+    limit_s = 30 if mutant.program.startswith("core_") else 100
     for attempt in range(TRIES):
         span_ms = 400 * 2**attempt
-        command = [copy / mutant.program, f"--gtest_filter={mutant.tests}", "--gtest_brief=1"]
+        command: list[str | Path] = [
+            copy / mutant.program,
+            f"--gtest_filter={mutant.tests}",
+            "--gtest_fail_fast",
+        ]
         environment = {**os.environ, "ZOOCACHE_LINEARIZABILITY_MS": str(span_ms)}
         try:
             done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=100, check=False
+                command,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=limit_s,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return "a hang"
         if done.returncode != 0:
-            failed = [
-                line.split()[3].rstrip(",")
-                for line in done.stdout.splitlines()
-                if line.startswith("[  FAILED  ]") and "." in line
-            ]
-            return failed[0] if failed else f"a crash ({done.returncode})"
+            failed = names(done.stdout, "[  FAILED  ]")
+            return failed[0] if failed else f"a crash in {names(done.stdout, '[ RUN      ]')[-1]}"
     return None
+
+
+def names(output: str, mark: str) -> list[str]:
+    """The tests that GoogleTest names behind `mark`."""
+    lines = [line.removeprefix(mark) for line in output.splitlines() if line.startswith(mark)]
+    return [line.split()[0].rstrip(",") for line in lines if "." in line]
+
+
+def copy_sources(copy: Path) -> None:
+    for part in ("src/core", "src/cpp", "include", "tests/cpp"):
+        shutil.copytree(ROOT / part, copy / part)
+
+
+def unbroken(program: str) -> str | None:
+    """What fails without any mutant."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        copy_sources(copy)
+        wrong = build(copy, program)
+        if wrong:
+            return wrong
+        done = subprocess.run(
+            [copy / program, "--gtest_brief=1"], capture_output=True, text=True, check=False
+        )
+        return done.stdout[-2000:] if done.returncode != 0 else None
 
 
 def try_mutant(mutant: Mutant) -> tuple[str, float]:
     """What became of it, and the seconds of running tests."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for part in ("src/core", "src/cpp", "include", "tests/cpp"):
-            shutil.copytree(ROOT / part, copy / part)
+        copy_sources(copy)
         wrong = apply(mutant, copy) or build(copy, mutant.program)
         if wrong:
             return f"does not fit: {wrong}", 0.0
@@ -106,7 +145,8 @@ def table(rows: list[tuple[Mutant, str, float]]) -> str:
         "# Mutants of the engine",
         "",
         "Written by `scripts/mutants`. Each row breaks a copy of the sources on purpose, as",
-        "`tests/cpp/mutants/mutants.py` says; a test has to fail.",
+        "the lists in `tests/cpp/mutants` say; a test has to fail. The seconds are those until it",
+        "did, without the build.",
         "",
         "| what is broken | Spin model, mutant | what happened | s |",
         "|---|---|---|---|",
@@ -124,9 +164,15 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--table")
     options = parser.parse_args()
-    chosen = [mutant for mutant in MUTANTS if options.only in mutant.name]
+    chosen = [one for one in MUTANTS + STRUCTURE_MUTANTS if options.only in one.name]
     if options.quick:
-        chosen = chosen[::3]
+        chosen = [mutant for mutant in chosen if mutant.quick]
+    for program in sorted({mutant.program for mutant in chosen}):
+        wrong = unbroken(program)
+        if wrong:
+            print(f"{program} fails on the unbroken sources: {wrong}")
+            print(f"mutants: 0 passed, {len(chosen)} failed")
+            return 1
     rows = []
     for mutant in chosen:
         outcome, seconds = try_mutant(mutant)
