@@ -428,6 +428,8 @@ PyAsyncMethods awaitable_async = {awaitable_self, nullptr, nullptr, awaitable_se
 
 }  // namespace
 
+bool is_awaitable_of_call(PyObject* object) { return Py_TYPE(object) == &awaitable_type; }
+
 int init_awaitable(PyObject*) {
   awaitable_type.tp_name = "zoocache._zoocache.CachedAwaitable";
   awaitable_type.tp_basicsize = sizeof(Awaitable);

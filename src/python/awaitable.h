@@ -17,6 +17,7 @@
 namespace zoocache::python {
 
 int init_awaitable(PyObject* module);
+bool is_awaitable_of_call(PyObject* object);
 
 // New awaitable for one call; copies the arguments. `refresh`: kills the key first.
 PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t nargsf,

@@ -1,4 +1,5 @@
 // The load of a call: from opening its frame to storing what came of it. See call.h.
+#include "python/awaitable.h"
 #include "python/call.h"
 #include "python/errors.h"
 #include "python/tags.h"
@@ -104,7 +105,7 @@ PyObject* Call::call_loader() {
 
 PyObject* Call::end_load(PyObject* result) {
   PyObject* value = nullptr;
-  if (result != nullptr && !callable_->options->is_async && PyCoro_CheckExact(result)) {
+  if (result != nullptr && (PyCoro_CheckExact(result) || is_awaitable_of_call(result))) {
     PyErr_Format(PyExc_TypeError,
                  "%R returned a coroutine, which can be awaited only once and so cannot be cached; "
                  "make it an async def, or return the awaited value",

@@ -329,3 +329,29 @@ def test_async_callable_objects_and_partials() -> None:
     cached = cacheable(functools.partial(add, 1))
     assert [run(cached(2)), run(cached(2)), source.loads] == [3, 3, 1]
     assert explain(cached, 2).reason == "hit"
+
+
+def test_sync_loader_that_returns_a_cached_coroutine_is_a_clear_error() -> None:
+    @cacheable
+    async def inner(x: int) -> int:
+        return x
+
+    outer = cacheable(lambda x: inner(x))
+    for _ in range(2):
+        with pytest.raises(TypeError, match="coroutine"):
+            outer(1)
+    assert zoocache.stats().entries == 0
+    assert zoocache.stats().flights == 0
+
+
+def test_async_loader_that_returns_a_coroutine_is_a_clear_error() -> None:
+    async def inner(x: int) -> int:
+        return x
+
+    @cacheable
+    async def outer(x: int) -> Any:
+        return inner(x)
+
+    for _ in range(2):
+        with pytest.raises(TypeError, match="coroutine"):
+            run(outer(1))
