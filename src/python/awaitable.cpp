@@ -14,7 +14,7 @@ enum class Stage : std::uint8_t { kNew, kLoading, kWaiting, kDone };
 
 struct Awaitable {
   PyObject_HEAD PyObject* weakrefs;
-  CachedFunction* callable;  // strong; nullptr once done
+  CachedFunction* callable;  // strong
   PyObject** args;           // owned, strong references
   Py_ssize_t count;          // positional ones
   PyObject* kwnames;         // strong or nullptr; its values follow the positional ones
@@ -56,7 +56,6 @@ void finish(Awaitable* self) {
     delete call;
   }
   release_arguments(self);
-  Py_CLEAR(self->callable);
   PyErr_Restore(type, value, traceback);
 }
 
@@ -407,6 +406,7 @@ int awaitable_traverse(PyObject* object, visitproc visit, void* arg) {
 
 int awaitable_clear(PyObject* object) {
   finish(as_awaitable(object));
+  Py_CLEAR(as_awaitable(object)->callable);
   return 0;
 }
 
@@ -415,7 +415,7 @@ void awaitable_dealloc(PyObject* object) {
   PyObject_GC_UnTrack(object);
   Awaitable* self = as_awaitable(object);
   if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
-  finish(self);
+  awaitable_clear(object);
   PyObject_GC_Del(object);
 }
 
@@ -425,6 +425,18 @@ PyMethodDef awaitable_methods[] = {{"send", awaitable_send_method, METH_O, nullp
                                    {nullptr, nullptr, 0, nullptr}};
 
 PyAsyncMethods awaitable_async = {awaitable_self, nullptr, nullptr, awaitable_send};
+
+// As coroutines have them: asyncio shows tasks by `__qualname__`.
+PyObject* awaitable_name(PyObject* object, void* qualified) {
+  auto* callable = reinterpret_cast<PyObject*>(as_awaitable(object)->callable);
+  return PyObject_GetAttrString(callable == nullptr ? Py_None : callable,
+                                qualified == nullptr ? "__name__" : "__qualname__");
+}
+
+PyGetSetDef awaitable_getset[] = {
+    {"__name__", awaitable_name, nullptr, nullptr, nullptr},
+    {"__qualname__", awaitable_name, nullptr, nullptr, &awaitable_type},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 }  // namespace
 
@@ -442,6 +454,7 @@ int init_awaitable(PyObject*) {
   awaitable_type.tp_iternext = awaitable_next;
   awaitable_type.tp_as_async = &awaitable_async;
   awaitable_type.tp_methods = awaitable_methods;
+  awaitable_type.tp_getset = awaitable_getset;
   awaitable_type.tp_weaklistoffset = offsetof(Awaitable, weakrefs);
   return PyType_Ready(&awaitable_type);
 }

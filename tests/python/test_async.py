@@ -355,3 +355,21 @@ def test_async_loader_that_returns_a_coroutine_is_a_clear_error() -> None:
     for _ in range(2):
         with pytest.raises(TypeError, match="coroutine"):
             run(outer(1))
+
+
+def test_tasks_are_shown_by_the_name_of_the_function() -> None:
+    @cacheable
+    async def load(x: int) -> int:
+        await asyncio.sleep(0)
+        return x
+
+    async def main() -> None:
+        task = asyncio.create_task(load(1))
+        assert "load()" in repr(task)
+        await task
+        assert "load()" in repr(task)
+
+    awaitable: Any = load(1)
+    assert (awaitable.__name__, awaitable.__qualname__) == ("load", load.__qualname__)
+    awaitable.close()
+    run(main())
