@@ -175,9 +175,7 @@ Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value) {
   Py_DECREF(result);
   if (!woken) {
     if (self->callable->options->raise_on_timeout) {
-      PyErr_Format(flight_timeout_type,
-                   "%R: another caller's load did not end within flight_timeout",
-                   self->callable->wrapped);
+      raise_flight_timeout(call);
       return Begun::kError;
     }
     self->alone = true;

@@ -296,6 +296,16 @@ double Call::flight_timeout_s() const {
   return own < 0 ? callable_->core->options->engine.flight_timeout_s : own;
 }
 
+void raise_flight_timeout(const Call& call) {
+  PyObject* seconds = PyFloat_FromDouble(call.flight_timeout_s());
+  if (seconds == nullptr) return;
+  PyErr_Format(flight_timeout_type,
+               "%R: another caller's load did not end within flight_timeout=%S s; allow more, or "
+               "say on_flight_timeout='load' to load beside it",
+               call.callable()->wrapped, seconds);
+  Py_DECREF(seconds);
+}
+
 PyObject* Call::peek(PyObject* fallback) {
   const core::EntryId id = find_entry(callable_, probe_);
   if (PyErr_Occurred() != nullptr) return nullptr;

@@ -161,4 +161,7 @@ class Call {
   int rounds_ = 0;
 };
 
+// Sets the FlightTimeout of a caller who asked for it.
+void raise_flight_timeout(const Call& call);
+
 }  // namespace zoocache::python

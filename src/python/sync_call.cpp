@@ -84,9 +84,7 @@ Take follow(Call& call, PyObject** value, bool* alone) {
   if (waited == Waited::kInterrupted) return Take::kError;
   if (waited == Waited::kTimedOut) {
     if (call.callable()->options->raise_on_timeout) {
-      PyErr_Format(flight_timeout_type,
-                   "%R: another caller's load did not end within flight_timeout=%d ms",
-                   call.callable()->wrapped, static_cast<int>(seconds * 1e3));
+      raise_flight_timeout(call);
       return Take::kError;
     }
     *alone = true;

@@ -235,7 +235,7 @@ def test_a_follower_who_asked_for_it_is_told_that_time_is_up() -> None:
 
     leader = spawn(load)
     gate.wait_entered()
-    with pytest.raises(zoocache.FlightTimeout):
+    with pytest.raises(zoocache.FlightTimeout, match=r"flight_timeout=0\.05 s.*on_flight_timeout"):
         load()
     gate.release()
     assert leader.result() == 1
