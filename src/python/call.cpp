@@ -155,6 +155,8 @@ Look Call::look_up(PyObject** value) {
       }
       if ((hot.state.load(std::memory_order_relaxed) & kValueIsError) != 0) {
         PyObject* error = Py_NewRef(to_object(hot.value));
+        // One that cannot be copied would gather the frames of every caller.
+        PyException_SetTraceback(error, Py_None);
         raise_shared(error);
         Py_DECREF(error);
         return Look::kError;

@@ -295,15 +295,15 @@ PyObject* Call::finish_error() {
   }
   core::count(function_->counters.loads);
   core::count(function_->counters.load_errors);
-  if (complete && storable && caches_error(error)) {
+  const bool kept = complete && storable && caches_error(error);
+  if (kept) {
     const CallableOptions& options = *callable_->options;
     double ttl_s = options.ttl_s < 0 ? callable_->core->options->default_ttl_s : options.ttl_s;
     if (options.error_ttl_s >= 0) ttl_s = options.error_ttl_s;
-    PyObject* kept = copy_of_error(error);
-    if (kept == nullptr) kept = Py_NewRef(error);
-    PyException_SetTraceback(kept, Py_None);  // frames of the first caller are not kept alive
-    if (!store(kept, kValueIsError, ttl_s, bound_ns, 0)) PyErr_WriteUnraisable(callable_->wrapped);
-    Py_DECREF(kept);
+    PyObject* copy = copy_of_error(error);  // keeps none of the first caller's frames alive
+    if (copy == nullptr) copy = Py_NewRef(error);
+    if (!store(copy, kValueIsError, ttl_s, bound_ns, 0)) PyErr_WriteUnraisable(callable_->wrapped);
+    Py_DECREF(copy);
   }
   tell_outer(complete);
   flight()->error = Py_NewRef(error);

@@ -67,11 +67,32 @@ void put_error(PyObject* error) {
 #endif
 }
 
+namespace {
+
+// A class that makes its message anew from what it is given turns "x (3)" into "x (3) (3)".
+bool has_args_of(PyObject* copy, PyObject* error) {
+  PyObject* left = PyObject_GetAttrString(copy, "args");
+  PyObject* right = left == nullptr ? nullptr : PyObject_GetAttrString(error, "args");
+  bool same = right != nullptr && PyTuple_CheckExact(left) && PyTuple_CheckExact(right) &&
+              PyTuple_GET_SIZE(left) == PyTuple_GET_SIZE(right);
+  for (Py_ssize_t index = 0; same && index < PyTuple_GET_SIZE(left); ++index) {
+    same = PyTuple_GET_ITEM(left, index) == PyTuple_GET_ITEM(right, index);
+  }
+  Py_XDECREF(right);
+  Py_XDECREF(left);
+  return same;
+}
+
+}  // namespace
+
 PyObject* copy_of_error(PyObject* error) {
   PyObject* module = PyImport_ImportModule("copy");
   PyObject* copy = module == nullptr ? nullptr : PyObject_CallMethod(module, "copy", "O", error);
   Py_XDECREF(module);
-  if (copy != nullptr && copy != error && Py_TYPE(copy) == Py_TYPE(error)) return copy;
+  if (copy != nullptr && copy != error && Py_TYPE(copy) == Py_TYPE(error) &&
+      has_args_of(copy, error)) {
+    return copy;
+  }
   PyErr_Clear();
   Py_XDECREF(copy);
   return nullptr;

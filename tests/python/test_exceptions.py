@@ -344,3 +344,33 @@ def test_an_error_in_store_if_reaches_the_caller_and_frees_the_flight() -> None:
     with pytest.raises(ZeroDivisionError):
         load()
     assert [load(), load()] == [2, 2]
+
+
+class Formatting(Exception):
+    """Makes its message of what it is given, so that a copy would make one of the message."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(f"{message} ({code})")
+
+
+def test_followers_read_the_message_that_was_raised() -> None:
+    threads, source = failing_together(4, Formatting("x", 3))
+    assert source.loads == 1
+    assert {str(thread.error) for thread in threads} == {"x (3)"}
+
+
+def test_a_cached_exception_keeps_its_message_and_the_first_caller_its_traceback() -> None:
+    @cacheable(cache_errors=Formatting)
+    def load() -> int:
+        raise Formatting("x", 3)
+
+    with pytest.raises(Formatting) as first:
+        load()
+    assert any(entry.name == "load" for entry in first.traceback)
+    lengths = []
+    for _ in range(3):
+        with pytest.raises(Formatting) as caught:
+            load()
+        assert str(caught.value) == "x (3)"
+        lengths.append(len(caught.traceback))
+    assert lengths == [1, 1, 1], "frames do not pile up in an exception that is not copied"
