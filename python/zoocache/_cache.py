@@ -231,6 +231,7 @@ class Cache:
 
         Raises:
             TypeError: `prefix` is not a str.
+            InvalidTag: it has lone surrogates.
         """
         if not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"tags({shown(prefix)}): a str is wanted")

@@ -55,9 +55,11 @@ nb::str tag_string(const std::string& tag) {
 }
 
 // [(tag, version, entries)], sorted by tag.
-nb::list tags(const nb::handle& core, const std::string& prefix) {
+nb::list tags(const nb::handle& core, const nb::handle& prefix) {
+  std::string_view text;
+  if (!tag_text(prefix.ptr(), "tags", &text)) throw nb::python_error();
   nb::list rows;
-  for (const auto& row : state_of(core)->engine.log().rows(prefix)) {
+  for (const auto& row : state_of(core)->engine.log().rows(text)) {
     rows.append(nb::make_tuple(tag_string(row.tag), row.version, row.holders));
   }
   return rows;

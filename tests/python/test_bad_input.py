@@ -246,3 +246,8 @@ def test_refused_calls_leave_the_function_usable() -> None:
         load()
     assert [load(1), load(1)] == [1, 1]
     assert zoocache.stats().entries == 1
+
+
+def test_a_prefix_of_tags_that_no_tag_can_have() -> None:
+    with pytest.raises(zoocache.InvalidTag, match="surrogates"):
+        zoocache.tags("a\ud800")
