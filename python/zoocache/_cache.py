@@ -45,6 +45,8 @@ class Invalidating:
     """
 
     def __init__(self, core: _zoocache.Core, tags: tuple[str, ...], origin: int) -> None:
+        if not tags:
+            raise TypeError("invalidating() wants at least one tag, as in invalidating('user:42')")
         self.core = core
         self._tags = tags
         self._origin = origin

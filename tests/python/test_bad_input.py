@@ -251,3 +251,10 @@ def test_refused_calls_leave_the_function_usable() -> None:
 def test_a_prefix_of_tags_that_no_tag_can_have() -> None:
     with pytest.raises(zoocache.InvalidTag, match="surrogates"):
         zoocache.tags("a\ud800")
+
+
+def test_invalidating_nothing_is_refused_before_the_block() -> None:
+    ran = []
+    with pytest.raises(TypeError, match="at least one tag"), invalidating():
+        ran.append(1)
+    assert not ran
