@@ -55,7 +55,7 @@ class FunctionPlan:
         self.size = check_callable("size", take("size", None))
         self._check_storage(take("storage", "l1"))
         ttl = take("ttl", None)
-        self.ttl_of_value = ttl if callable(ttl) else None
+        self.ttl_of_value = check_callable("ttl", ttl) if callable(ttl) else None
         self.ttl = None if callable(ttl) else check_seconds("ttl", ttl)
         self.engine = {
             "sliding": check_flag("sliding", take("sliding", False)),

@@ -103,6 +103,8 @@ def check_callable(name: str, value: Any) -> Callable[..., Any] | None:
     """A callable or None. Raises InvalidOption."""
     if value is not None and not callable(value):
         raise _refuse(name, value, "a callable or None")
+    if inspect.iscoroutinefunction(value):
+        raise _refuse(name, value, "its answer is needed at once, so it cannot be an async def")
     return value  # type: ignore[no-any-return]
 
 

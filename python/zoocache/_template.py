@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoocache._errors import InvalidOption, InvalidTag, shown
+from zoocache._options import check_callable
 
 if TYPE_CHECKING:
     from zoocache._signature import SignatureData
@@ -301,7 +302,7 @@ def compile_deps(
     if deps is None:
         return "none", None
     if callable(deps):
-        return "callable", deps
+        return "callable", check_callable("deps", deps)
     texts = as_tags(deps)
     if not texts:
         return "none", None

@@ -248,6 +248,15 @@ def test_refused_calls_leave_the_function_usable() -> None:
     assert zoocache.stats().entries == 1
 
 
+@pytest.mark.parametrize("option", ["deps", "ttl", "key", "store_if", "size"])
+def test_options_that_are_asked_at_once_are_not_async(option: str) -> None:
+    async def answer(*_: Any) -> Any:
+        return 1
+
+    with pytest.raises(zoocache.InvalidOption, match=rf"{option}=.*async"):
+        cacheable(**{option: answer})(lambda x: x)
+
+
 def test_a_prefix_of_tags_that_no_tag_can_have() -> None:
     with pytest.raises(zoocache.InvalidTag, match="surrogates"):
         zoocache.tags("a\ud800")
