@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from zoocache import _zoocache
 from zoocache._decorator import FunctionPlan
 from zoocache._errors import shown
-from zoocache._options import CONFIGURE_DEFAULTS, check_seconds, configured
+from zoocache._options import CONFIGURE_DEFAULTS, check_seconds, configured, warn_of_obsolete
 from zoocache._told import Explanation, Stats, TagInfo
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Cache:
         self.clear: Callable[[], None] = self.core.clear
         _caches.add(self)
         if options:
-            self.configure(**options)
+            self._configure(dict(options))
 
     def configure(self, **options: Unpack[ConfigureOptions]) -> None:
         """Sets the options; to be called before the first use, or not at all.
@@ -120,7 +120,12 @@ class Cache:
             InvalidOption: a value that is not allowed.
             RuntimeError: the cache is in use with other options.
         """
-        made = configured(dict(options))
+        self._configure(dict(options))
+
+    def _configure(self, options: dict[str, Any]) -> None:
+        """As `configure`. Called by nothing but what users call: warnings name their line."""
+        made = configured(options)
+        warn_of_obsolete(options, stacklevel=4)
         given: dict[str, Any] = {
             name: value for name, value in options.items() if value != CONFIGURE_DEFAULTS[name]
         }

@@ -19,6 +19,7 @@ __all__ = [
     "check_seconds",
     "check_text",
     "configured",
+    "warn_of_obsolete",
 ]
 
 # Options of the published package that have no meaning here, and why.
@@ -100,7 +101,7 @@ def check_text(name: str, value: Any) -> str | None:
 
 
 def check_callable(name: str, value: Any) -> Callable[..., Any] | None:
-    """A callable or None. Raises InvalidOption."""
+    """A callable or None, and no async one. Raises InvalidOption."""
     if value is not None and not callable(value):
         raise _refuse(name, value, "a callable or None")
     if inspect.iscoroutinefunction(value):
@@ -155,15 +156,24 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("read_extend_ttl", "debug"):
         default = CONFIGURE_DEFAULTS[name]
         made[name] = check_flag(name, given.get(name, default))
-    for name, (default, why) in _OBSOLETE.items():
-        if given.get(name, default) != default:
-            warnings.warn(
-                f"configure({name}=…) has no meaning in this package: {why}",
-                DeprecationWarning,
-                stacklevel=4,
-            )
     if made["default_ttl"] == math.inf:
         made["default_ttl"] = None
     if made["flight_timeout"] == math.inf:
         made["flight_timeout"] = 1e9
     return {name: value for name, value in made.items() if value is not None}
+
+
+def warn_of_obsolete(given: dict[str, Any], stacklevel: int) -> None:
+    """Warns of each option of the older package that means nothing here.
+
+    Args:
+        given: what the user passed.
+        stacklevel: of the user's line, as `warnings.warn` counts it here.
+    """
+    for name, (default, why) in _OBSOLETE.items():
+        if given.get(name, default) != default:
+            warnings.warn(
+                f"configure({name}=…) has no meaning in this package: {why}",
+                DeprecationWarning,
+                stacklevel=stacklevel,
+            )

@@ -102,8 +102,22 @@ def test_options_without_a_meaning_here_warn_once_and_say_why(option: str) -> No
     assert len(messages) == 1
     assert option in messages[0]
     assert len(messages[0]) > len(option) + 20
+    assert [w.filename for w in caught] == [__file__]
     load = cacheable(lambda x: x)
     assert [load(1), load(1)] == [1, 1]
+
+
+def test_the_warning_points_at_the_users_line_and_comes_once() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        configure(batch_size=10)
+        configure(prefix="app")
+        zoocache.Cache(batch_size=10)
+    lines = inspect.getsource(test_the_warning_points_at_the_users_line_and_comes_once)
+    first = test_the_warning_points_at_the_users_line_and_comes_once.__code__.co_firstlineno
+    texts = [lines.splitlines()[w.lineno - first].strip() for w in caught]
+    assert texts == ["configure(batch_size=10)", "zoocache.Cache(batch_size=10)"]
+    assert {w.filename for w in caught} == {__file__}
 
 
 def test_options_without_a_meaning_are_silent_at_their_defaults() -> None:
