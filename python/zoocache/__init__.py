@@ -18,7 +18,6 @@ thread-safe, sync and async alike, and needs no configuration.
 
 from __future__ import annotations
 
-from zoocache import _zoocache
 from zoocache._cache import Cache, Invalidating
 from zoocache._errors import (
     FlightTimeout,
@@ -29,7 +28,6 @@ from zoocache._errors import (
     StorageIsFull,
     ZoocacheError,
 )
-from zoocache._template import make_tag as _make_tag
 from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
 from zoocache._values import MutatedValueWarning
 from zoocache._zoocache import add_deps, no_store
@@ -91,23 +89,5 @@ set = _default.set  # noqa: A001 - the published name
 get_async = _default.get_async
 set_async = _default.set_async
 prune = _default.prune
-
-
-def tag(*segments: object) -> str:
-    """Makes one tag of the segments' texts, encoding what a segment cannot hold.
-
-    Args:
-        *segments: 1 to 64; `format()` of each.
-
-    Returns:
-        For example `tag("user", "a:b")` is `"user:a%3Ab"`.
-
-    Raises:
-        InvalidTag: no segment, or more than a tag may have.
-    """
-    return _make_tag(segments)
-
-
-def version() -> str:
-    """The version of this package."""
-    return _zoocache.__version__
+tag = _default.tag
+version = _default.version

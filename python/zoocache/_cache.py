@@ -11,6 +11,7 @@ from zoocache import _zoocache
 from zoocache._decorator import FunctionPlan
 from zoocache._errors import shown
 from zoocache._options import CONFIGURE_DEFAULTS, check_seconds, configured, warn_of_obsolete
+from zoocache._template import MAX_TAG_LENGTH, make_tag
 from zoocache._told import Explanation, Stats, TagInfo
 
 if TYPE_CHECKING:
@@ -292,6 +293,31 @@ class Cache:
     ) -> None:
         """As `set`, for async programs."""
         self.set(key, value, deps, ttl)
+
+    # What belongs to the running load does so whatever its cache.
+    add_deps = staticmethod(_zoocache.add_deps)
+    no_store = staticmethod(_zoocache.no_store)
+
+    def tag(self, *segments: object) -> str:
+        """Makes one tag of the segments' texts, encoding what a segment cannot hold.
+
+        It is the tag that a template of `deps=` makes of the same values.
+
+        Args:
+            *segments: 1 to 64; `format()` of each.
+
+        Returns:
+            For example `tag("user", "a:b")` is `"user:a%3Ab"`.
+
+        Raises:
+            InvalidTag: no segment, or more than a tag may have.
+        """
+        return make_tag(segments, self.options.get("max_tag_length", MAX_TAG_LENGTH))
+
+    @staticmethod
+    def version() -> str:
+        """The version of this package."""
+        return _zoocache.__version__
 
     def prune(self, max_age_secs: int = 3600) -> None:
         """Does nothing: a tag is freed with the last entry that depends on it."""

@@ -138,3 +138,17 @@ def test_a_dropped_instance_lives_as_long_as_its_functions() -> None:
     assert [load(), load()] == [1, 1]
     load.invalidate()
     assert load() == 2
+
+
+def test_every_function_of_the_module_is_there() -> None:
+    cache = Cache(max_tag_length=30)
+    for name in zoocache.__all__:
+        thing = getattr(zoocache, name)
+        if not isinstance(thing, type):
+            assert callable(getattr(cache, name)), name
+    load = cache.cacheable(lambda: cache.add_deps(cache.tag("a b", 1)))
+    load()
+    assert cache.explain(load).deps == ("a%20b:1",)
+    assert cache.cacheable(cache.no_store)() is None
+    assert cache.stats().not_stored == 1
+    assert cache.version() == zoocache.version()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import zoocache
 from zoocache import InvalidOption, InvalidTag, cacheable, invalidate
 from zoocache._signature import analyse, compile_deps, encode_segment, parse_template
 from zoocache._template import as_tags, join_segments, make_tag
@@ -204,3 +205,14 @@ def test_a_long_value_beside_another_is_still_found_by_its_parents() -> None:
     for count, parent in enumerate(("org", f"org:{org}", join_segments(["org", org, path])), 2):
         invalidate(parent)
         assert load(org, path) == count
+
+
+@pytest.mark.parametrize("limit", [64, 1000])
+def test_tags_made_by_hand_obey_the_configured_length_too(limit: int) -> None:
+    zoocache.configure(max_tag_length=limit)
+    load = zoocache.cacheable(deps=["t:{x}"])(lambda x: x)
+    for length in (60, 100, 300, 2000):
+        value = "x" * length
+        load(value)
+        zoocache.invalidate(zoocache.tag("t", value))
+        assert zoocache.explain(load, value).reason == "invalidated"
