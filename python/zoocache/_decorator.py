@@ -92,13 +92,15 @@ class FunctionPlan:
         if isinstance(fn, _zoocache.CachedFunction):
             raise TypeError(f"{shown(fn)} is cached already; decorate the function itself")
         signature = self._analyse(fn, False)
+        options = self._changing_options(fn, signature)
+        self._check_tags(options)
         made = _zoocache.CachedFunction(
             fn,
             self._cache.core,
             signature,
             {
                 **self.engine,
-                **self._changing_options(fn, signature),
+                **options,
                 "is_async": _is_async(fn),
                 "ttl_of_value": self.ttl_of_value,
                 "ttl_s": _finite(self.ttl),
@@ -116,12 +118,23 @@ class FunctionPlan:
         return made
 
     def refresh(self, made: Any) -> None:
-        """Brings a cached function up to date with the options of its cache."""
+        """Brings a cached function up to date with the options of its cache.
+
+        A tag that has become too long is told by the next call.
+        """
         fn = made.__wrapped__
         made.update_options(self._changing_options(fn, self._analyse(fn, False)))
 
     def _analyse(self, fn: Any, is_method: bool) -> SignatureData:
         return analyse(fn, ignore=self.ignore, key=self.key, is_method=is_method)
+
+    def _check_tags(self, options: dict[str, Any]) -> None:
+        kind, deps = options["deps_kind"], options["deps"]
+        samples = deps if kind == _DEPS_KINDS["constant"] else ()
+        if kind == _DEPS_KINDS["template"]:
+            samples = deps.samples()
+        for tag in samples:
+            _zoocache.check_tag(tag, self._cache.options.get("max_tag_length", MAX_TAG_LENGTH))
 
     def _changing_options(self, fn: Any, signature: SignatureData) -> dict[str, Any]:
         """What depends on the options of the cache."""
@@ -129,9 +142,6 @@ class FunctionPlan:
         max_length = options.get("max_tag_length", MAX_TAG_LENGTH)
         kind, compiled = compile_deps(self.deps, signature, max_length)
         deps = cast("Any", compiled)
-        samples = deps if kind == "constant" else deps.samples() if kind == "template" else ()
-        for tag in samples:
-            _zoocache.check_tag(tag, max_length)
         on_store: Callable[[Any], Any] | None = copied if self.isolate else None
         on_hit = on_store
         if options.get("debug", False):

@@ -216,3 +216,14 @@ def test_tags_made_by_hand_obey_the_configured_length_too(limit: int) -> None:
         load(value)
         zoocache.invalidate(zoocache.tag("t", value))
         assert zoocache.explain(load, value).reason == "invalidated"
+
+
+def test_options_may_shrink_below_the_tags_of_functions_that_exist() -> None:
+    zoocache.configure(max_tag_length=1000)
+    load = zoocache.cacheable(deps=["x" * 500])(lambda: 1)
+    other = zoocache.cacheable(deps=["t:{x}"])(lambda x: x)
+    zoocache.reset()
+    with pytest.raises(zoocache.InvalidTag, match="256"):
+        load()
+    other("y" * 500)
+    assert zoocache.explain(other, "y" * 500).deps[0].startswith("t:%~")
