@@ -173,7 +173,50 @@ class Cache:
     @overload
     def cacheable(self, /, **options: Unpack[LruOptions]) -> Decorator: ...
     def cacheable(self, fn: Any = None, /, *args: Any, **options: Any) -> Any:
-        """Caches a function's results; see `zoocache.cacheable`."""
+        """Caches a function's results until what they depend on is invalidated.
+
+        For functions, methods, class and static methods, partials and callable objects, sync and
+        async: `@cacheable` without parentheses, `@cacheable(deps=...)` with options.
+
+        Args:
+            fn: the function; it is itself, not its name: decorated twice it has two caches. Or
+                `maxsize`, as `functools.lru_cache` takes it.
+            *args: then `typed`.
+            **options: by name.
+
+        Options:
+            deps: what the result depends on: a tag, an iterable of tags, templates such as
+                "user:{user_id}" or "org:{order.org_id}" among them, or a callable that gets the
+                call's arguments and returns tags. A list is evaluated before the function runs, a
+                callable after it. What `add_deps` and inner cached calls name is added.
+            ttl: seconds to live, or a callable that gets the value and returns seconds (0: do not
+                keep it; None: `default_ttl`). Default: `default_ttl` of `configure`.
+            sliding: every read starts the ttl anew.
+            key: gets the call's arguments; what it returns is the whole key.
+            ignore: names of parameters that are no part of the key.
+            store_if: gets the value; False keeps it out of the cache.
+            cache_errors: exception classes whose instances are kept like values, for `error_ttl`
+                seconds.
+            max_entries, max_bytes: bounds of this function's entries; `size`, a callable of the
+                value, measures for `max_bytes`.
+            isolate: hand out deep copies, so that nobody can change what is cached.
+            flight_timeout: seconds to wait for another caller's load; then load beside it, or
+                raise FlightTimeout with `on_flight_timeout="raise"`.
+            namespace, version, storage: for caches shared between processes.
+            maxsize, typed: as `functools.lru_cache` has them.
+
+        Returns:
+            A callable that can take the function's place. It has `invalidate(args)`,
+            `refresh(args)`, `peek(args)`, `cache_info()`, `cache_clear()`, `cache_parameters()` and
+            `__wrapped__`.
+
+        Raises:
+            TypeError: an unknown option, or what is decorated cannot be cached; says why.
+            InvalidOption: an option has a value that is not allowed, or does not fit the function.
+            InvalidTag: a tag in `deps` breaks a rule.
+
+        Thread-safe. Concurrent calls for one key run the function once.
+        """
         positional = list(args)
         if positional:
             if len(positional) > 1 or "typed" in options:

@@ -7,6 +7,7 @@ import functools
 import importlib.metadata
 import inspect
 import pickle
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import zoocache
 from support import Versions, run
 from zoocache import add_deps, cacheable, invalidate, no_store
+from zoocache._types import CacheableOptions
 
 
 def test_every_documented_name_is_public() -> None:
@@ -432,3 +434,9 @@ def test_builtins_without_a_signature_are_cacheable() -> None:
     cached = cacheable(max)
     assert cached(1, 2) == cached(1, 2) == 2
     assert cached.cache_info().hits == 1
+
+
+def test_the_decorator_documents_its_options() -> None:
+    text = inspect.getdoc(zoocache.cacheable) or ""
+    for option in CacheableOptions.__annotations__:
+        assert re.search(rf"\b{option}\b", text), option
