@@ -344,7 +344,14 @@ PyObject* callable_set_name(PyObject* object, PyObject* args) {
 }
 
 PyObject* callable_reduce(PyObject* object, PyObject*) {
-  return PyObject_GetAttrString(object, "__qualname__");
+  PyObject* name = PyObject_GetAttrString(object, "__qualname__");
+  if (name == nullptr && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+    PyErr_Format(PyExc_TypeError,
+                 "cannot pickle %R: cached functions pickle by module and qualified name, and this "
+                 "one has none; decorate a def at module level",
+                 object);
+  }
+  return name;
 }
 PyObject* callable_copy(PyObject* object, PyObject*) { return Py_NewRef(object); }
 

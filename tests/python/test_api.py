@@ -436,6 +436,11 @@ def test_builtins_without_a_signature_are_cacheable() -> None:
     assert cached.cache_info().hits == 1
 
 
+def test_what_has_no_name_says_so_when_it_is_pickled() -> None:
+    with pytest.raises(TypeError, match="qualified name"):
+        pickle.dumps(cacheable(functools.partial(int, "5")))
+
+
 def test_the_decorator_documents_its_options() -> None:
     text = inspect.getdoc(zoocache.cacheable) or ""
     for option in CacheableOptions.__annotations__:
