@@ -342,7 +342,7 @@ int Signature::load_parameter(Py_ssize_t index, PyObject* name, PyObject* kind,
 int Signature::traverse(visitproc visit, void* arg) const {
   Py_VISIT(key_);
   for (Py_ssize_t i = 0; i < size_; ++i) Py_VISIT(parameters_[i].default_value);
-  return 0;
+  return older_ == nullptr ? 0 : older_->traverse(visit, arg);
 }
 
 void Signature::clear() {

@@ -39,7 +39,10 @@ struct Parameter {
 class Signature {
  public:
   Signature() = default;
-  ~Signature() { clear(); }
+  ~Signature() {
+    clear();
+    delete older_;
+  }
   Signature(const Signature&) = delete;
   Signature& operator=(const Signature&) = delete;
 
@@ -50,6 +53,10 @@ class Signature {
   // For the owner's tp_traverse and tp_clear. A cleared signature must not be bound.
   int traverse(visitproc visit, void* arg) const;
   void clear();
+
+  // Takes over the signature that this one replaces: it may be in use further down the stack.
+  void keep(Signature* older) { older_ = older; }
+  bool has_older() const { return older_ != nullptr; }
 
   const Parameter* parameters() const { return parameters_; }
   Py_ssize_t size() const { return size_; }
@@ -72,6 +79,7 @@ class Signature {
   int load_parameters(PyObject* names, PyObject* kinds, PyObject* defaults, PyObject* ignored);
   int load_parameter(Py_ssize_t index, PyObject* name, PyObject* kind, PyObject* default_cell);
 
+  Signature* older_ = nullptr;
   Parameter* parameters_ = nullptr;
   Py_ssize_t size_ = 0;
   PyObject* key_ = nullptr;

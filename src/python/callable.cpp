@@ -328,6 +328,7 @@ PyObject* callable_set_name(PyObject* object, PyObject* args) {
   CachedFunction* self = as_callable(object);
   PyObject *owner, *name;
   if (!PyArg_ParseTuple(args, "OO", &owner, &name)) return nullptr;
+  if (self->signature->has_older()) Py_RETURN_NONE;  // of another class: it is a method already
   PyObject* data = PyObject_CallOneArg(self->reload_signature, Py_True);
   if (data == nullptr) return nullptr;
   auto* signature = new Signature;
@@ -337,9 +338,9 @@ PyObject* callable_set_name(PyObject* object, PyObject* args) {
     delete signature;
     return nullptr;
   }
-  Signature* old = self->signature;
+  // A call that computes its key now, and whose arguments' code called this, goes on with the old.
+  signature->keep(self->signature);
   self->signature = signature;
-  delete old;
   Py_RETURN_NONE;
 }
 

@@ -422,3 +422,19 @@ def test_hostile_keys_async() -> None:
         assert await load(Key("b")) == "b"
 
     run(main())
+
+
+def test_a_class_body_that_takes_the_function_while_its_key_is_computed() -> None:
+    class Owner:
+        pass
+
+    class Key:
+        def __zoocache_key__(self) -> int:
+            for _ in range(100):
+                load.__set_name__(Owner, "load")
+            return 1
+
+    load: Any = cacheable(lambda first, second, third=[], *rest, **options: 1)  # noqa: B006
+    with pytest.raises(TypeError, match="weakly"):
+        load(1, [Key()], *[Key()] * 3, option=Key())
+    assert load(Owner(), [Key()], *[Key()] * 3, option=Key()) == 1
