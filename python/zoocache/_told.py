@@ -77,9 +77,10 @@ class Stats:
 
 
 _HIDDEN = {
-    "clear": "clear() or cache_clear()",
+    "clear": "clear()",
     "function": "cache_clear()",
-    "key": "the invalidation of an inner call",
+    "inner key": "the invalidation of an inner call",
+    "own key": "the invalidate() or refresh() of this call",
 }
 
 

@@ -119,6 +119,7 @@ class Engine {
   std::size_t entries() const noexcept { return entries_.load(std::memory_order_relaxed); }
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
   // For `explain`: a load of that key ended and its result was not kept.
+  void note_not_stored(const FunctionType& function, std::uint64_t hash, Removal why);
   void note_not_stored(const FunctionType& function, std::uint64_t hash,
                        InvalidationLog::Standing standing);
   Obituary obituary(const FunctionType& function, std::uint64_t hash, bool* found);

@@ -191,6 +191,9 @@ StoreOutcome Engine<Policy>::store(FunctionType& function, const NewEntry& entry
   }
   if (outcome != StoreOutcome::kStored) {
     refuse();
+    if (outcome == StoreOutcome::kNoRoom) {
+      note_not_stored(function, entry.hash, Removal::kNoRoom);
+    }
     return outcome;
   }
   count(function.counters.stores);
@@ -336,7 +339,7 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
   const Epoch epoch = log_.invalidate(own.path(), origin);
   if (any) {
     obituaries_.add({function.tag_id, hash, Removal::kInvalidated, epoch, own.path().back().hash,
-                     std::string(1, kHiddenMark), coarse_monotonic_ms()});
+                     std::string(kByOwnKey), coarse_monotonic_ms()});
   }
   return epoch;
 }
@@ -371,6 +374,11 @@ void Engine<Policy>::remove_locked(EntryId id, Removal reason, Removed& removed)
 
 template <class Policy>
 void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal reason) {
+  if (reason == Removal::kRemoved) {  // what is cleared away died of that, or was dead before
+    const Validity validity = inspect(id, function);
+    if (validity == Validity::kInvalidated) reason = Removal::kInvalidated;
+    if (validity == Validity::kExpired) reason = Removal::kExpired;
+  }
   Obituary obituary;
   obituary.function = function.tag_id;
   obituary.hash = slab_.hot(id).hash;
@@ -384,7 +392,9 @@ void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal re
     }
     obituary.epoch = killer->version.load(std::memory_order_acquire);
     obituary.tag_hash = killer->hash;
-    obituary.tag = killer->hidden() ? std::string(1, kHiddenMark) : killer->text();
+    const bool is_function = killer->parent != nullptr && killer->parent->parent == nullptr;
+    obituary.tag =
+        !killer->hidden() ? killer->text() : std::string(is_function ? kByFunction : kByInnerKey);
   }
   obituaries_.add(std::move(obituary));
 }
@@ -417,12 +427,19 @@ template <class Policy>
 void Engine<Policy>::note_not_stored(const FunctionType& function, std::uint64_t hash,
                                      InvalidationLog::Standing standing) {
   using Standing = InvalidationLog::Standing;
+  note_not_stored(function, hash,
+                  standing == Standing::kCurrent ? Removal::kUnwanted
+                  : standing == Standing::kHeld  ? Removal::kHeld
+                                                 : Removal::kOutdated);
+}
+
+template <class Policy>
+void Engine<Policy>::note_not_stored(const FunctionType& function, std::uint64_t hash,
+                                     Removal why) {
   Obituary obituary;
   obituary.function = function.tag_id;
   obituary.hash = hash;
-  obituary.reason = standing == Standing::kCurrent ? Removal::kUnwanted
-                    : standing == Standing::kHeld  ? Removal::kHeld
-                                                   : Removal::kOutdated;
+  obituary.reason = why;
   obituary.time_ms = coarse_monotonic_ms();
   const Lock lock(mutex_);
   obituaries_.add(std::move(obituary));

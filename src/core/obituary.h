@@ -1,4 +1,4 @@
-// Why entries went: the last removals, for `explain`.
+// Why entries went, or never came: the last of them, for `explain`.
 // Thread-safety: under the table lock.
 #pragma once
 
@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/epoch.h"
@@ -20,8 +21,31 @@ enum class Removal : std::uint8_t {
   kRemoved,
   kOutdated,  // never kept: invalidated while it was loaded
   kHeld,      // never kept: a writer held one of its tags
-  kUnwanted   // never kept: the load or its options said so
+  kUnwanted,  // never kept: the load or its options said so
+  kNoRoom,    // never kept: larger than its bound, or the bound is 0
+  kFailed     // never kept: the load failed
 };
+
+// In words, for those that were never kept.
+constexpr const char* why_not_stored(Removal reason) noexcept {
+  switch (reason) {
+    case Removal::kOutdated:
+      return "invalidated while it was loaded";
+    case Removal::kHeld:
+      return "a writer held one of its tags";
+    case Removal::kNoRoom:
+      return "there is no room for it within its bounds";
+    case Removal::kFailed:
+      return "the load failed";
+    default:
+      return "the load or its options said so";
+  }
+}
+
+// What an obituary's `tag` says where it was no user's tag; they begin with kHiddenMark.
+inline constexpr std::string_view kByFunction = "\x01 function";
+inline constexpr std::string_view kByInnerKey = "\x01 inner key";
+inline constexpr std::string_view kByOwnKey = "\x01 own key";
 
 struct Obituary {
   std::uint64_t function = 0;  // Function::tag_id

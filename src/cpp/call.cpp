@@ -218,6 +218,7 @@ void Call::fail_load(std::exception_ptr error) {
   }
   core::count(function_.function.counters.loads);
   core::count(function_.function.counters.load_errors);
+  cache_.engine.note_not_stored(function_.function, request_.hash, core::Removal::kFailed);
   if (outer_ != nullptr) {
     outer_->add_load(own_key(), flight_->deps, flight_->expires_ns, flight_->deps_complete);
   }

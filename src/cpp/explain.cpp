@@ -15,7 +15,8 @@ namespace {
 
 constexpr char kByClear[] = "clear()";
 constexpr char kByFunction[] = "the function's clear()";
-constexpr char kByKey[] = "the invalidation of an inner call, or of this one";
+constexpr char kByKey[] = "the invalidation of an inner call";
+constexpr char kByOwnKey[] = "the invalidation of this call";
 
 double age_of(std::int64_t time_ms) {
   return static_cast<double>(core::coarse_monotonic_ms() - time_ms) / 1e3;
@@ -73,7 +74,9 @@ void tell_obituary(Explanation& told, FunctionState& function, const core::Obitu
       if (one.tag.empty()) {
         told.detail = kByClear;
       } else if (one.tag[0] == core::kHiddenMark) {
-        told.detail = kByKey;
+        told.detail = one.tag == core::kByFunction ? kByFunction
+                      : one.tag == core::kByOwnKey ? kByOwnKey
+                                                   : kByKey;
       } else {
         told.tag = one.tag;
       }
@@ -93,10 +96,10 @@ void tell_obituary(Explanation& told, FunctionState& function, const core::Obitu
     case Removal::kOutdated:
     case Removal::kHeld:
     case Removal::kUnwanted:
+    case Removal::kNoRoom:
+    case Removal::kFailed:
       told.reason = Reason::kNotStored;
-      told.detail = one.reason == Removal::kOutdated ? "invalidated while it was loaded"
-                    : one.reason == Removal::kHeld   ? "a writer held one of its tags"
-                                                     : "the load or its options said so";
+      told.detail = core::why_not_stored(one.reason);
       break;
   }
 }

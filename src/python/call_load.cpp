@@ -305,6 +305,7 @@ PyObject* Call::finish_error() {
     if (!store(copy, kValueIsError, ttl_s, bound_ns, 0)) PyErr_WriteUnraisable(callable_->wrapped);
     Py_DECREF(copy);
   }
+  if (!kept) state_->engine.note_not_stored(*function_, probe_.hash, core::Removal::kFailed);
   tell_outer(complete);
   flight()->error = Py_NewRef(error);
   state_->flights.finish(flight_, core::FlightState::kFailed);

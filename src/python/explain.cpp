@@ -87,13 +87,13 @@ void check_one_tag(const nb::handle& tag, std::size_t max_length) {
 // The tag as users know it: what the engine's own nodes stand for is said in words.
 struct Killer {
   std::string tag;
-  const char* hidden = nullptr;  // "clear", "function" or "key"
+  const char* hidden = nullptr;  // "clear", "function", "inner key" or "own key"
 };
 
 Killer describe(const core::TagNode& node) {
   if (node.parent == nullptr) return {"", "clear"};
   if (!node.hidden()) return {node.text(), nullptr};
-  return {"", node.parent->parent == nullptr ? "function" : "key"};
+  return {"", node.parent->parent == nullptr ? "function" : "inner key"};
 }
 
 void tell_invalidation(nb::dict& told, const CachedFunction* callable, core::Epoch epoch,
@@ -148,7 +148,12 @@ void tell_obituary(nb::dict& told, const CachedFunction* callable, const core::O
       told["reason"] = "invalidated";
       const bool user_tag = !one.tag.empty() && one.tag[0] != core::kHiddenMark;
       if (user_tag) told["tag"] = tag_string(one.tag);
-      if (!user_tag) told["hidden"] = one.tag.empty() ? "clear" : "function";
+      if (!user_tag) {
+        told["hidden"] = one.tag.empty()                ? "clear"
+                         : one.tag == core::kByFunction ? "function"
+                         : one.tag == core::kByOwnKey   ? "own key"
+                                                        : "inner key";
+      }
       tell_invalidation(told, callable, one.epoch, one.tag_hash);
       break;
     }
@@ -159,17 +164,17 @@ void tell_obituary(nb::dict& told, const CachedFunction* callable, const core::O
       told["reason"] = "evicted";
       break;
     case Removal::kReplaced:
-    case Removal::kRemoved:
-      told["reason"] = "invalidated";
-      told["hidden"] = "clear";
+    case Removal::kRemoved:  // an instance that died: another one has its address now
+      told.clear();
+      told["reason"] = "never loaded";
       break;
     case Removal::kOutdated:
     case Removal::kHeld:
     case Removal::kUnwanted:
+    case Removal::kNoRoom:
+    case Removal::kFailed:
       told["reason"] = "not stored";
-      told["why"] = one.reason == Removal::kOutdated ? "invalidated while it was loaded"
-                    : one.reason == Removal::kHeld   ? "a writer held one of its tags"
-                                                     : "the load or its options said so";
+      told["why"] = core::why_not_stored(one.reason);
       break;
   }
 }

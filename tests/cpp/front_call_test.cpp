@@ -394,7 +394,7 @@ TEST(Explain, EveryReason) {
   told = get.explain(1);
   EXPECT_EQ(told.reason, Reason::kInvalidated);
   EXPECT_EQ(told.tag, "");
-  EXPECT_FALSE(told.detail.empty());
+  EXPECT_EQ(told.detail, "the invalidation of this call");
   get(1);
   cache.clear();
   EXPECT_EQ(get.explain(1).detail, "clear()");

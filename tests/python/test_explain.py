@@ -216,3 +216,61 @@ def test_text_is_one_sentence_for_every_reason() -> None:
     for text in texts:
         assert "\n" not in text
         assert len(text) > 10
+
+
+def test_what_the_function_was_told_is_told_apart() -> None:
+    load = load_of(deps=["t"])
+    load(1)
+    load.invalidate(1)
+    place = line_above()
+    explanation = explain(load, 1)
+    assert (explanation.reason, explanation.tag) == ("invalidated", None)
+    assert explanation.detail is not None and "invalidate()" in explanation.detail
+    assert explanation.origin is not None and explanation.origin.endswith(place)
+    load(1)
+    load.cache_clear()
+    place = line_above()
+    explanation = explain(load, 1)
+    assert (explanation.reason, explanation.detail) == ("invalidated", "cache_clear()")
+    assert explanation.epoch == zoocache.stats().clock
+    assert explanation.origin is not None and explanation.origin.endswith(place)
+    load(1)
+    clear()
+    place = line_above()
+    explanation = explain(load, 1)
+    assert (explanation.reason, explanation.detail) == ("invalidated", "clear()")
+    assert explanation.epoch == zoocache.stats().clock
+    assert explanation.origin is not None and explanation.origin.endswith(place)
+
+
+def test_inner_calls_that_were_invalidated_are_told_apart_from_own_ones() -> None:
+    inner = load_of()
+    outer = cacheable(lambda: inner(1))
+    outer()
+    inner.invalidate(1)
+    assert "inner call" in str(explain(outer))
+    outer()  # meets the dead entry and replaces it
+    inner.invalidate(1)
+    other = cacheable(lambda: inner(2))
+    other()  # a store sweeps dead entries away: what is told stays the same
+    assert "inner call" in str(explain(outer))
+
+
+@pytest.mark.parametrize("options", [{"max_bytes": 10}, {"max_entries": 0}], ids=str)
+def test_what_finds_no_room_was_not_stored(options: dict[str, int]) -> None:
+    load = load_of(**options)
+    load(1)
+    explanation = explain(load, 1)
+    assert explanation.reason == "not stored"
+    assert "room" in str(explanation)
+
+
+def test_a_load_that_failed_was_not_stored() -> None:
+    load = cacheable(lambda x: 1 // x)
+    with pytest.raises(ZeroDivisionError):
+        load(0)
+    explanation = explain(load, 0)
+    assert explanation.reason == "not stored"
+    assert "failed" in str(explanation)
+    load(1)
+    assert explain(load, 1).reason == "hit"
