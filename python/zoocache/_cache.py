@@ -222,6 +222,8 @@ class Cache:
             if len(positional) > 1 or "typed" in options:
                 raise TypeError("cacheable() takes a function, or maxsize and typed, by position")
             options["typed"] = positional[0]
+        if fn is None and "func" in options:  # its name in the older package
+            fn = options.pop("func")
         if fn is None and not args:
             return self._decorator(options)
         if type(fn) is int or fn is None:
@@ -245,9 +247,13 @@ class Cache:
 
         return decorate
 
-    async def invalidate_async(self, *tags: str, wait: bool = False) -> int:
+    async def invalidate_async(self, *tags: str, wait: bool = False, tag: str | None = None) -> int:
         """As `invalidate`, for async programs; in one process it never waits."""
         del wait
+        if tag is not None and not tags:
+            tags = (tag,)
+        elif tag is not None:
+            raise TypeError("invalidate_async() takes its tags by position; tag= is for one alone")
         return self.core.invalidate_from(self.core.origin(1), tags)
 
     async def clear_async(self) -> None:

@@ -35,9 +35,9 @@ class Decorator(Protocol):
 
 
 class Invalidate(Protocol):
-    """`invalidate` of a cache; returns the epoch."""
+    """`invalidate` of a cache; returns the epoch. `tag` is its one parameter of old."""
 
-    def __call__(self, *tags: str, wait: bool = False) -> int: ...
+    def __call__(self, *tags: str, wait: bool = False, tag: str = ...) -> int: ...
 
 
 class CacheableOptions(TypedDict, total=False):

@@ -115,12 +115,18 @@ bool parse_tags(Core* self, PyObject* const* args, Py_ssize_t count, const char*
 }
 
 // `wait=` asks for other processes to have heard of it; in one process there is nothing to wait
-// for.
-bool check_invalidate_keywords(PyObject* kwnames) {
+// for. `tag=` is how the older package of this name called its only parameter: the tags then are
+// that one.
+bool read_invalidate_keywords(PyObject* kwnames, PyObject* const** args, Py_ssize_t* count) {
+  PyObject* const* values = *args + *count;
   for (Py_ssize_t index = 0; kwnames != nullptr && index < PyTuple_GET_SIZE(kwnames); ++index) {
     PyObject* name = PyTuple_GET_ITEM(kwnames, index);
-    if (PyUnicode_CompareWithASCIIString(name, "wait") != 0) {
-      PyErr_Format(PyExc_TypeError, "invalidate() has no option %R; it has wait=", name);
+    if (PyUnicode_CompareWithASCIIString(name, "tag") == 0 && *count == 0) {
+      *args = values + index;
+      *count = 1;
+    } else if (PyUnicode_CompareWithASCIIString(name, "wait") != 0) {
+      PyErr_Format(PyExc_TypeError,
+                   "invalidate() has no option %R beside its tags; it has wait=", name);
       return false;
     }
   }
@@ -131,7 +137,7 @@ bool check_invalidate_keywords(PyObject* kwnames) {
 PyObject* core_invalidate(PyObject* object, PyObject* const* args, Py_ssize_t count,
                           PyObject* kwnames) {
   Core* self = as_core(object);
-  if (!check_invalidate_keywords(kwnames)) return nullptr;
+  if (!read_invalidate_keywords(kwnames, &args, &count)) return nullptr;
   StatePtr* state = core_state(self);
   if (state == nullptr) return nullptr;
   core::Epoch epoch = 0;

@@ -56,6 +56,15 @@ def test_names_that_were_keywords() -> None:
     set_cache(key="k", value=1, deps=["tag"], ttl=60)
     assert get(key="k") == 1
     prune(max_age_secs=10)
+    invalidate(tag="tag")
+    assert get("k") is None
+    assert run(invalidate_async(tag="tag")) == get_tag_version("tag")
+    decorate: Any = cacheable
+    assert decorate(func=lambda: 1)() == 1
+    assert decorate(func=None, ttl=60)(lambda: 1)() == 1
+    for wrong in (lambda: invalidate("a", tag="b"), lambda: run(invalidate_async("a", tag="b"))):
+        with pytest.raises(TypeError, match="tag"):
+            wrong()
 
 
 def test_errors_are_exceptions() -> None:
