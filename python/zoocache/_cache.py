@@ -51,15 +51,16 @@ class Invalidating:
         self.core = core
         self._tags = tags
         self._origin = origin
+        self._held: list[int] = []  # the engine of each block that is open
 
     def __enter__(self) -> None:
-        self.core.hold(self._tags)
+        self._held.append(self.core.hold(self._tags))
 
     def __exit__(self, *exc_info: object) -> None:
         try:
             self.core.invalidate_from(self._origin, self._tags)
         finally:
-            self.core.release(self._tags)
+            self.core.release(self._held.pop(), self._tags)
 
     async def __aenter__(self) -> None:
         self.__enter__()

@@ -72,6 +72,7 @@ StatePtr* core_state(Core* core) {
 }
 
 void core_detach(Core* core, bool leak) {
+  ++core->engines_left;
   for (CachedFunction* callable : *core->callables) callable_detach(callable, leak);
   StatePtr old;
   old.swap(*core->state);
@@ -190,33 +191,40 @@ PyObject* core_origin(PyObject* object, PyObject* skip) {
   return PyLong_FromUnsignedLong(as_core(object)->origins->current(static_cast<int>(frames)));
 }
 
-PyObject* hold_or_release(PyObject* object, PyObject* tags, bool hold) {
-  Core* self = as_core(object);
-  StatePtr* state = core_state(self);
-  if (state == nullptr) return nullptr;
+bool parse_held(Core* self, PyObject* tags, std::vector<core::TagPath>* paths) {
   if (!PyTuple_Check(tags)) {
     PyErr_SetString(PyExc_TypeError, "a tuple of tags is wanted");
-    return nullptr;
+    return false;
   }
-  std::vector<core::TagPath> paths;
   auto* tuple = reinterpret_cast<PyTupleObject*>(tags);
-  if (!parse_tags(self, tuple->ob_item, PyTuple_GET_SIZE(tuple), "invalidating", &paths)) {
-    return nullptr;
-  }
-  core::InvalidationLog& log = (*state)->engine.log();
-  if (hold) {
-    log.hold_tags(paths);
-  } else {
-    log.release_tags(paths);
-  }
-  Py_RETURN_NONE;
+  return parse_tags(self, tuple->ob_item, PyTuple_GET_SIZE(tuple), "invalidating", paths);
 }
 
+// (tags) -> the number of the engine that holds them
 PyObject* core_hold(PyObject* object, PyObject* tags) {
-  return hold_or_release(object, tags, true);
+  Core* self = as_core(object);
+  StatePtr* state = core_state(self);
+  std::vector<core::TagPath> paths;
+  if (state == nullptr || !parse_held(self, tags, &paths)) return nullptr;
+  (*state)->engine.log().hold_tags(paths);
+  return PyLong_FromUnsignedLongLong(self->engines_left);
 }
-PyObject* core_release(PyObject* object, PyObject* tags) {
-  return hold_or_release(object, tags, false);
+
+// (engine, tags): an engine that was reset since took its holds along; those of the present one
+// are others'.
+PyObject* core_release(PyObject* object, PyObject* const* args, Py_ssize_t count) {
+  Core* self = as_core(object);
+  if (count != 2) {
+    PyErr_SetString(PyExc_TypeError, "(engine, tags) wanted");
+    return nullptr;
+  }
+  const std::uint64_t engine = PyLong_AsUnsignedLongLong(args[0]);
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  if (engine != self->engines_left || *self->state == nullptr) Py_RETURN_NONE;
+  std::vector<core::TagPath> paths;
+  if (!parse_held(self, args[1], &paths)) return nullptr;
+  (*self->state)->engine.log().release_tags(paths);
+  Py_RETURN_NONE;
 }
 
 PyObject* core_clear(PyObject* object, PyObject*) {
@@ -327,7 +335,8 @@ PyMethodDef core_methods[] = {
      METH_FASTCALL, nullptr},
     {"origin", core_origin, METH_O, nullptr},
     {"hold", core_hold, METH_O, nullptr},
-    {"release", core_release, METH_O, nullptr},
+    {"release", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(core_release)),
+     METH_FASTCALL, nullptr},
     {"clear", core_clear, METH_NOARGS, kClearDoc},
     {"reset", core_reset, METH_NOARGS, nullptr},
     {"after_fork", core_after_fork, METH_NOARGS, nullptr},

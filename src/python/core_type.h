@@ -50,6 +50,7 @@ struct Core {
   CoreOptions* options;
   std::unordered_set<CachedFunction*>* callables;
   Origins* origins;
+  std::uint64_t engines_left;  // how many engines were forgotten: tells one from the next
 };
 
 extern PyTypeObject CoreType;

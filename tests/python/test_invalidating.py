@@ -213,3 +213,14 @@ def test_readers_never_see_a_write_before_its_commit_after_it() -> None:
         finished[0] = version
     stop.set()
     assert min(join_all(readers)) > 0
+
+
+def test_a_block_that_outlives_a_reset_leaves_the_holds_of_others_alone() -> None:
+    load = counted(deps=["t"])
+    old, new = invalidating("t"), invalidating("t")
+    old.__enter__()
+    zoocache.reset()
+    with new:
+        old.__exit__()
+        assert [load(), load()] == [1, 2], "still held"
+    assert [load(), load()] == [3, 3]
