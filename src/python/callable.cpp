@@ -448,11 +448,10 @@ PyCFunction as_method(Function function) {
 
 PyMethodDef callable_methods[] = {
     {"invalidate", as_method(fast_method<callable_invalidate>), METH_FASTCALL | METH_KEYWORDS,
-     "Kills the entry for these arguments, loads of it in flight, and outer entries that used it."},
+     kInvalidateCallDoc},
     {"refresh", as_method(fast_method<callable_refresh>), METH_FASTCALL | METH_KEYWORDS,
-     "Loads anew for these arguments and returns the new value; awaitable for async functions."},
-    {"peek", as_method(fast_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS,
-     "The cached value for these arguments, or default=None; loads and counts nothing."},
+     kRefreshDoc},
+    {"peek", as_method(fast_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, kPeekDoc},
     {"replace", callable_replace, METH_VARARGS, nullptr},
     {"cache_clear", callable_cache_clear, METH_NOARGS,
      "Kills every entry of this function, loads in flight, and outer entries that used it."},

@@ -70,6 +70,13 @@ bool callable_attach(CachedFunction* self);
 // Forgets the engine; `leak` as at core_detach.
 void callable_detach(CachedFunction* self, bool leak);
 
+inline constexpr char kInvalidateCallDoc[] =
+    "Kills the entry for these arguments, loads of it in flight, and outer entries that used it.";
+inline constexpr char kRefreshDoc[] =
+    "Loads anew for these arguments and returns the new value; awaitable for async functions.";
+inline constexpr char kPeekDoc[] =
+    "The cached value for these arguments, or default=None; loads and counts nothing.";
+
 // Methods of the callable for given call arguments; new references or nullptr with an error.
 PyObject* callable_invalidate(CachedFunction* self, PyObject* const* args, size_t nargsf,
                               PyObject* kwnames);

@@ -135,10 +135,10 @@ PyCFunction as_c_function(Function function) {
 
 PyMethodDef method_methods[] = {
     {"invalidate", as_c_function(bound_method<callable_invalidate>), METH_FASTCALL | METH_KEYWORDS,
-     nullptr},
+     kInvalidateCallDoc},
     {"refresh", as_c_function(bound_method<callable_refresh>), METH_FASTCALL | METH_KEYWORDS,
-     nullptr},
-    {"peek", as_c_function(bound_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, nullptr},
+     kRefreshDoc},
+    {"peek", as_c_function(bound_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, kPeekDoc},
     {"__reduce__", method_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 

@@ -211,6 +211,8 @@ def test_bound_methods_look_like_methods() -> None:
     assert hash(service.load) == hash(service.load)
     kept = service.load
     assert kept(1) == (1, 1)
+    for name in ("invalidate", "refresh", "peek", "cache_info"):
+        assert inspect.getdoc(getattr(service.load, name)), name
 
 
 def test_a_bound_method_keeps_its_instance_and_no_entry_does() -> None:
