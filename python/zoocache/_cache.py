@@ -117,6 +117,10 @@ class Cache:
         Options of the older package of this name that mean nothing here are accepted with a
         DeprecationWarning that says why.
 
+        A later call adds to an earlier one; a value that is the default counts as not given, as it
+        did in the older package: `reset()` is the way back. A cache that was used before it was
+        configured begins anew, empty.
+
         Raises:
             TypeError: an unknown option.
             InvalidOption: a value that is not allowed.
