@@ -103,7 +103,7 @@ TEST(Ring, ATurnInTheMiddleOfAQuestionIsNoticed) {
 // model: bloom.pml. The writer names tag 1 now and then; whoever read the clock after that must not
 // be told that nothing happened.
 TEST(Ring, ReadersBesideTheWriterAreNeverToldNone) {
-  for (const std::size_t capacity : {16, 512}) {
+  for (const std::size_t capacity : {std::size_t{16}, std::size_t{512}}) {
     InvalidationRing ring(capacity);
     std::atomic<Epoch> clock{0};
     std::atomic<Epoch> newest_target{0};
