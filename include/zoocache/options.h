@@ -29,12 +29,41 @@ struct Options {
   std::size_t explain_records = 4096;
 };
 
+// What is done with values that are about to stop being valid, or have. A value that was
+// *invalidated*, not merely expired, is handed out only where an option says so by name. Who got a
+// value past its time may not keep what it made of it: a load around the call is returned and not
+// stored, through any depth. invalidate(key) and clear() of a function or cache leave nothing that
+// could be handed out.
+struct AgingOptions {
+  // An expired value is handed out for so long, in seconds, while one caller loads anew.
+  double grace_s = 0;
+  // grace_s holds for invalidated values too, counted from the invalidation. Needs grace_s.
+  bool stale_while_revalidate = false;
+  // An expired value is handed out for so long, in seconds, instead of a loader's error.
+  double stale_if_error_s = 0;
+  // stale_if_error_s holds for invalidated values too. Needs stale_if_error_s.
+  bool stale_if_error_invalidated = false;
+  // With an old value in its grace, no caller waits longer than this, in seconds: the load goes on
+  // in the background. 0: the caller that loads waits for it. Needs grace_s.
+  double soft_timeout_s = 0;
+  // A hit in the last so many seconds of an entry's time starts a load in the background, one for
+  // each key.
+  double refresh_ahead_s = 0;
+  // Times to live are shortened at random by up to this share, so that what was stored together
+  // does not expire together. Range 0 .. below 1.
+  double jitter = 0;
+
+  // How long an entry is kept after it stopped being valid, in seconds.
+  double keep_s() const noexcept { return grace_s > stale_if_error_s ? grace_s : stale_if_error_s; }
+};
+
 // Bounds of one function's own entries; a function without any shares the cache's bounds.
 struct FunctionOptions {
   std::size_t max_entries = kUnbounded;  // range 0 .. kUnbounded; 0 stores nothing
   std::size_t max_bytes = kUnbounded;    // accounted bytes, as Options::max_bytes
   double ttl_s = -1;                     // < 0: the cache's default_ttl_s; 0: no expiry
   bool sliding = false;                  // every hit starts the time to live anew
+  AgingOptions aging;
 };
 
 }  // namespace zoocache

@@ -20,6 +20,8 @@ struct FunctionStats {
   std::uint64_t expirations = 0;     // entries found expired
   std::uint64_t dead_entries = 0;    // entries found invalidated
   std::uint64_t flights_joined = 0;  // calls that waited for another caller's load
+  std::uint64_t stale_hits = 0;      // misses answered with a value past its time, as options say
+  std::uint64_t refreshes = 0;       // loads that were started in the background
 };
 
 // The sums over all functions of a cache, those included that are gone, and what it holds now.

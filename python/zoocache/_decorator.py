@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from zoocache import _zoocache
 from zoocache._errors import InvalidOption, shown
 from zoocache._options import (
+    aging_options,
     check_callable,
     check_count,
     check_error_classes,
@@ -64,13 +65,15 @@ class FunctionPlan:
             "error_ttl_s": _finite(check_seconds("error_ttl", take("error_ttl", None))),
             "flight_timeout_s": check_seconds("flight_timeout", take("flight_timeout", None)),
             "raise_on_timeout": _raises(take("on_flight_timeout", "load")),
+            **aging_options(options),
         }
         if options:
             raise TypeError(
                 f"cacheable() has no option {next(iter(options))!r}; it has deps, ttl, sliding, "
                 "namespace, version, max_entries, max_bytes, size, ignore, key, isolate, storage, "
-                "store_if, cache_errors, error_ttl, flight_timeout, on_flight_timeout, maxsize, "
-                "typed"
+                "store_if, cache_errors, error_ttl, flight_timeout, on_flight_timeout, grace, "
+                "stale_while_revalidate, stale_if_error, stale_if_error_invalidated, "
+                "soft_timeout, refresh_ahead, jitter, maxsize, typed"
             )
 
     @staticmethod
@@ -94,6 +97,7 @@ class FunctionPlan:
         signature = self._analyse(fn, False)
         options = self._changing_options(fn, signature)
         self._check_tags(options)
+        is_async = _is_async(fn)
         made = _zoocache.CachedFunction(
             fn,
             self._cache.core,
@@ -101,7 +105,8 @@ class FunctionPlan:
             {
                 **self.engine,
                 **options,
-                "is_async": _is_async(fn),
+                **self._background(is_async),
+                "is_async": is_async,
                 "ttl_of_value": self.ttl_of_value,
                 "ttl_s": _finite(self.ttl),
                 "max_entries": self.max_entries,
@@ -116,6 +121,21 @@ class FunctionPlan:
         made.__dict__["_plan"] = self
         made.__dict__["_parameters"] = {"maxsize": self.max_entries, "typed": self.typed}
         return made
+
+    def _background(self, is_async: bool) -> dict[str, Any]:
+        """What runs loads in the background, if an option asks for such."""
+        ahead, softly = self.engine["refresh_ahead_s"], self.engine["soft_timeout_s"]
+        if ahead is None and softly is None:
+            return {}
+        # Not before: it imports asyncio and makes threads possible.
+        from zoocache import _background as background  # noqa: PLC0415
+
+        refresh = background.start_refresh_async if is_async else background.start_refresh
+        load = background.load_softly_async if is_async else background.load_softly
+        return {
+            "start_refresh": None if ahead is None else refresh,
+            "load_softly": None if softly is None else load,
+        }
 
     def refresh(self, made: Any) -> None:
         """Brings a cached function up to date with the options of its cache.

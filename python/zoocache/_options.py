@@ -12,6 +12,7 @@ from zoocache._errors import InvalidOption, shown
 
 __all__ = [
     "CONFIGURE_DEFAULTS",
+    "aging_options",
     "check_callable",
     "check_count",
     "check_error_classes",
@@ -84,6 +85,46 @@ def check_seconds(name: str, value: Any) -> float | None:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+def check_share(name: str, value: Any) -> float | None:
+    """A number from 0 to below 1, or None. Raises InvalidOption."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise _refuse(name, value, "a share, 0 to below 1, or None")
+    return float(value)
+
+
+def aging_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Takes what `cacheable` was told about values past their time out of `options`.
+
+    Returns:
+        What the engine takes.
+
+    Raises:
+        InvalidOption: a value is not allowed, or needs another option that is not there.
+    """
+    made: dict[str, Any] = {
+        f"{name}_s": _at_most_a_century(check_seconds(name, options.pop(name, None)))
+        for name in ("grace", "stale_if_error", "soft_timeout", "refresh_ahead")
+    }
+    made["jitter"] = check_share("jitter", options.pop("jitter", None))
+    for name in ("stale_while_revalidate", "stale_if_error_invalidated"):
+        made[name] = check_flag(name, options.pop(name, False))
+    for name, needed in (
+        ("stale_while_revalidate", "grace"),
+        ("soft_timeout", "grace"),
+        ("stale_if_error_invalidated", "stale_if_error"),
+    ):
+        wanted = made.get(name) or made.get(f"{name}_s") is not None
+        if wanted and made[f"{needed}_s"] is None:
+            raise InvalidOption(f"{name} says how {needed} is used: give {needed}=, in seconds")
+    return made
+
+
+def _at_most_a_century(seconds: float | None) -> float | None:
+    return None if seconds is None else min(seconds, 3.2e9)
 
 
 def check_flag(name: str, value: Any) -> bool:

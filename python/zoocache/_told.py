@@ -46,6 +46,8 @@ class Stats:
         expirations: entries that were found expired.
         dead_entries: entries that were found invalidated.
         flights_joined: calls that waited for another caller's load.
+        stale_hits: misses that an option answered with a value past its time.
+        refreshes: loads that were started in the background.
         invalidations: invalidations, `clear()` and those of single functions included.
         entries: entries in the cache, invalid ones that nobody has met yet included.
         bytes: accounted bytes of the entries.
@@ -64,6 +66,8 @@ class Stats:
     expirations: int
     dead_entries: int
     flights_joined: int
+    stale_hits: int
+    refreshes: int
     invalidations: int
     entries: int
     bytes: int

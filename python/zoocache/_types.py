@@ -60,6 +60,13 @@ class CacheableOptions(TypedDict, total=False):
     error_ttl: float | None
     flight_timeout: float | None
     on_flight_timeout: Literal["load", "raise"]
+    grace: float | None
+    stale_while_revalidate: bool
+    stale_if_error: float | None
+    stale_if_error_invalidated: bool
+    soft_timeout: float | None
+    refresh_ahead: float | None
+    jitter: float | None
 
 
 class LruOptions(CacheableOptions, total=False):

@@ -17,10 +17,6 @@ inline std::int64_t read_clock_ns(clockid_t clock) noexcept {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-inline std::int64_t coarse_monotonic_ms() noexcept {
-  return read_clock_ns(CLOCK_MONOTONIC_COARSE) / 1'000'000;
-}
-
 // Where the time of entries comes from. Tests put a hand-driven one in its place.
 class TimeSource {
  public:
@@ -39,5 +35,15 @@ inline std::int64_t boot_time_ns() noexcept {
   if (tick != cached.tick) cached = {tick, read_clock_ns(CLOCK_BOOTTIME)};
   return cached.boot_ns;
 }
+
+// The moment `ttl_s` seconds after `now_ns`; 0: never.
+inline std::int64_t expiry_ns(std::int64_t now_ns, double ttl_s) noexcept {
+  constexpr double kLongestSeconds = 4e9;  // beyond that, 127 years, there is no expiry
+  if (!(ttl_s > 0) || ttl_s >= kLongestSeconds) return 0;  // a NaN neither
+  return now_ns + static_cast<std::int64_t>(ttl_s * 1e9);
+}
+
+// A time to live, shortened at random by up to the share `jitter`.
+double jittered(double ttl_s, double jitter);
 
 }  // namespace zoocache::core

@@ -37,6 +37,13 @@ enum class Match { kNo, kYes, kRestart, kFail };
 
 enum class Validity { kValid, kInvalidated, kExpired };
 
+// An entry that is not valid any more, and whether an option may hand it out.
+struct Stale {
+  bool kept = false;         // false: nothing may be done with it
+  bool invalidated = false;  // else it has expired only
+  std::int64_t age_ns = 0;   // since it stopped being valid
+};
+
 enum class StoreOutcome { kStored, kNoRoom, kSuperseded, kFailed };
 
 struct NewEntry {
@@ -86,6 +93,11 @@ class Engine {
   // The same without leaving a trace, for `explain` and sweeps.
   Validity inspect(EntryId id, const FunctionType& function) const noexcept;
 
+  // What `check` found not valid: whether it is kept for the function's AgingOptions.
+  Stale stale(EntryId id, const FunctionType& function) const noexcept;
+  // Takes what `check` found not valid out of the table, unless it is kept.
+  void bury(FunctionType& function, EntryId id, Word value, Validity validity, Removed& removed);
+
   // Notes the use of an entry for eviction.
   void touch(HotEntry& hot) noexcept {
     const std::uint64_t seen = hot.state.load(std::memory_order_relaxed);
@@ -130,7 +142,10 @@ class Engine {
     return time_source_ != nullptr ? time_source_->now_ns() : boot_time_ns();
   }
   // REQUIRES: before the first use. `source` outlives the engine.
-  void set_time_source(TimeSource* source) noexcept { time_source_ = source; }
+  void set_time_source(TimeSource* source) noexcept {
+    time_source_ = source;
+    log_.set_time_source(source);
+  }
   typename Policy::Mutex& mutex() noexcept { return mutex_; }
 
   // What an entry costs beside its value and its list of dependencies: the two records and, at
@@ -167,6 +182,7 @@ class Engine {
   // Throws bad_alloc before it changed anything.
   void remove_locked(EntryId id, Removal reason, Removed& removed);
   void record(const FunctionType& function, EntryId id, Removal reason);
+  const TagNode& killer_of(const FunctionType& function, EntryId id) const noexcept;
   void sweep(Removed& removed);
   void retire_slots(Index::Slots* slots) noexcept;
   void give_back(EntryId id, DropWords drop, Removed& removed);

@@ -115,6 +115,48 @@ Validity Engine<Policy>::inspect(EntryId id, const FunctionType& function) const
   return current ? Validity::kValid : Validity::kInvalidated;
 }
 
+// What made the entry invalid. REQUIRES: something did.
+template <class Policy>
+const TagNode& Engine<Policy>::killer_of(const FunctionType& function, EntryId id) const noexcept {
+  const ColdEntry& cold = slab_.cold(id);
+  const TagNode* killer = cold.deps.find_killer(cold.born);
+  if (killer != nullptr) return *killer;
+  return is_current(log_.root(), cold.born) ? *function.node : *log_.root();
+}
+
+template <class Policy>
+Stale Engine<Policy>::stale(EntryId id, const FunctionType& function) const noexcept {
+  const AgingOptions& aging = function.options.aging;
+  Stale stale;
+  if (aging.keep_s() == 0) return stale;
+  const ColdEntry& cold = slab_.cold(id);
+  const std::int64_t now = now_ns();
+  const std::int64_t expires = cold.expires_ns.load(std::memory_order_relaxed);
+  if (expires != 0 && now > expires) stale.age_ns = now - expires;
+  const Epoch clock = log_.clock();
+  const Epoch validated = state::validated(slab_.hot(id).state.load(std::memory_order_relaxed));
+  stale.invalidated =
+      validated < clock && !(is_current(function.node, cold.born) &&
+                             cold.deps.is_current(cold.born, validated, clock, log_.ring()));
+  if (stale.invalidated) {
+    if (!aging.stale_while_revalidate && !aging.stale_if_error_invalidated) return stale;
+    const TagNode& killer = killer_of(function, id);
+    const auto note = log_.note(killer.version.load(std::memory_order_acquire), killer.hash);
+    if (note.time_ms == 0) return stale;  // long forgotten
+    stale.age_ns = std::max(stale.age_ns, now - note.time_ms * 1'000'000);
+  }
+  stale.kept = static_cast<double>(stale.age_ns) <= aging.keep_s() * 1e9;
+  return stale;
+}
+
+template <class Policy>
+void Engine<Policy>::bury(FunctionType& function, EntryId id, Word value, Validity validity,
+                          Removed& removed) {
+  if (stale(id, function).kept) return;
+  remove(function, id, value,
+         validity == Validity::kExpired ? Removal::kExpired : Removal::kInvalidated, removed);
+}
+
 template <class Policy>
 void Engine<Policy>::raise_frequency(HotEntry& hot, std::uint64_t seen) noexcept {
   if constexpr (Policy::kConcurrent) {
@@ -219,10 +261,13 @@ StoreOutcome Engine<Policy>::place(FunctionType& function, const NewEntry& entry
     if (standing != InvalidationLog::Standing::kCurrent) return StoreOutcome::kSuperseded;
   }
   if (existing != kNoEntry) {
-    if (slab_.cold(existing).born > entry.born && inspect(existing, function) == Validity::kValid) {
+    const Validity found = inspect(existing, function);
+    if (slab_.cold(existing).born > entry.born && found == Validity::kValid) {
       return StoreOutcome::kSuperseded;
     }
     remove_locked(existing, Removal::kReplaced, removed);
+    if (found == Validity::kExpired) count(function.counters.expirations);
+    if (found == Validity::kInvalidated) count(function.counters.dead_entries);
   }
   std::size_t size_bytes = kEntryBytes + entry.deps.size_bytes();
   size_bytes += std::min(entry.value_bytes, kUnbounded - size_bytes);
@@ -248,8 +293,9 @@ template <class Policy>
 void Engine<Policy>::evict_from(EvictionQueue& queue, Removed& removed) {
   Removal reason = Removal::kEvicted;
   const EntryId victim = queue.choose([&](EntryId id) {
-    const Validity validity = inspect(id, *functions_[slab_.cold(id).function]);
-    if (validity == Validity::kValid) return false;
+    const FunctionType& function = *functions_[slab_.cold(id).function];
+    const Validity validity = inspect(id, function);
+    if (validity == Validity::kValid || stale(id, function).kept) return false;
     reason = validity == Validity::kExpired ? Removal::kExpired : Removal::kInvalidated;
     return true;
   });
@@ -339,7 +385,7 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
   const Epoch epoch = log_.invalidate(own.path(), origin);
   if (any) {
     obituaries_.add({function.tag_id, hash, Removal::kInvalidated, epoch, own.path().back().hash,
-                     std::string(kByOwnKey), coarse_monotonic_ms()});
+                     std::string(kByOwnKey), log_.now_ms()});
   }
   return epoch;
 }
@@ -383,18 +429,14 @@ void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal re
   obituary.function = function.tag_id;
   obituary.hash = slab_.hot(id).hash;
   obituary.reason = reason;
-  obituary.time_ms = coarse_monotonic_ms();
+  obituary.time_ms = log_.now_ms();
   if (reason == Removal::kInvalidated) {
-    const ColdEntry& cold = slab_.cold(id);
-    const TagNode* killer = cold.deps.find_killer(cold.born);
-    if (killer == nullptr) {
-      killer = is_current(log_.root(), cold.born) ? function.node : log_.root();
-    }
-    obituary.epoch = killer->version.load(std::memory_order_acquire);
-    obituary.tag_hash = killer->hash;
-    const bool is_function = killer->parent != nullptr && killer->parent->parent == nullptr;
+    const TagNode& killer = killer_of(function, id);
+    obituary.epoch = killer.version.load(std::memory_order_acquire);
+    obituary.tag_hash = killer.hash;
+    const bool is_function = killer.parent != nullptr && killer.parent->parent == nullptr;
     obituary.tag =
-        !killer->hidden() ? killer->text() : std::string(is_function ? kByFunction : kByInnerKey);
+        !killer.hidden() ? killer.text() : std::string(is_function ? kByFunction : kByInnerKey);
   }
   obituaries_.add(std::move(obituary));
 }
@@ -440,7 +482,7 @@ void Engine<Policy>::note_not_stored(const FunctionType& function, std::uint64_t
   obituary.function = function.tag_id;
   obituary.hash = hash;
   obituary.reason = why;
-  obituary.time_ms = coarse_monotonic_ms();
+  obituary.time_ms = log_.now_ms();
   const Lock lock(mutex_);
   obituaries_.add(std::move(obituary));
 }

@@ -26,7 +26,9 @@ void Engine<Policy>::sweep(Removed& removed) {
     }
     ++sweep_next_;
     if (!slab_.is_live(id)) continue;
-    const Validity validity = inspect(id, *functions_[slab_.cold(id).function]);
+    const FunctionType& function = *functions_[slab_.cold(id).function];
+    const Validity validity = inspect(id, function);
+    if (validity == Validity::kValid || stale(id, function).kept) continue;
     if (validity == Validity::kInvalidated) remove_locked(id, Removal::kInvalidated, removed);
     if (validity == Validity::kExpired) remove_locked(id, Removal::kExpired, removed);
   }

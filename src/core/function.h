@@ -56,6 +56,8 @@ struct FunctionCounters {
   Count expirations{0};     // entries found expired
   Count dead_entries{0};    // entries found invalidated
   Count flights_joined{0};  // calls that waited for another caller's load
+  Count stale_hits{0};      // misses that an option answered with a value past its time
+  Count refreshes{0};       // loads that were started in the background
 };
 
 // The same as plain numbers, for one function or summed over many.
@@ -70,6 +72,8 @@ struct FunctionTotals {
   std::uint64_t expirations = 0;
   std::uint64_t dead_entries = 0;
   std::uint64_t flights_joined = 0;
+  std::uint64_t stale_hits = 0;
+  std::uint64_t refreshes = 0;
 
   void add(std::uint64_t hits_of_function, const FunctionCounters& counters) noexcept {
     hits += hits_of_function;
@@ -82,6 +86,8 @@ struct FunctionTotals {
     expirations += counters.expirations.load(std::memory_order_relaxed);
     dead_entries += counters.dead_entries.load(std::memory_order_relaxed);
     flights_joined += counters.flights_joined.load(std::memory_order_relaxed);
+    stale_hits += counters.stale_hits.load(std::memory_order_relaxed);
+    refreshes += counters.refreshes.load(std::memory_order_relaxed);
   }
 };
 

@@ -56,7 +56,11 @@ class LoadFrame {
     deps_.add_nodes(nodes);
     bound_expiry(expires_ns);
   }
-  // The same for an inner load, whatever became of it.
+  // The same for a value past its time: whatever this load gives is not kept, nor what is made of
+  // it further out.
+  void add_stale(DepSet::Key inner, const DepSet& deps) { add_load(inner, deps, 0, false); }
+  // The same for an inner load, whatever became of it. `storable`: false if nothing that was made
+  // of it may be kept, through any depth.
   void add_load(DepSet::Key inner, const DepSet& deps, std::int64_t expires_ns, bool storable) {
     const std::lock_guard lock(mutex_);
     if (!open_) return;
@@ -66,15 +70,16 @@ class LoadFrame {
     storable_ = storable_ && storable;
   }
 
-  // The result is returned and not kept.
+  // The result is returned and not kept; what is made of it may be.
   void forbid_store() {
     const std::lock_guard lock(mutex_);
-    storable_ = false;
+    wanted_ = false;
   }
 
   // Ends the load: what was gathered moves to `deps`. Later additions do nothing.
   struct Gathered {
-    bool storable;
+    bool wanted;              // false: this load's own result is not kept
+    bool storable;            // false: nor is anything that is made of it
     std::int64_t expires_ns;  // 0: unbounded
   };
   Gathered close(DepSet& deps) {
@@ -82,7 +87,7 @@ class LoadFrame {
     open_ = false;
     deps.merge(deps_);
     deps_.clear();
-    return {storable_, expires_ns_};
+    return {wanted_, storable_, expires_ns_};
   }
 
   // Flights of this load and of those around it, innermost first.
@@ -104,6 +109,7 @@ class LoadFrame {
   mutable typename Policy::Mutex mutex_;  // guards everything below
   DepSet deps_;
   bool open_ = true;
+  bool wanted_ = true;
   bool storable_ = true;
   std::int64_t expires_ns_ = 0;
 };

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 
-#include "core/clock.h"
-
 namespace zoocache::core {
 
 Epoch InvalidationLog::invalidate(std::span<const TagPath> paths, std::uint32_t origin) {
-  const InvalidationRing::Note note{origin, coarse_monotonic_ms()};
+  const InvalidationRing::Note note{origin, now_ms()};
   const std::lock_guard lock(mutex_);
   const Epoch epoch = clock_.load(std::memory_order_relaxed) + 1;  // (1)
   for (const TagPath& path : paths) {
@@ -23,7 +21,7 @@ Epoch InvalidationLog::invalidate(std::span<const TagPath> paths, std::uint32_t 
 }
 
 Epoch InvalidationLog::invalidate_root(std::uint32_t origin) {
-  const InvalidationRing::Note note{origin, coarse_monotonic_ms()};
+  const InvalidationRing::Note note{origin, now_ms()};
   const std::lock_guard lock(mutex_);
   const Epoch epoch = clock_.load(std::memory_order_relaxed) + 1;
   trie_.root()->version.store(epoch, std::memory_order_release);

@@ -23,6 +23,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/dep_set.h"
 #include "core/dependencies.h"
 #include "core/epoch.h"
@@ -37,6 +38,13 @@ class InvalidationLog {
   explicit InvalidationLog(std::size_t ring_records) : ring_(ring_records) {}
   InvalidationLog(const InvalidationLog&) = delete;
   InvalidationLog& operator=(const InvalidationLog&) = delete;
+
+  // Milliseconds of boot time, or what the tests' clock says; for the age of invalidations.
+  std::int64_t now_ms() const noexcept {
+    return (time_source_ != nullptr ? time_source_->now_ns() : boot_time_ns()) / 1'000'000;
+  }
+  // REQUIRES: as Engine::set_time_source.
+  void set_time_source(TimeSource* source) noexcept { time_source_ = source; }
 
   Epoch clock() const noexcept { return clock_.load(std::memory_order_acquire); }
   const InvalidationRing& ring() const noexcept { return ring_; }
@@ -102,6 +110,7 @@ class InvalidationLog {
   Standing judge(const TagPath& path, Epoch born) const noexcept;
   TagNode* ensure(const TagPath& path);
 
+  TimeSource* time_source_ = nullptr;
   std::atomic<Epoch> clock_{0};
   mutable std::mutex mutex_;  // guards everything below, and the publication of the clock
   InvalidationRing ring_;

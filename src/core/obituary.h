@@ -54,7 +54,7 @@ struct Obituary {
   Epoch epoch = 0;  // of the invalidation
   std::uint64_t tag_hash = 0;
   std::string tag;           // what was invalidated; empty for the root
-  std::int64_t time_ms = 0;  // monotonic, of the removal
+  std::int64_t time_ms = 0;  // InvalidationLog::now_ms of the removal
 };
 
 class Obituaries {

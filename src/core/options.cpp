@@ -47,6 +47,20 @@ void check_options(const FunctionOptions& options) {
   if (std::isnan(options.ttl_s) || std::isinf(options.ttl_s)) {
     refuse("ttl_s", options.ttl_s, "a time in seconds, 0 for none");
   }
+  const AgingOptions& aging = options.aging;
+  check_seconds("grace_s", aging.grace_s, true);
+  check_seconds("stale_if_error_s", aging.stale_if_error_s, true);
+  check_seconds("soft_timeout_s", aging.soft_timeout_s, true);
+  check_seconds("refresh_ahead_s", aging.refresh_ahead_s, true);
+  if (!(aging.jitter >= 0 && aging.jitter < 1)) refuse("jitter", aging.jitter, "0 to below 1");
+  if (aging.grace_s == 0 && (aging.stale_while_revalidate || aging.soft_timeout_s > 0)) {
+    refuse("grace_s", aging.grace_s,
+           "stale_while_revalidate and soft_timeout_s need a grace, in seconds");
+  }
+  if (aging.stale_if_error_s == 0 && aging.stale_if_error_invalidated) {
+    refuse("stale_if_error_s", aging.stale_if_error_s,
+           "stale_if_error_invalidated needs it, in seconds");
+  }
 }
 
 }  // namespace zoocache::core

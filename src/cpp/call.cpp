@@ -8,16 +8,6 @@
 #include "zoocache/errors.h"
 
 namespace zoocache::detail {
-namespace {
-
-std::int64_t expiry_ns(std::int64_t now_ns, double ttl_s) {
-  constexpr double kLongestSeconds = 4e9;  // beyond that, 127 years, there is no expiry
-  if (!(ttl_s > 0) || ttl_s >= kLongestSeconds) return 0;  // a NaN neither
-  return now_ns + static_cast<std::int64_t>(ttl_s * 1e9);
-}
-
-}  // namespace
-
 std::shared_ptr<core::LoadFrame<Policy>> open_load_of(FramePtr context,
                                                       const core::InvalidationLog& log) {
   std::shared_ptr<core::LoadFrame<Policy>> frame = std::move(context);
@@ -151,7 +141,7 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
   const bool lives = !options.ttl_s || ttl_s > 0;
   const bool wanted = lives && (!options.store_if || options.store_if(object));
   const std::size_t size_bytes = options.size_bytes ? options.size_bytes(object) : 0;
-  const std::int64_t own_ns = expiry_ns(engine.now_ns(), ttl_s);
+  const std::int64_t own_ns = core::expiry_ns(engine.now_ns(), ttl_s);
   const bool inner_bounds =
       gathered.expires_ns != 0 && (own_ns == 0 || gathered.expires_ns < own_ns);
   flight_->expires_ns = inner_bounds ? gathered.expires_ns : own_ns;

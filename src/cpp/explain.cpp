@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <string>
 
-#include "core/clock.h"
 #include "cpp/state.h"
 #include "cpp/told.h"
 #include "zoocache/detail/boundary.h"
@@ -18,8 +17,8 @@ constexpr char kByFunction[] = "the function's clear()";
 constexpr char kByKey[] = "the invalidation of an inner call";
 constexpr char kByOwnKey[] = "the invalidation of this call";
 
-double age_of(std::int64_t time_ms) {
-  return static_cast<double>(core::coarse_monotonic_ms() - time_ms) / 1e3;
+double age_of(const core::InvalidationLog& log, std::int64_t time_ms) {
+  return static_cast<double>(log.now_ms() - time_ms) / 1e3;
 }
 
 void tell_invalidation(Explanation& told, core::InvalidationLog& log, core::Epoch epoch,
@@ -27,7 +26,7 @@ void tell_invalidation(Explanation& told, core::InvalidationLog& log, core::Epoc
   told.reason = Explanation::Reason::kInvalidated;
   told.epoch = epoch;
   const auto note = log.note(epoch, tag_hash);
-  if (note.time_ms != 0) told.age_s = age_of(note.time_ms);
+  if (note.time_ms != 0) told.age_s = age_of(log, note.time_ms);
 }
 
 // REQUIRES: the entry is protected by a guard.
@@ -68,7 +67,7 @@ void tell_entry(Explanation& told, FunctionState& function, core::EntryId id) {
 void tell_obituary(Explanation& told, FunctionState& function, const core::Obituary& one) {
   using core::Removal;
   using Reason = Explanation::Reason;
-  told.age_s = age_of(one.time_ms);
+  told.age_s = age_of(function.cache->engine.log(), one.time_ms);
   switch (one.reason) {
     case Removal::kInvalidated:
       if (one.tag.empty()) {

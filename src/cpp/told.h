@@ -19,6 +19,8 @@ inline FunctionStats stats_of(const core::FunctionTotals& totals) {
   stats.expirations = totals.expirations;
   stats.dead_entries = totals.dead_entries;
   stats.flights_joined = totals.flights_joined;
+  stats.stale_hits = totals.stale_hits;
+  stats.refreshes = totals.refreshes;
   return stats;
 }
 

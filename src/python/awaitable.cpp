@@ -1,195 +1,20 @@
 #include "python/awaitable.h"
 
-#include <memory>
-
-#include "python/call.h"
+#include "python/async_call.h"
 #include "python/errors.h"
 #include "python/static_type.h"
-#include "python/waiting_task.h"
 
 namespace zoocache::python {
 namespace {
 
-enum class Stage : std::uint8_t { kNew, kLoading, kWaiting, kDone };
-
-struct Awaitable {
-  PyObject_HEAD PyObject* weakrefs;
-  CachedFunction* callable;  // strong
-  PyObject** args;           // owned, strong references
-  Py_ssize_t count;          // positional ones
-  PyObject* kwnames;         // strong or nullptr; its values follow the positional ones
-  Call* call;                // from the first send on
-  PyObject* delegate;        // strong: what gets the sends while kLoading or kWaiting
-  Stage stage;
-  bool running;
-  bool refresh;
-  bool alone;
-};
-
 PyTypeObject awaitable_type = static_type();
-PyObject* make_waiter = nullptr;  // zoocache._aio.make_waiter
 
 Awaitable* as_awaitable(PyObject* object) { return reinterpret_cast<Awaitable*>(object); }
-
-void release_arguments(Awaitable* self) {
-  const Py_ssize_t total =
-      self->count + (self->kwnames == nullptr ? 0 : PyTuple_GET_SIZE(self->kwnames));
-  PyObject** args = self->args;
-  self->args = nullptr;
-  self->count = 0;
-  Py_CLEAR(self->kwnames);
-  for (Py_ssize_t index = 0; args != nullptr && index < total; ++index) Py_DECREF(args[index]);
-  PyMem_Free(args);
-}
-
-// Ends the call, whatever stage it is in. Keeps a Python error that is set.
-void finish(Awaitable* self) {
-  PyObject *type, *value, *traceback;
-  PyErr_Fetch(&type, &value, &traceback);
-  Call* call = self->call;
-  self->call = nullptr;
-  self->stage = Stage::kDone;
-  Py_CLEAR(self->delegate);
-  if (call != nullptr) {
-    call->stop_following();
-    if (call->load_is_open()) call->abandon();
-    delete call;
-  }
-  release_arguments(self);
-  PyErr_Restore(type, value, traceback);
-}
-
-// The iterator behind an awaitable, as `await` finds it; steals the reference.
-PyObject* iterator_of(PyObject* awaitable) {
-  if (PyCoro_CheckExact(awaitable)) return awaitable;
-  const PyAsyncMethods* methods = Py_TYPE(awaitable)->tp_as_async;
-  PyObject* iterator = nullptr;
-  if (methods != nullptr && methods->am_await != nullptr) {
-    iterator = methods->am_await(awaitable);
-  } else {
-    PyErr_Format(PyExc_TypeError, "a cached async function returned %.80R, which is not awaitable",
-                 awaitable);
-  }
-  Py_DECREF(awaitable);
-  return iterator;
-}
-
-// Begins to load in this task. False with an error: the load is ended.
-bool begin_loading(Awaitable* self) {
-  Call& call = *self->call;
-  if (!call.start_load()) return false;
-  if (call.enter()) {
-    PyObject* coroutine = call.call_loader();
-    if (coroutine != nullptr) self->delegate = iterator_of(coroutine);
-    if (self->delegate != nullptr) {
-      call.leave();
-      self->stage = Stage::kLoading;
-      return true;
-    }
-  }
-  call.end_load(nullptr);
-  return false;
-}
-
-enum class Begun { kDelegated, kValue, kError, kAgain };
-
-Begun begin_waiting(Awaitable* self, PyObject** value) {
-  Call& call = *self->call;
-  PyObject* pair = PyObject_CallFunction(make_waiter, "d", call.flight_timeout_s());
-  if (pair == nullptr) return Begun::kError;
-  if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
-    Py_DECREF(pair);
-    PyErr_SetString(PyExc_SystemError, "make_waiter returned no pair");
-    return Begun::kError;
-  }
-  PyObject* iterator = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
-  auto waiter = std::make_shared<WaitingTask>(Py_NewRef(PyTuple_GET_ITEM(pair, 1)));
-  Py_DECREF(pair);
-  const core::Following following = call.follow(waiter);
-  if (following == core::Following::kWaiting) {
-    self->delegate = iterator;
-    self->stage = Stage::kWaiting;
-    return Begun::kDelegated;
-  }
-  Py_XDECREF(PyObject_CallMethod(iterator, "close", nullptr));
-  Py_DECREF(iterator);
-  if (PyErr_Occurred() != nullptr) return Begun::kError;
-  if (following == core::Following::kCycle) {
-    self->alone = true;
-    return Begun::kAgain;
-  }
-  const Take taken = call.take_outcome(value);
-  if (taken == Take::kRetry) return Begun::kAgain;
-  return taken == Take::kTaken ? Begun::kValue : Begun::kError;
-}
-
-// From a look-up to a value, an error, or a delegate that gets the sends.
-Begun advance(Awaitable* self, PyObject** value) {
-  constexpr int kSharedRounds = 2;
-  Call& call = *self->call;
-  for (;;) {
-    const Look look = call.look_up(value);
-    if (look != Look::kMiss) return look == Look::kHit ? Begun::kValue : Begun::kError;
-    const Join joined = call.join(self->alone || call.rounds() >= kSharedRounds);
-    if (joined == Join::kError) return Begun::kError;
-    if (joined == Join::kAgain) continue;
-    if (joined == Join::kLead) {
-      return begin_loading(self) ? Begun::kDelegated : Begun::kError;
-    }
-    const Begun begun = begin_waiting(self, value);
-    if (begun != Begun::kAgain) return begun;
-  }
-}
-
-// The first send: everything that a sync call does at once.
-Begun begin(Awaitable* self, PyObject** value) {
-  const auto nargsf = static_cast<size_t>(self->count);
-  self->call = new Call(self->callable, self->args, nargsf, self->kwnames);
-  const BindResult bound = self->call->prepare();
-  if (bound == kBadCall) {  // the user's function raises its own TypeError
-    PyObject* wrong =
-        PyObject_Vectorcall(self->callable->wrapped, self->args, nargsf, self->kwnames);
-    if (wrong != nullptr) {
-      Py_XDECREF(PyObject_CallMethod(wrong, "close", nullptr));
-      Py_DECREF(wrong);
-      PyErr_SetString(PyExc_TypeError, "the arguments do not fit the function's signature");
-    }
-    return Begun::kError;
-  }
-  if (bound != kBound) return Begun::kError;
-  if (self->refresh) self->call->invalidate_key(0);
-  return advance(self, value);
-}
-
-// The delegate has ended: with a result (stolen), or with nullptr and an error.
-Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value) {
-  Py_CLEAR(self->delegate);
-  Call& call = *self->call;
-  if (self->stage == Stage::kLoading) {
-    *value = call.end_load(result);
-    return *value == nullptr ? Begun::kError : Begun::kValue;
-  }
-  call.stop_following();
-  if (result == nullptr) return Begun::kError;
-  const bool woken = result == Py_True;
-  Py_DECREF(result);
-  if (!woken) {
-    if (self->callable->options->raise_on_timeout) {
-      raise_flight_timeout(call);
-      return Begun::kError;
-    }
-    self->alone = true;
-    return advance(self, value);
-  }
-  const Take taken = call.take_outcome(value);
-  if (taken == Take::kRetry) return advance(self, value);
-  return taken == Take::kTaken ? Begun::kValue : Begun::kError;
-}
 
 // Sends into the delegate until it suspends or everything has ended.
 PySendResult drive(Awaitable* self, PyObject* sent, PyObject** result) {
   Begun begun = Begun::kDelegated;
-  if (self->stage == Stage::kNew) begun = begin(self, result);
+  if (self->stage == Stage::kNew) begun = begin_call(self, result);
   while (begun == Begun::kDelegated) {
     const bool loading = self->stage == Stage::kLoading;
     PySendResult step = PYGEN_ERROR;
@@ -207,7 +32,7 @@ PySendResult drive(Awaitable* self, PyObject* sent, PyObject** result) {
     }
     begun = delegate_ended(self, step == PYGEN_RETURN ? yielded : nullptr, result);
   }
-  finish(self);
+  finish_call(self);
   return begun == Begun::kValue ? PYGEN_RETURN : PYGEN_ERROR;
 }
 
@@ -238,7 +63,7 @@ PySendResult awaitable_send(PyObject* object, PyObject* sent, PyObject** result)
     step = drive(self, sent, result);
   } catch (const std::exception&) {
     translate_exception();
-    finish(self);
+    finish_call(self);
   }
   self->running = false;
   Py_DECREF(object);
@@ -290,7 +115,7 @@ void raise_thrown(PyObject* args) {
 PySendResult throw_into(Awaitable* self, PyObject* args, PyObject** result) {
   if (self->stage == Stage::kNew) {
     raise_thrown(args);
-    finish(self);
+    finish_call(self);
     return PYGEN_ERROR;
   }
   const bool loading = self->stage == Stage::kLoading;
@@ -324,7 +149,7 @@ PySendResult throw_into(Awaitable* self, PyObject* args, PyObject** result) {
   }
   const Begun begun = delegate_ended(self, returned, result);
   if (begun == Begun::kDelegated) return drive(self, Py_None, result);
-  finish(self);
+  finish_call(self);
   return begun == Begun::kValue ? PYGEN_RETURN : PYGEN_ERROR;
 }
 
@@ -339,7 +164,7 @@ PyObject* awaitable_throw(PyObject* object, PyObject* args) {
     step = throw_into(self, args, &result);
   } catch (const std::exception&) {
     translate_exception();
-    finish(self);
+    finish_call(self);
   }
   self->running = false;
   Py_DECREF(object);
@@ -372,7 +197,7 @@ PyObject* awaitable_close(PyObject* object, PyObject*) {
   if (self->stage == Stage::kDone) Py_RETURN_NONE;
   self->running = true;
   const bool closed = close_delegate(self);
-  finish(self);
+  finish_call(self);
   self->running = false;
   if (!closed) return nullptr;
   Py_RETURN_NONE;
@@ -384,7 +209,7 @@ void awaitable_finalize(PyObject* object) {
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
   if (self->stage != Stage::kNew && !close_delegate(self)) PyErr_WriteUnraisable(object);
-  finish(self);
+  finish_call(self);
   PyErr_Restore(type, value, traceback);
 }
 
@@ -403,8 +228,7 @@ int awaitable_traverse(PyObject* object, visitproc visit, void* arg) {
 }
 
 int awaitable_clear(PyObject* object) {
-  finish(as_awaitable(object));
-  Py_CLEAR(as_awaitable(object)->callable);
+  finish_call(as_awaitable(object));
   return 0;
 }
 
@@ -413,7 +237,7 @@ void awaitable_dealloc(PyObject* object) {
   PyObject_GC_UnTrack(object);
   Awaitable* self = as_awaitable(object);
   if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
-  awaitable_clear(object);
+  finish_call(self);
   PyObject_GC_Del(object);
 }
 
@@ -458,7 +282,7 @@ int init_awaitable(PyObject*) {
 }
 
 PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t nargsf,
-                        PyObject* kwnames, bool refresh) {
+                        PyObject* kwnames, CallKind kind) {
   if (make_waiter == nullptr) {  // asyncio is not imported before somebody calls async functions
     PyObject* module = PyImport_ImportModule("zoocache._aio");
     if (module == nullptr) return nullptr;
@@ -480,7 +304,7 @@ PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t 
   self->delegate = nullptr;
   self->stage = Stage::kNew;
   self->running = false;
-  self->refresh = refresh;
+  self->kind = kind;
   self->alone = false;
   if (total > 0) {
     self->args =

@@ -19,8 +19,11 @@ namespace zoocache::python {
 int init_awaitable(PyObject* module);
 bool is_awaitable_of_call(PyObject* object);
 
-// New awaitable for one call; copies the arguments. `refresh`: kills the key first.
+// kRefresh kills the key first; kReload is callable_reload's.
+enum class CallKind : std::uint8_t { kCall, kRefresh, kReload };
+
+// New awaitable for one call; copies the arguments.
 PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t nargsf,
-                        PyObject* kwnames, bool refresh);
+                        PyObject* kwnames, CallKind kind);
 
 }  // namespace zoocache::python

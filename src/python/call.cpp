@@ -82,6 +82,8 @@ Call::Call(CachedFunction* callable, PyObject* const* args, size_t nargsf, PyObj
 
 Call::~Call() {
   bound_.clear();
+  Py_CLEAR(old_);
+  old_deps_.reset();
   flight_.reset();
   context_.reset();
   outer_.reset();
@@ -100,7 +102,7 @@ BindResult Call::prepare() {
   // Read before anything of the call is looked at: what is invalidated from here on may be missed
   // by the call, what was invalidated before may not.
   arrival_ = state_->engine.log().clock();
-  if (!current_frame(&context_)) return kBindError;
+  if (!detached_ && !current_frame(&context_)) return kBindError;
   for (outer_ = context_; outer_ != nullptr && &outer_->log() != &state_->engine.log();) {
     outer_ = outer_->parent;
   }
@@ -123,22 +125,10 @@ bool Call::follow_reset() {
   return true;
 }
 
-namespace {
-
-// What is handed out for a kept value; a new reference.
-PyObject* hand_out(const CachedFunction* callable, PyObject* kept) {
-  if (callable->options->on_hit == nullptr) return Py_NewRef(kept);
-  Py_INCREF(kept);
-  PyObject* value = PyObject_CallOneArg(callable->options->on_hit, kept);
-  Py_DECREF(kept);
-  return value;
-}
-
-}  // namespace
-
 Look Call::look_up(PyObject** value) {
   if (!follow_reset()) return Look::kError;
   auto& engine = state_->engine;
+  Py_CLEAR(old_);
   born_ = engine.log().clock();
   const core::EntryId id = find_entry(callable_, probe_);
   if (PyErr_Occurred() != nullptr) return Look::kError;
@@ -161,13 +151,13 @@ Look Call::look_up(PyObject** value) {
         Py_DECREF(error);
         return Look::kError;
       }
+      note_age(id);
       *value = hand_out(callable_, to_object(hot.value));
       return *value == nullptr ? Look::kError : Look::kHit;
     }
+    keep_old(id);
     core::Removed removed(engine.log());
-    const auto reason = validity == core::Validity::kExpired ? core::Removal::kExpired
-                                                             : core::Removal::kInvalidated;
-    engine.remove(*function_, id, hot.value, reason, removed);
+    engine.bury(*function_, id, hot.value, validity, removed);
     removed.flush();
   }
   if (!missed_) core::count(function_->counters.misses);
@@ -238,9 +228,7 @@ Join Call::join(bool alone) {
 void Call::abandon() {
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
-  bool storable = true;
-  std::int64_t bound_ns = 0;
-  if (load_open_) close_frame(&flight_->deps, &storable, &bound_ns);
+  if (load_open_) close_frame();
   if (flight_->state() == core::FlightState::kRunning) {
     state_->flights.finish(flight_, core::FlightState::kAbandoned);
   }
@@ -283,8 +271,12 @@ Take Call::take_outcome(PyObject** value) {
     flight_.reset();
     return Take::kRetry;
   }
-  tell_outer(flight->deps_complete);
   auto& ended = static_cast<PyFlight&>(*flight);
+  if (outcome == core::FlightState::kFailed && forgives_errors()) {
+    *value = serve_old();
+    return *value == nullptr ? Take::kError : Take::kTaken;
+  }
+  tell_outer(*flight, flight->deps_complete);
   if (outcome == core::FlightState::kFailed) {
     raise_shared(ended.error);
     return Take::kError;

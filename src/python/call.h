@@ -48,6 +48,9 @@ struct Probe {
   bool simple = true;         // comparing runs no user code
 };
 
+// What is handed out for a kept value; a new reference.
+PyObject* hand_out(const CachedFunction* callable, PyObject* kept);
+
 // Hashes the items. False with the error that a __hash__ raised.
 bool make_probe(const CachedFunction* callable, PyObject* const* items, Py_ssize_t size,
                 Probe* probe);
@@ -77,9 +80,33 @@ class Call {
 
   // Binds and hashes. kBadCall: run the user's function for its TypeError.
   BindResult prepare();
+  // Before prepare(): the call belongs to no load around it, and loads whatever there is.
+  void detach() { detached_ = true; }
+  // In place of look_up() then.
+  bool begin_detached();
+  // The background load has ended, or never began.
+  void end_detached();
 
   // A new reference to the value of a valid entry, handed out as the options say.
   Look look_up(PyObject** value);
+
+  // After a miss: whether the options let an old value be handed out, instead of waiting for a load
+  // or instead of the error of one.
+  bool in_grace() const;
+  bool forgives_errors() const;
+  // Hands out the old value. REQUIRES: one of the two.
+  PyObject* serve_old();
+  // Whether the load goes to the background, and the caller waits for it no longer than the soft
+  // time-out before it takes the old value.
+  bool loads_softly() const;
+  // Does so, blocking. kMiss: there is no background here.
+  Look load_softly(PyObject** value);
+  // The parts of it: True, False if there is no background here, or what the driver has to run;
+  // then the outcome.
+  PyObject* start_softly();
+  Look finish_softly(PyObject** value);
+  // After a hit that look_up gave: starts the load that it asked for.
+  void refresh_ahead();
 
   // Leads or follows the flight of the key. `alone`: leads a flight of its own, unshared.
   Join join(bool alone);
@@ -126,14 +153,19 @@ class Call {
   bool declare(PyObject* tags);
   PyObject* finish_value(PyObject* result);
   PyObject* finish_error();
-  bool close_frame(core::DepSet* deps, bool* storable, std::int64_t* expires_ns);
+  Frame::Gathered close_frame();
   bool store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t bound_ns,
              std::size_t size_bytes);
   bool read_ttl(PyObject* value, double* ttl_s, bool* lives);
   bool read_size(PyObject* value, std::size_t* size_bytes);
   bool caches_error(PyObject* error);
   core::DepSet::Key own_key() const { return {function_->tag_id, probe_.hash}; }
-  void tell_outer(bool storable);
+  void tell_outer(const core::Flight& flight, bool complete);
+  void keep_old(core::EntryId id);
+  void note_age(core::EntryId id);
+  bool may_serve(double span_s, bool invalidated) const;
+  std::atomic<std::uint64_t>* state_word();
+  PyObject* call_background(PyObject* hook, double timeout_s);
 
   CachedFunction* callable_;
   StatePtr state_;
@@ -159,6 +191,12 @@ class Call {
   bool missed_ = false;
   bool deps_asked_ = false;  // the callable in `deps=` was called for this load
   int rounds_ = 0;
+  // What look_up met and did not remove: the value (strong) of an entry past its time.
+  core::Stale stale_;
+  PyObject* old_ = nullptr;
+  std::unique_ptr<core::DepSet> old_deps_;
+  bool detached_ = false;
+  bool refresh_wanted_ = false;
 };
 
 // Sets the FlightTimeout of a caller who asked for it.

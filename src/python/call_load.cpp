@@ -15,12 +15,6 @@ bool is_collectable(PyObject* object) {
   return false;
 }
 
-std::int64_t expiry_ns(std::int64_t now_ns, double ttl_s) {
-  constexpr double kLongestSeconds = 4e9;  // beyond that, 127 years, there is no expiry
-  if (ttl_s <= 0 || ttl_s >= kLongestSeconds) return 0;
-  return now_ns + static_cast<std::int64_t>(ttl_s * 1e9);
-}
-
 }  // namespace
 
 bool Call::start_load() {
@@ -121,23 +115,22 @@ PyObject* Call::end_load(PyObject* result) {
   return value;
 }
 
-bool Call::close_frame(core::DepSet* deps, bool* storable, std::int64_t* expires_ns) {
+Frame::Gathered Call::close_frame() {
   leave();
-  const auto gathered = frame_->close(*deps);
-  *storable = gathered.storable;
-  *expires_ns = gathered.expires_ns;
+  const Frame::Gathered gathered = frame_->close(flight_->deps);
+  flight_->storable = gathered.storable;
   if (load_open_) --open_loads;
   load_open_ = false;
   Py_CLEAR(frame_object_);
   frame_.reset();
   if (nested_) state_->flights.leave_nested(*enclosing_.front(), *flight_);
   nested_ = false;
-  return true;
+  return gathered;
 }
 
-void Call::tell_outer(bool storable) {
+void Call::tell_outer(const core::Flight& flight, bool complete) {
   if (outer_ == nullptr) return;
-  outer_->add_load(own_key(), flight_->deps, flight_->expires_ns, storable);
+  outer_->add_load(own_key(), flight.deps, flight.expires_ns, complete && flight.storable);
 }
 
 bool Call::read_ttl(PyObject* value, double* ttl_s, bool* lives) {
@@ -193,7 +186,8 @@ bool Call::store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t 
     return true;
   }
   const CallableOptions& options = *callable_->options;
-  const std::int64_t own_ns = expiry_ns(engine.now_ns(), ttl_s);
+  const double lived_s = core::jittered(ttl_s, options.jitter);
+  const std::int64_t own_ns = core::expiry_ns(engine.now_ns(), lived_s);
   entry.hash = probe_.hash;
   entry.key = flight()->key;
   if ((flight()->key_bits & kKeyIsInt) == 0) Py_INCREF(to_object(entry.key));
@@ -207,7 +201,7 @@ bool Call::store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t 
   const bool slides =
       options.sliding || (options.ttl_s < 0 && callable_->core->options->read_extend_ttl);
   // An inner entry's time bounds this one's: reading it does not prolong the inner one.
-  if (slides && bound_ns == 0 && own_ns != 0) entry.sliding_s = static_cast<float>(ttl_s);
+  if (slides && bound_ns == 0 && own_ns != 0) entry.sliding_s = static_cast<float>(lived_s);
   entry.value_bytes = size_bytes;
   core::Removed removed(engine.log());
   engine.store(
@@ -244,13 +238,12 @@ PyObject* Call::finish_value(PyObject* result) {
     Py_DECREF(result);
     return nullptr;
   }
-  bool storable = true;
-  std::int64_t bound_ns = 0;
-  close_frame(&flight_->deps, &storable, &bound_ns);
+  const Frame::Gathered gathered = close_frame();
+  const std::int64_t bound_ns = gathered.expires_ns;
   flight_->deps_complete = true;
   flight_->expires_ns = bound_ns;
   core::count(function_->counters.loads);
-  if (wanted == 0 || !storable || !lives) {
+  if (wanted == 0 || !gathered.wanted || !gathered.storable || !lives) {
     core::count(function_->counters.not_stored);
     state_->engine.note_not_stored(*function_, probe_.hash,
                                    core::InvalidationLog::Standing::kCurrent);
@@ -258,10 +251,10 @@ PyObject* Call::finish_value(PyObject* result) {
     PyErr_WriteUnraisable(callable_->wrapped);  // the value is good, only not kept
   }
   if (ttl_s > 0) {
-    const std::int64_t own_ns = expiry_ns(state_->engine.now_ns(), ttl_s);
+    const std::int64_t own_ns = core::expiry_ns(state_->engine.now_ns(), ttl_s);
     if (own_ns != 0 && (bound_ns == 0 || own_ns < bound_ns)) flight_->expires_ns = own_ns;
   }
-  tell_outer(true);
+  tell_outer(*flight_, true);
   flight()->value = kept;
   state_->flights.finish(flight_, core::FlightState::kDone);
   return result;
@@ -272,7 +265,7 @@ bool Call::caches_error(PyObject* error) {
   return classes != nullptr && PyErr_GivenExceptionMatches(error, classes) != 0;
 }
 
-// The failure of a load; always nullptr, with the error set.
+// The failure of a load: nullptr with the error set, or an old value in its place.
 PyObject* Call::finish_error() {
   PyObject* error = take_error();
   const bool is_exception = PyErr_GivenExceptionMatches(error, PyExc_Exception) != 0;
@@ -282,20 +275,20 @@ PyObject* Call::finish_error() {
     PyErr_Clear();
     complete = false;
   }
-  bool storable = true;
-  std::int64_t bound_ns = 0;
-  if (load_open_) close_frame(&flight_->deps, &storable, &bound_ns);
+  Frame::Gathered gathered{true, true, 0};
+  if (load_open_) gathered = close_frame();
+  const std::int64_t bound_ns = gathered.expires_ns;
   flight_->deps_complete = complete;
   flight_->expires_ns = bound_ns;
   if (!is_exception) {
-    tell_outer(complete);
+    tell_outer(*flight_, complete);
     state_->flights.finish(flight_, core::FlightState::kAbandoned);
     put_error(error);
     return nullptr;
   }
   core::count(function_->counters.loads);
   core::count(function_->counters.load_errors);
-  const bool kept = complete && storable && caches_error(error);
+  const bool kept = complete && gathered.wanted && gathered.storable && caches_error(error);
   if (kept) {
     const CallableOptions& options = *callable_->options;
     double ttl_s = options.ttl_s < 0 ? callable_->core->options->default_ttl_s : options.ttl_s;
@@ -306,9 +299,15 @@ PyObject* Call::finish_error() {
     Py_DECREF(copy);
   }
   if (!kept) state_->engine.note_not_stored(*function_, probe_.hash, core::Removal::kFailed);
-  tell_outer(complete);
+  if (kept) Py_CLEAR(old_);  // the error is the newer answer
+  const bool forgiven = forgives_errors();
+  if (!forgiven) tell_outer(*flight_, complete);
   flight()->error = Py_NewRef(error);
   state_->flights.finish(flight_, core::FlightState::kFailed);
+  if (forgiven) {
+    Py_DECREF(error);
+    return serve_old();
+  }
   put_error(error);
   return nullptr;
 }

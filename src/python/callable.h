@@ -19,7 +19,7 @@ namespace zoocache::python {
 enum class DepsKind : std::uint8_t { kNone, kConstant, kTemplate, kCallable };
 
 // What the decorator was told. Objects are strong, nullptr when not given.
-struct CallableOptions {
+struct CallableOptions : AgingOptions {
   DepsKind deps_kind = DepsKind::kNone;
   PyObject* deps = nullptr;           // tuple of strs, renderer of values, or callable
   PyObject* ttl_of_value = nullptr;   // callable of the value
@@ -28,6 +28,8 @@ struct CallableOptions {
   PyObject* cached_errors = nullptr;  // tuple of exception classes
   PyObject* on_store = nullptr;       // callable of the value: what is kept (isolate, debug)
   PyObject* on_hit = nullptr;         // callable of what was kept: what is handed out
+  PyObject* start_refresh = nullptr;  // (fn, args, kwargs): loads in the background
+  PyObject* load_softly = nullptr;    // (fn, args, kwargs, timeout_s): the same, and waits for it
   double ttl_s = -1;                  // < 0: the core's default; 0: none
   double error_ttl_s = -1;            // < 0: as ttl_s
   double flight_timeout_s = -1;       // < 0: the core's
@@ -82,6 +84,9 @@ PyObject* callable_invalidate(CachedFunction* self, PyObject* const* args, size_
                               PyObject* kwnames);
 PyObject* callable_refresh(CachedFunction* self, PyObject* const* args, size_t nargsf,
                            PyObject* kwnames);
+// Loads, whatever there is, unless another load of the key runs: a tuple of the value, or None.
+PyObject* callable_reload(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                          PyObject* kwnames);
 PyObject* callable_peek(CachedFunction* self, PyObject* const* args, size_t nargsf,
                         PyObject* kwnames);
 

@@ -15,7 +15,9 @@ constexpr ObjectOption kObjects[] = {{"deps", &CallableOptions::deps},
                                      {"size_of_value", &CallableOptions::size_of_value},
                                      {"cached_errors", &CallableOptions::cached_errors},
                                      {"on_store", &CallableOptions::on_store},
-                                     {"on_hit", &CallableOptions::on_hit}};
+                                     {"on_hit", &CallableOptions::on_hit},
+                                     {"start_refresh", &CallableOptions::start_refresh},
+                                     {"load_softly", &CallableOptions::load_softly}};
 
 struct SecondsOption {
   const char* name;
@@ -23,15 +25,23 @@ struct SecondsOption {
 };
 constexpr SecondsOption kSeconds[] = {{"ttl_s", &CallableOptions::ttl_s},
                                       {"error_ttl_s", &CallableOptions::error_ttl_s},
-                                      {"flight_timeout_s", &CallableOptions::flight_timeout_s}};
+                                      {"flight_timeout_s", &CallableOptions::flight_timeout_s},
+                                      {"grace_s", &AgingOptions::grace_s},
+                                      {"stale_if_error_s", &AgingOptions::stale_if_error_s},
+                                      {"soft_timeout_s", &AgingOptions::soft_timeout_s},
+                                      {"refresh_ahead_s", &AgingOptions::refresh_ahead_s},
+                                      {"jitter", &AgingOptions::jitter}};
 
 struct FlagOption {
   const char* name;
   bool CallableOptions::*field;
 };
-constexpr FlagOption kFlags[] = {{"sliding", &CallableOptions::sliding},
-                                 {"is_async", &CallableOptions::is_async},
-                                 {"raise_on_timeout", &CallableOptions::raise_on_timeout}};
+constexpr FlagOption kFlags[] = {
+    {"sliding", &CallableOptions::sliding},
+    {"is_async", &CallableOptions::is_async},
+    {"raise_on_timeout", &CallableOptions::raise_on_timeout},
+    {"stale_while_revalidate", &AgingOptions::stale_while_revalidate},
+    {"stale_if_error_invalidated", &AgingOptions::stale_if_error_invalidated}};
 
 struct SizeOption {
   const char* name;

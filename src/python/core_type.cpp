@@ -252,6 +252,16 @@ PyObject* core_after_fork(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
+// For tests: from now on the time of entries is what they say, in seconds, until reset().
+PyObject* core_set_time(PyObject* object, PyObject* seconds) {
+  StatePtr* state = core_state(as_core(object));
+  const double now_s = PyFloat_AsDouble(seconds);
+  if (state == nullptr || PyErr_Occurred() != nullptr) return nullptr;
+  (*state)->hand_clock.now = static_cast<std::int64_t>(now_s * 1e9);
+  (*state)->engine.set_time_source(&(*state)->hand_clock);
+  Py_RETURN_NONE;
+}
+
 bool read_size(PyObject* options, const char* name, std::size_t* value) {
   PyObject* given = PyDict_GetItemString(options, name);
   if (given == nullptr) return true;
@@ -342,6 +352,7 @@ PyMethodDef core_methods[] = {
     {"after_fork", core_after_fork, METH_NOARGS, nullptr},
     {"configure", core_configure, METH_O, nullptr},
     {"used", core_used, METH_NOARGS, nullptr},
+    {"set_time", core_set_time, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace

@@ -40,6 +40,8 @@ nb::dict stats(const nb::handle& core) {
   told["expirations"] = totals.expirations;
   told["dead_entries"] = totals.dead_entries;
   told["flights_joined"] = totals.flights_joined;
+  told["stale_hits"] = totals.stale_hits;
+  told["refreshes"] = totals.refreshes;
   told["invalidations"] = engine.log().clock();
   told["entries"] = engine.entries();
   told["bytes"] = engine.bytes();
@@ -101,7 +103,8 @@ void tell_invalidation(nb::dict& told, const CachedFunction* callable, core::Epo
   const auto note = (*callable->state)->engine.log().note(epoch, tag_hash);
   told["epoch"] = epoch;
   if (note.time_ms != 0) {
-    told["age_s"] = static_cast<double>(core::coarse_monotonic_ms() - note.time_ms) / 1e3;
+    told["age_s"] =
+        static_cast<double>((*callable->state)->engine.log().now_ms() - note.time_ms) / 1e3;
   }
   told["origin"] = nb::steal(callable->core->origins->text(note.origin));
 }
@@ -142,7 +145,8 @@ void tell_entry(nb::dict& told, const CachedFunction* callable, core::EntryId id
 
 void tell_obituary(nb::dict& told, const CachedFunction* callable, const core::Obituary& one) {
   using core::Removal;
-  told["age_s"] = static_cast<double>(core::coarse_monotonic_ms() - one.time_ms) / 1e3;
+  told["age_s"] =
+      static_cast<double>((*callable->state)->engine.log().now_ms() - one.time_ms) / 1e3;
   switch (one.reason) {
     case Removal::kInvalidated: {
       told["reason"] = "invalidated";

@@ -25,8 +25,16 @@ inline constexpr std::uint64_t kKeyIsInt = 0x10;      // the key word is the int
 inline constexpr std::uint64_t kValueIsError = 0x20;  // the value is an exception to be raised
 inline constexpr std::uint64_t kCollectable = core::state::kCounted;  // the collector has to see it
 
+// A clock that tests move by hand.
+class HandClock final : public core::TimeSource {
+ public:
+  std::int64_t now_ns() noexcept override { return now; }
+  std::int64_t now = 0;
+};
+
 struct EngineState {
   explicit EngineState(const Options& options) : engine(options) {}
+  HandClock hand_clock;  // in use once a test has set it
   core::Engine<Policy> engine;
   core::FlightTable<Policy> flights;
 };

@@ -106,14 +106,54 @@ PyObject* run_sync(Call& call) {
   for (;;) {
     PyObject* value = nullptr;
     const Look look = call.look_up(&value);
+    if (look == Look::kHit) call.refresh_ahead();
     if (look != Look::kMiss) return look == Look::kHit ? value : nullptr;
+    if (call.loads_softly()) {
+      const Look softly = call.load_softly(&value);
+      if (softly != Look::kMiss) return softly == Look::kHit ? value : nullptr;
+    }
     const Join joined = call.join(alone || call.rounds() >= kSharedRounds);
     if (joined == Join::kError) return nullptr;
     if (joined == Join::kLead) return lead(call);
     if (joined == Join::kAgain) continue;
+    if (call.in_grace()) return call.serve_old();
     const Take taken = follow(call, &value, &alone);
     if (taken != Take::kRetry) return taken == Take::kTaken ? value : nullptr;
   }
+}
+
+PyObject* run_detached(Call& call) {
+  if (!call.begin_detached()) return nullptr;
+  const Join joined = call.join(false);
+  if (joined == Join::kError) return nullptr;
+  if (joined != Join::kLead) Py_RETURN_NONE;
+  PyObject* value = lead(call);
+  if (value == nullptr) return nullptr;
+  PyObject* loaded = PyTuple_Pack(1, value);
+  Py_DECREF(value);
+  return loaded;
+}
+
+PyObject* call_slow(CachedFunction* self, PyObject* const* args, size_t nargsf, PyObject* kwnames,
+                    bool refresh) {
+  // On the heap, and without a destructor on the way out: see call.h.
+  Call* call = new Call(self, args, nargsf, kwnames);
+  PyObject* result = nullptr;
+  const BindResult bound = call->prepare();
+  if (bound == kBadCall) {
+    // The user's function raises the TypeError that its caller would see without a cache.
+    result = PyObject_Vectorcall(self->wrapped, args, PyVectorcall_NARGS(nargsf), kwnames);
+  } else if (bound == kBound) {
+    try {
+      if (refresh) call->invalidate_key(0);
+      result = run_sync(*call);
+    } catch (const std::exception&) {
+      translate_exception();
+      if (call->load_is_open()) call->abandon();
+    }
+  }
+  delete call;
+  return result;
 }
 
 }  // namespace zoocache::python

@@ -1,0 +1,214 @@
+#include "python/async_call.h"
+
+#include <memory>
+
+#include "python/errors.h"
+#include "python/waiting_task.h"
+
+namespace zoocache::python {
+
+PyObject* make_waiter = nullptr;
+
+namespace {
+
+void release_arguments(Awaitable* self) {
+  const Py_ssize_t total =
+      self->count + (self->kwnames == nullptr ? 0 : PyTuple_GET_SIZE(self->kwnames));
+  PyObject** args = self->args;
+  self->args = nullptr;
+  self->count = 0;
+  Py_CLEAR(self->kwnames);
+  for (Py_ssize_t index = 0; args != nullptr && index < total; ++index) Py_DECREF(args[index]);
+  PyMem_Free(args);
+}
+
+}  // namespace
+
+void finish_call(Awaitable* self) {
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  Call* call = self->call;
+  self->call = nullptr;
+  self->stage = Stage::kDone;
+  Py_CLEAR(self->delegate);
+  if (call != nullptr) {
+    call->stop_following();
+    if (call->load_is_open()) call->abandon();
+    if (self->kind == CallKind::kReload) call->end_detached();
+    delete call;
+  }
+  release_arguments(self);
+  PyErr_Restore(type, value, traceback);
+}
+
+namespace {
+
+// The iterator behind an awaitable, as `await` finds it; steals the reference.
+PyObject* iterator_of(PyObject* awaitable) {
+  if (PyCoro_CheckExact(awaitable)) return awaitable;
+  const PyAsyncMethods* methods = Py_TYPE(awaitable)->tp_as_async;
+  PyObject* iterator = nullptr;
+  if (methods != nullptr && methods->am_await != nullptr) {
+    iterator = methods->am_await(awaitable);
+  } else {
+    PyErr_Format(PyExc_TypeError, "a cached async function returned %.80R, which is not awaitable",
+                 awaitable);
+  }
+  Py_DECREF(awaitable);
+  return iterator;
+}
+
+// Begins to load in this task. False with an error: the load is ended.
+bool begin_loading(Awaitable* self) {
+  Call& call = *self->call;
+  if (!call.start_load()) return false;
+  if (call.enter()) {
+    PyObject* coroutine = call.call_loader();
+    if (coroutine != nullptr) self->delegate = iterator_of(coroutine);
+    if (self->delegate != nullptr) {
+      call.leave();
+      self->stage = Stage::kLoading;
+      return true;
+    }
+  }
+  call.end_load(nullptr);
+  return false;
+}
+
+Begun begun_with(Look look) { return look == Look::kHit ? Begun::kValue : Begun::kError; }
+
+Begun begin_waiting(Awaitable* self, PyObject** value) {
+  Call& call = *self->call;
+  PyObject* pair = PyObject_CallFunction(make_waiter, "d", call.flight_timeout_s());
+  if (pair == nullptr) return Begun::kError;
+  if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
+    Py_DECREF(pair);
+    PyErr_SetString(PyExc_SystemError, "make_waiter returned no pair");
+    return Begun::kError;
+  }
+  PyObject* iterator = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
+  auto waiter = std::make_shared<WaitingTask>(Py_NewRef(PyTuple_GET_ITEM(pair, 1)));
+  Py_DECREF(pair);
+  const core::Following following = call.follow(waiter);
+  if (following == core::Following::kWaiting) {
+    self->delegate = iterator;
+    self->stage = Stage::kWaiting;
+    return Begun::kDelegated;
+  }
+  Py_XDECREF(PyObject_CallMethod(iterator, "close", nullptr));
+  Py_DECREF(iterator);
+  if (PyErr_Occurred() != nullptr) return Begun::kError;
+  if (following == core::Following::kCycle) {
+    self->alone = true;
+    return Begun::kAgain;
+  }
+  const Take taken = call.take_outcome(value);
+  if (taken == Take::kRetry) return Begun::kAgain;
+  return taken == Take::kTaken ? Begun::kValue : Begun::kError;
+}
+
+// kAgain: there is no background here.
+Begun begin_softly(Awaitable* self, PyObject** value) {
+  PyObject* waiting = self->call->start_softly();
+  if (waiting == nullptr) return Begun::kError;
+  if (waiting == Py_False || waiting == Py_True) {
+    const bool cannot = waiting == Py_False;
+    Py_DECREF(waiting);
+    return cannot ? Begun::kAgain : begun_with(self->call->finish_softly(value));
+  }
+  self->delegate = waiting;
+  self->stage = Stage::kSoftly;
+  return Begun::kDelegated;
+}
+
+// A load in the background: *value is a tuple of what it gave, or None if another one runs.
+Begun begin_reload(Awaitable* self, PyObject** value) {
+  Call& call = *self->call;
+  if (!call.begin_detached()) return Begun::kError;
+  const Join joined = call.join(false);
+  if (joined == Join::kError) return Begun::kError;
+  if (joined == Join::kLead) return begin_loading(self) ? Begun::kDelegated : Begun::kError;
+  *value = Py_NewRef(Py_None);
+  return Begun::kValue;
+}
+
+// From a look-up to a value, an error, or a delegate that gets the sends.
+Begun advance(Awaitable* self, PyObject** value) {
+  constexpr int kSharedRounds = 2;
+  Call& call = *self->call;
+  for (;;) {
+    const Look look = call.look_up(value);
+    if (look == Look::kHit) call.refresh_ahead();
+    if (look != Look::kMiss) return begun_with(look);
+    if (call.loads_softly()) {
+      const Begun softly = begin_softly(self, value);
+      if (softly != Begun::kAgain) return softly;
+    }
+    const Join joined = call.join(self->alone || call.rounds() >= kSharedRounds);
+    if (joined == Join::kError) return Begun::kError;
+    if (joined == Join::kAgain) continue;
+    if (joined == Join::kLead) {
+      return begin_loading(self) ? Begun::kDelegated : Begun::kError;
+    }
+    if (call.in_grace()) {
+      *value = call.serve_old();
+      return *value == nullptr ? Begun::kError : Begun::kValue;
+    }
+    const Begun begun = begin_waiting(self, value);
+    if (begun != Begun::kAgain) return begun;
+  }
+}
+
+}  // namespace
+
+Begun begin_call(Awaitable* self, PyObject** value) {
+  const auto nargsf = static_cast<size_t>(self->count);
+  self->call = new Call(self->callable, self->args, nargsf, self->kwnames);
+  if (self->kind == CallKind::kReload) self->call->detach();
+  const BindResult bound = self->call->prepare();
+  if (bound == kBadCall) {  // the user's function raises its own TypeError
+    PyObject* wrong =
+        PyObject_Vectorcall(self->callable->wrapped, self->args, nargsf, self->kwnames);
+    if (wrong != nullptr) {
+      Py_XDECREF(PyObject_CallMethod(wrong, "close", nullptr));
+      Py_DECREF(wrong);
+      PyErr_SetString(PyExc_TypeError, "the arguments do not fit the function's signature");
+    }
+    return Begun::kError;
+  }
+  if (bound != kBound) return Begun::kError;
+  if (self->kind == CallKind::kReload) return begin_reload(self, value);
+  if (self->kind == CallKind::kRefresh) self->call->invalidate_key(0);
+  return advance(self, value);
+}
+
+Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value) {
+  Py_CLEAR(self->delegate);
+  Call& call = *self->call;
+  if (self->stage == Stage::kLoading) {
+    *value = call.end_load(result);
+    return *value == nullptr ? Begun::kError : Begun::kValue;
+  }
+  if (self->stage == Stage::kSoftly) {
+    if (result == nullptr) return Begun::kError;
+    Py_DECREF(result);
+    return begun_with(call.finish_softly(value));
+  }
+  call.stop_following();
+  if (result == nullptr) return Begun::kError;
+  const bool woken = result == Py_True;
+  Py_DECREF(result);
+  if (!woken) {
+    if (self->callable->options->raise_on_timeout) {
+      raise_flight_timeout(call);
+      return Begun::kError;
+    }
+    self->alone = true;
+    return advance(self, value);
+  }
+  const Take taken = call.take_outcome(value);
+  if (taken == Take::kRetry) return advance(self, value);
+  return taken == Take::kTaken ? Begun::kValue : Begun::kError;
+}
+
+}  // namespace zoocache::python

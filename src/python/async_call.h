@@ -1,0 +1,42 @@
+// The driver of calls to asynchronous functions: from the first send to the outcome. See
+// awaitable.h for the object that Python code sees.
+// Thread-safety: the GIL guards everything.
+#pragma once
+
+#include <Python.h>
+
+#include "python/awaitable.h"
+#include "python/call.h"
+
+namespace zoocache::python {
+
+enum class Stage : std::uint8_t { kNew, kLoading, kWaiting, kSoftly, kDone };
+
+struct Awaitable {
+  PyObject_HEAD PyObject* weakrefs;
+  CachedFunction* callable;  // strong
+  PyObject** args;           // owned, strong references
+  Py_ssize_t count;          // positional ones
+  PyObject* kwnames;         // strong or nullptr; its values follow the positional ones
+  Call* call;                // from the first send on
+  PyObject* delegate;        // strong: what gets the sends while it is not nullptr
+  Stage stage;
+  bool running;
+  CallKind kind;
+  bool alone;
+};
+
+// What became of a step: a delegate that gets the sends, a value, an error, or neither yet.
+enum class Begun { kDelegated, kValue, kError, kAgain };
+
+// zoocache._aio.make_waiter, once it is needed.
+extern PyObject* make_waiter;
+
+// The first send: everything that a sync call does at once.
+Begun begin_call(Awaitable* self, PyObject** value);
+// The delegate has ended: with a result (stolen), or with nullptr and an error.
+Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value);
+// Ends the call, whatever stage it is in. Keeps a Python error that is set.
+void finish_call(Awaitable* self);
+
+}  // namespace zoocache::python

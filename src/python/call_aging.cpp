@@ -1,0 +1,169 @@
+// What a call does with values that are about to expire, or have: see AgingOptions.
+#include <utility>
+
+#include "python/call.h"
+#include "python/errors.h"
+
+namespace zoocache::python {
+
+PyObject* hand_out(const CachedFunction* callable, PyObject* kept) {
+  if (callable->options->on_hit == nullptr) return Py_NewRef(kept);
+  Py_INCREF(kept);
+  PyObject* value = PyObject_CallOneArg(callable->options->on_hit, kept);
+  Py_DECREF(kept);
+  return value;
+}
+
+// Before the entry may be removed.
+void Call::keep_old(core::EntryId id) {
+  auto& engine = state_->engine;
+  const core::HotEntry& hot = engine.slab().hot(id);
+  stale_ = engine.stale(id, *function_);
+  if (!stale_.kept || (hot.state.load(std::memory_order_relaxed) & kValueIsError) != 0) return;
+  old_ = Py_NewRef(to_object(hot.value));
+  old_deps_ = std::make_unique<core::DepSet>(engine.log());
+  old_deps_->add_nodes(engine.slab().cold(id).deps.nodes());
+}
+
+bool Call::may_serve(double span_s, bool invalidated) const {
+  return old_ != nullptr && (invalidated || !stale_.invalidated) &&
+         static_cast<double>(stale_.age_ns) < span_s * 1e9;
+}
+
+bool Call::in_grace() const {
+  const CallableOptions& options = *callable_->options;
+  return may_serve(options.grace_s, options.stale_while_revalidate);
+}
+
+bool Call::forgives_errors() const {
+  const CallableOptions& options = *callable_->options;
+  return may_serve(options.stale_if_error_s, options.stale_if_error_invalidated);
+}
+
+PyObject* Call::serve_old() {
+  core::count(function_->counters.stale_hits);
+  if (outer_ != nullptr) outer_->add_stale(own_key(), *old_deps_);
+  return hand_out(callable_, old_);
+}
+
+// The entry's state, to say that a load of it runs in the background; nullptr: it is gone.
+std::atomic<std::uint64_t>* Call::state_word() {
+  const core::EntryId id = find_entry(callable_, probe_);
+  if (id == core::kNoEntry) return nullptr;
+  return &state_->engine.slab().hot(id).state;
+}
+
+void Call::note_age(core::EntryId id) {
+  const double ahead_s = callable_->options->refresh_ahead_s;
+  if (ahead_s <= 0) return;
+  auto& engine = state_->engine;
+  std::atomic<std::uint64_t>& state = engine.slab().hot(id).state;
+  const std::int64_t expires_ns = engine.slab().cold(id).expires_ns.load(std::memory_order_relaxed);
+  const std::uint64_t seen = state.load(std::memory_order_relaxed);
+  if (expires_ns == 0 || (seen & core::state::kRefreshing) != 0) return;
+  if (static_cast<double>(expires_ns - engine.now_ns()) > ahead_s * 1e9) return;
+  state.store(seen | core::state::kRefreshing, std::memory_order_relaxed);
+  refresh_wanted_ = true;
+}
+
+// `hook(fn, args, kwargs[, timeout_s])`
+PyObject* Call::call_background(PyObject* hook, double timeout_s) {
+  const Py_ssize_t count = PyVectorcall_NARGS(nargsf_);
+  PyObject* args = PyTuple_New(count);
+  PyObject* kwargs = args == nullptr ? nullptr : PyDict_New();
+  for (Py_ssize_t index = 0; kwargs != nullptr && index < count; ++index) {
+    PyTuple_SET_ITEM(args, index, Py_NewRef(args_[index]));
+  }
+  const Py_ssize_t named = kwnames_ == nullptr ? 0 : PyTuple_GET_SIZE(kwnames_);
+  for (Py_ssize_t index = 0; kwargs != nullptr && index < named; ++index) {
+    if (PyDict_SetItem(kwargs, PyTuple_GET_ITEM(kwnames_, index), args_[count + index]) < 0) {
+      Py_CLEAR(kwargs);
+    }
+  }
+  PyObject* result = nullptr;
+  if (kwargs != nullptr) {
+    auto* fn = reinterpret_cast<PyObject*>(callable_);
+    result = timeout_s < 0 ? PyObject_CallFunctionObjArgs(hook, fn, args, kwargs, nullptr)
+                           : PyObject_CallFunction(hook, "OOOd", fn, args, kwargs, timeout_s);
+  }
+  Py_XDECREF(args);
+  Py_XDECREF(kwargs);
+  return result;
+}
+
+void Call::refresh_ahead() {
+  if (!refresh_wanted_) return;
+  refresh_wanted_ = false;
+  PyObject* hook = callable_->options->start_refresh;
+  PyObject* started = hook == nullptr ? Py_NewRef(Py_False) : call_background(hook, -1);
+  if (started == nullptr) PyErr_WriteUnraisable(callable_->wrapped);
+  if (started == Py_True) {
+    core::count(function_->counters.refreshes);
+  } else {
+    end_detached();
+  }
+  Py_XDECREF(started);
+}
+
+bool Call::loads_softly() const {
+  return callable_->options->soft_timeout_s > 0 && callable_->options->load_softly != nullptr &&
+         in_grace();
+}
+
+PyObject* Call::start_softly() {
+  std::atomic<std::uint64_t>* state = state_word();
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  const std::uint64_t seen = state == nullptr ? core::state::kRefreshing : state->load();
+  if ((seen & core::state::kRefreshing) != 0) Py_RETURN_TRUE;  // somebody waits for one already
+  state->store(seen | core::state::kRefreshing, std::memory_order_relaxed);
+  const CallableOptions& options = *callable_->options;
+  PyObject* started = call_background(options.load_softly, options.soft_timeout_s);
+  if (started == nullptr || started == Py_False) {
+    end_detached();
+  } else {
+    core::count(function_->counters.refreshes);
+  }
+  return started;
+}
+
+Look Call::finish_softly(PyObject** value) {
+  PyObject* old = std::exchange(old_, nullptr);
+  std::unique_ptr<core::DepSet> deps = std::move(old_deps_);
+  const Look look = look_up(value);  // what was loaded meanwhile
+  if (look != Look::kMiss) {
+    Py_DECREF(old);
+    return look;
+  }
+  Py_XDECREF(std::exchange(old_, old));
+  old_deps_ = std::move(deps);
+  *value = serve_old();
+  return *value == nullptr ? Look::kError : Look::kHit;
+}
+
+Look Call::load_softly(PyObject** value) {
+  PyObject* waited = start_softly();
+  if (waited == nullptr) return Look::kError;
+  const bool cannot = waited == Py_False;
+  Py_DECREF(waited);
+  return cannot ? Look::kMiss : finish_softly(value);
+}
+
+bool Call::begin_detached() {
+  if (!follow_reset()) return false;
+  born_ = state_->engine.log().clock();
+  return true;
+}
+
+void Call::end_detached() {
+  if (function_ == nullptr || callable_->function != function_) return;
+  PyObject* error = PyErr_Occurred() == nullptr ? nullptr : take_error();
+  std::atomic<std::uint64_t>* state = state_word();
+  if (state != nullptr) {
+    const std::uint64_t seen = state->load(std::memory_order_relaxed);
+    state->store(seen & ~core::state::kRefreshing, std::memory_order_relaxed);
+  }
+  PyErr_Clear();
+  if (error != nullptr) put_error(error);
+}
+
+}  // namespace zoocache::python
