@@ -194,9 +194,7 @@ class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
   GetAwaiter<Value> get(const Args&... args) const { return get(Load::current(), args...); }
   // The same from inside another load, which then depends on it.
   GetAwaiter<Value> get(const Load& outer, const Args&... args) const {
-    Pointer hit;
-    const Load::Scope scope(outer);
-    if (this->look(Probe(args...), hit)) return GetAwaiter<Value>(std::move(hit));
+    if (Pointer hit = find(outer, args...)) return GetAwaiter<Value>(std::move(hit));
     return GetAwaiter<Value>(begin(outer, Key(args...)));
   }
 
@@ -206,12 +204,7 @@ class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
     return async_get(Load::current(), args..., std::move(done));
   }
   PendingCall async_get(const Load& outer, const Args&... args, Callback done) const {
-    Pointer hit;
-    {
-      const Load::Scope scope(outer);
-      this->look(Probe(args...), hit);
-    }
-    if (hit != nullptr) {
+    if (Pointer hit = find(outer, args...)) {
       done(std::move(hit), nullptr);
       return {};
     }
@@ -247,13 +240,29 @@ class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
     };
   }
 
+  using KeyRequest = detail::KeyRequest<Key>;
+
+  // A hit, for the load `outer`; one that is late starts a load in the background.
+  Pointer find(const Load& outer, const Args&... args) const {
+    Pointer hit;
+    const Load::Scope scope(outer);
+    if (this->look(Probe(args...), hit) == detail::Seen::kLateHit) {
+      auto request = std::make_shared<KeyRequest>(Key(args...), this->deps_);
+      detail::reload_async(this->function_, request, start_of(request));
+    }
+    return hit;
+  }
+
+  detail::Start start_of(const std::shared_ptr<KeyRequest>& request) const {
+    return [starter = starter_, request](std::shared_ptr<detail::AsyncLead> lead) {
+      (*starter)(std::move(lead), request->key());
+    };
+  }
+
   detail::Begin begin(const Load& outer, Key key) const {
-    auto request = std::make_shared<detail::KeyRequest<Key>>(std::move(key), this->deps_);
-    return [function = this->function_, starter = starter_, request,
+    auto request = std::make_shared<KeyRequest>(std::move(key), this->deps_);
+    return [function = this->function_, start = start_of(request), request,
             frame = outer.frame()](detail::Done done) {
-      const auto start = [starter, request](std::shared_ptr<detail::AsyncLead> lead) {
-        (*starter)(std::move(lead), request->key());
-      };
       return detail::run_async(function, request, frame, start, std::move(done));
     };
   }

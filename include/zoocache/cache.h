@@ -153,6 +153,7 @@ class Cache {
     };
   }
 
+  friend struct detail::CacheAccess;  // for tests, which move the clock
   detail::CachePtr state_;
 };
 

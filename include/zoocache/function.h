@@ -44,8 +44,10 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
   Pointer operator()(const Args&... args) const { return get(args...); }
   Pointer get(const Args&... args) const {
     Pointer value;
-    if (this->look(Probe(args...), value)) return value;
-    return load(Key(args...));
+    const detail::Seen seen = this->look(Probe(args...), value);
+    if (seen == detail::Seen::kMiss) return load(Key(args...));
+    if (seen == detail::Seen::kLateHit) refresh_ahead(Key(args...));
+    return value;
   }
 
   // Calls `use(const Value&)` and returns what it returns, by value. On a hit nothing is copied
@@ -97,16 +99,35 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
       std::invoke(*static_cast<Use*>(context), *static_cast<const Value*>(value.get()));
     };
     using Plain = std::remove_const_t<Use>;
-    return this->look(key, trampoline, const_cast<Plain*>(std::addressof(use)));
+    const detail::Seen seen = this->look(key, trampoline, const_cast<Plain*>(std::addressof(use)));
+    if (seen == detail::Seen::kLateHit) refresh_ahead(Key(key));
+    return seen != detail::Seen::kMiss;
+  }
+
+  using KeyRequest = detail::KeyRequest<Key>;
+
+  std::function<detail::ValuePtr()> loader_for(const KeyRequest& request) const {
+    return [&loader = *loader_, &request]() -> detail::ValuePtr {
+      return std::make_shared<const Value>(std::apply(loader, request.key()));
+    };
   }
 
   Pointer load(Key key) const {
-    detail::KeyRequest<Key> request(std::move(key), this->deps_);
-    const auto run_loader = [&]() -> detail::ValuePtr {
-      return std::make_shared<const Value>(std::apply(*loader_, request.key()));
-    };
+    KeyRequest request(std::move(key), this->deps_);
+    const auto make_job = [this, &request] { return reload_job(request.key()); };
     return std::static_pointer_cast<const Value>(
-        detail::run(*this->function_, request, run_loader));
+        detail::run(*this->function_, request, loader_for(request), make_job));
+  }
+
+  detail::Job reload_job(const Key& key) const {
+    return [function = *this, key] {
+      KeyRequest request(key, function.deps_);
+      detail::reload(*function.function_, request, function.loader_for(request));
+    };
+  }
+
+  void refresh_ahead(const Key& key) const {
+    detail::start_background(*this->function_, KeyRequest(key, nullptr), reload_job(key));
   }
 
   std::shared_ptr<const Loader> loader_;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 
 namespace zoocache {
@@ -27,6 +28,10 @@ struct Options {
   std::size_t ring_records = std::size_t{1} << 16;
   // Removed entries remembered for `explain`. Range 0 .. 2^20.
   std::size_t explain_records = 4096;
+  // Runs loads in the background, which AgingOptions ask for; called from any thread, it must not
+  // block, and runs each job once. Empty: worker threads of the cache, made when they are needed.
+  // Coroutine loaders need none: they run by themselves.
+  std::function<void(std::function<void()>)> background = nullptr;
 };
 
 // What is done with values that are about to stop being valid, or have. A value that was
@@ -63,7 +68,7 @@ struct FunctionOptions {
   std::size_t max_bytes = kUnbounded;    // accounted bytes, as Options::max_bytes
   double ttl_s = -1;                     // < 0: the cache's default_ttl_s; 0: no expiry
   bool sliding = false;                  // every hit starts the time to live anew
-  AgingOptions aging;
+  AgingOptions aging = {};
 };
 
 }  // namespace zoocache

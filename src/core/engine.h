@@ -98,6 +98,19 @@ class Engine {
   // Takes what `check` found not valid out of the table, unless it is kept.
   void bury(FunctionType& function, EntryId id, Word value, Validity validity, Removed& removed);
 
+  // Whether a hit on the entry should start a load ahead of its expiry: it is in the last
+  // refresh_ahead_s of its time. One caller is told so, until `end_refresh`.
+  bool wants_refresh(EntryId id, const FunctionType& function) noexcept;
+  // Marks the entry as being loaded in the background. False: it was.
+  bool begin_refresh(EntryId id) noexcept {
+    const std::uint64_t before =
+        slab_.hot(id).state.fetch_or(state::kRefreshing, std::memory_order_relaxed);
+    return (before & state::kRefreshing) == 0;
+  }
+  void end_refresh(EntryId id) noexcept {
+    slab_.hot(id).state.fetch_and(~state::kRefreshing, std::memory_order_relaxed);
+  }
+
   // Notes the use of an entry for eviction.
   void touch(HotEntry& hot) noexcept {
     const std::uint64_t seen = hot.state.load(std::memory_order_relaxed);
@@ -215,5 +228,6 @@ class Engine {
 
 }  // namespace zoocache::core
 
+#include "core/engine_aging.h"
 #include "core/engine_impl.h"
 #include "core/engine_upkeep.h"

@@ -115,48 +115,6 @@ Validity Engine<Policy>::inspect(EntryId id, const FunctionType& function) const
   return current ? Validity::kValid : Validity::kInvalidated;
 }
 
-// What made the entry invalid. REQUIRES: something did.
-template <class Policy>
-const TagNode& Engine<Policy>::killer_of(const FunctionType& function, EntryId id) const noexcept {
-  const ColdEntry& cold = slab_.cold(id);
-  const TagNode* killer = cold.deps.find_killer(cold.born);
-  if (killer != nullptr) return *killer;
-  return is_current(log_.root(), cold.born) ? *function.node : *log_.root();
-}
-
-template <class Policy>
-Stale Engine<Policy>::stale(EntryId id, const FunctionType& function) const noexcept {
-  const AgingOptions& aging = function.options.aging;
-  Stale stale;
-  if (aging.keep_s() == 0) return stale;
-  const ColdEntry& cold = slab_.cold(id);
-  const std::int64_t now = now_ns();
-  const std::int64_t expires = cold.expires_ns.load(std::memory_order_relaxed);
-  if (expires != 0 && now > expires) stale.age_ns = now - expires;
-  const Epoch clock = log_.clock();
-  const Epoch validated = state::validated(slab_.hot(id).state.load(std::memory_order_relaxed));
-  stale.invalidated =
-      validated < clock && !(is_current(function.node, cold.born) &&
-                             cold.deps.is_current(cold.born, validated, clock, log_.ring()));
-  if (stale.invalidated) {
-    if (!aging.stale_while_revalidate && !aging.stale_if_error_invalidated) return stale;
-    const TagNode& killer = killer_of(function, id);
-    const auto note = log_.note(killer.version.load(std::memory_order_acquire), killer.hash);
-    if (note.time_ms == 0) return stale;  // long forgotten
-    stale.age_ns = std::max(stale.age_ns, now - note.time_ms * 1'000'000);
-  }
-  stale.kept = static_cast<double>(stale.age_ns) <= aging.keep_s() * 1e9;
-  return stale;
-}
-
-template <class Policy>
-void Engine<Policy>::bury(FunctionType& function, EntryId id, Word value, Validity validity,
-                          Removed& removed) {
-  if (stale(id, function).kept) return;
-  remove(function, id, value,
-         validity == Validity::kExpired ? Removal::kExpired : Removal::kInvalidated, removed);
-}
-
 template <class Policy>
 void Engine<Policy>::raise_frequency(HotEntry& hot, std::uint64_t seen) noexcept {
   if constexpr (Policy::kConcurrent) {
@@ -265,9 +223,9 @@ StoreOutcome Engine<Policy>::place(FunctionType& function, const NewEntry& entry
     if (slab_.cold(existing).born > entry.born && found == Validity::kValid) {
       return StoreOutcome::kSuperseded;
     }
-    remove_locked(existing, Removal::kReplaced, removed);
     if (found == Validity::kExpired) count(function.counters.expirations);
     if (found == Validity::kInvalidated) count(function.counters.dead_entries);
+    remove_locked(existing, Removal::kReplaced, removed);
   }
   std::size_t size_bytes = kEntryBytes + entry.deps.size_bytes();
   size_bytes += std::min(entry.value_bytes, kUnbounded - size_bytes);

@@ -38,19 +38,40 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
     try {
       for (;;) {
         if (ValuePtr value = call_.look_up(); value != nullptr) {
-          complete(std::move(value), nullptr);
-          return;
+          return complete(std::move(value), nullptr);
+        }
+        // There are no timers here: a soft time-out is over at once.
+        if (call_.loads_softly()) {
+          if (call_.begin_softly()) run_detached(function_, request_, start_);
+          return complete(call_.finish_softly(), nullptr);
         }
         const Join joined = call_.join();
-        if (joined == Join::kLead) {
-          lead();
-          return;
+        if (joined == Join::kLead) return lead();
+        if (joined == Join::kFollow) {
+          if (call_.in_grace()) return complete(call_.serve_old(), nullptr);
+          if (follow()) return;
         }
-        if (joined == Join::kFollow && follow()) return;
       }
     } catch (...) {
       complete(nullptr, std::current_exception());
     }
+  }
+
+  // A load in the background, for nobody in particular.
+  static void run_detached(const FunctionPtr& function, std::shared_ptr<Request> request,
+                           Start start) {
+    auto done = [function, request](const ValuePtr&, const std::exception_ptr&) {
+      end_refresh(*function, *request);
+    };
+    const auto call =
+        std::make_shared<AsyncCall>(function, request, nullptr, std::move(start), std::move(done));
+    try {
+      call->call_.begin_detached();
+      if (call->call_.join() == Join::kLead) return call->lead();
+    } catch (...) {
+      return call->complete(nullptr, std::current_exception());
+    }
+    call->complete(nullptr, nullptr);
   }
 
   bool waiting() override {
@@ -162,6 +183,10 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
         call_.end_load(value);
       } else {
         call_.fail_load(error);
+        if (call_.forgives_errors()) {
+          value = call_.serve_old();
+          error = nullptr;
+        }
       }
     } catch (...) {
       value = nullptr;
@@ -193,6 +218,11 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
 };
 
 }  // namespace
+
+void reload_async(const FunctionPtr& function, std::shared_ptr<Request> request, Start start) {
+  core::count(function->function.counters.refreshes);
+  AsyncCall::run_detached(function, std::move(request), std::move(start));
+}
 
 std::weak_ptr<AsyncPending> run_async(const FunctionPtr& function, std::shared_ptr<Request> request,
                                       FramePtr outer, Start start, Done done) {

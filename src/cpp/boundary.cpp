@@ -52,11 +52,29 @@ ValuePtr lead(Call& call, const std::function<ValuePtr()>& load) {
       call.abandon_load();
     } else {
       call.fail_load(error);
+      if (call.forgives_errors()) return call.serve_old();
     }
     throw;
   }
   call.end_load(value);
   return value;
+}
+
+// The load runs elsewhere, and we wait a little for it.
+ValuePtr load_softly(FunctionState& function, const Request& request, Call& call, Job job) {
+  if (!call.begin_softly()) return call.serve_old();
+  const auto ended = std::make_shared<BlockedThread>();
+  try {
+    function.cache->background.start([ended, job = std::move(job)] {
+      job();
+      ended->wake();
+    });
+  } catch (...) {
+    end_refresh(function, request);
+    throw;
+  }
+  ended->wait_for(function.settings.bounds.aging.soft_timeout_s);
+  return call.finish_softly();
 }
 
 // nullptr: look up again.
@@ -95,7 +113,7 @@ FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettin
   return std::make_shared<FunctionState>(cache, std::move(name), std::move(settings));
 }
 
-bool visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
+Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
            void* context) {
   auto& engine = function.cache->engine;
   core::Removed removed(engine.log());  // dropped after the guard
@@ -110,14 +128,12 @@ bool visit(FunctionState& function, std::uint64_t hash, Equal equal, const void*
       function.function.hits.add();
       if (current != nullptr) note_hit(function, hash, engine.slab().cold(id));
       use(context, box_of(hot).value);
-      return true;
+      return engine.wants_refresh(id, function.function) ? Seen::kLateHit : Seen::kHit;
     }
-    const auto reason = validity == core::Validity::kExpired ? core::Removal::kExpired
-                                                             : core::Removal::kInvalidated;
-    engine.remove(function.function, id, hot.value, reason, removed);
+    engine.bury(function.function, id, hot.value, validity, removed);
   }
   core::count(function.function.counters.misses);
-  return false;
+  return Seen::kMiss;
 }
 
 bool peek(FunctionState& function, const Request& request, Use use, void* context) {
@@ -136,14 +152,40 @@ bool peek(FunctionState& function, const Request& request, Use use, void* contex
   return valid;
 }
 
-ValuePtr run(FunctionState& function, Request& request, const std::function<ValuePtr()>& load) {
+ValuePtr run(FunctionState& function, Request& request, const std::function<ValuePtr()>& load,
+             const std::function<Job()>& make_job) {
   Call call(function, request, current);
   for (;;) {
     if (ValuePtr value = call.look_up(); value != nullptr) return value;
+    if (call.loads_softly()) return load_softly(function, request, call, make_job());
     const Join joined = call.join();
     if (joined == Join::kLead) return lead(call, load);
     if (joined == Join::kAgain) continue;
+    if (call.in_grace()) return call.serve_old();
     if (ValuePtr value = follow(call, flight_timeout_s(function)); value != nullptr) return value;
+  }
+}
+
+void reload(FunctionState& function, Request& request, const std::function<ValuePtr()>& load) {
+  try {
+    Call call(function, request, nullptr);
+    call.begin_detached();
+    if (call.join() == Join::kLead) lead(call, load);
+  } catch (const std::exception&) {
+    // Counted as a failed load; who asks later loads again.
+  } catch (...) {
+    if (std::current_exception() == nullptr) throw;  // the thread is being cancelled
+  }
+  end_refresh(function, request);
+}
+
+void start_background(FunctionState& function, const Request& request, Job job) {
+  core::count(function.function.counters.refreshes);
+  try {
+    function.cache->background.start(std::move(job));
+  } catch (...) {
+    end_refresh(function, request);
+    throw;
   }
 }
 

@@ -33,6 +33,7 @@ ValuePtr Call::look_up() {
   core::Removed removed(engine.log());  // dropped after the guard
   const core::ReadGuard guard;
   born_ = engine.log().clock();  // before anything that the load will read
+  old_.reset();
   const core::EntryId id = engine.find(function_.function, request_.hash, matching(request_));
   if (id == core::kNoEntry) return nullptr;
   core::HotEntry& hot = engine.slab().hot(id);
@@ -46,9 +47,8 @@ ValuePtr Call::look_up() {
     }
     return box_of(hot).value;
   }
-  const auto reason =
-      validity == core::Validity::kExpired ? core::Removal::kExpired : core::Removal::kInvalidated;
-  engine.remove(function_.function, id, hot.value, reason, removed);
+  keep_old(id);
+  engine.bury(function_.function, id, hot.value, validity, removed);
   return nullptr;
 }
 
@@ -73,7 +73,7 @@ Join Call::join() {
   if (!joined.leads) return Join::kFollow;
   leads_ = true;
   // Interleaving 1: the load that was missed in the table may have ended before we led.
-  if (!is_stored_meanwhile()) return Join::kLead;
+  if (detached_ || !is_stored_meanwhile()) return Join::kLead;
   finish(core::FlightState::kAbandoned);
   flight_.reset();
   return Join::kAgain;
@@ -121,13 +121,16 @@ void Call::declare(const std::vector<std::string>& tags) {
 Call::Gathered Call::close_frame() {
   if (nested_) cache_.flights.leave_nested(*enclosing_.front(), *flight_);
   nested_ = false;
-  const auto gathered = frame_->close(flight_->deps);
+  const Gathered gathered = frame_->close(flight_->deps);
+  flight_->storable = gathered.storable;
   frame_.reset();
-  return {gathered.storable, gathered.expires_ns};
+  return gathered;
 }
 
-void Call::tell_outer() {
-  if (outer_ != nullptr) outer_->add_load(own_key(), flight_->deps, flight_->expires_ns, true);
+void Call::tell_outer(const core::Flight& flight) {
+  if (outer_ == nullptr) return;
+  outer_->add_load(own_key(), flight.deps, flight.expires_ns,
+                   flight.deps_complete && flight.storable);
 }
 
 void Call::store(const ValuePtr& value, const Gathered& gathered) {
@@ -141,7 +144,8 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
   const bool lives = !options.ttl_s || ttl_s > 0;
   const bool wanted = lives && (!options.store_if || options.store_if(object));
   const std::size_t size_bytes = options.size_bytes ? options.size_bytes(object) : 0;
-  const std::int64_t own_ns = core::expiry_ns(engine.now_ns(), ttl_s);
+  const double lived_s = core::jittered(ttl_s, aging().jitter);
+  const std::int64_t own_ns = core::expiry_ns(engine.now_ns(), lived_s);
   const bool inner_bounds =
       gathered.expires_ns != 0 && (own_ns == 0 || gathered.expires_ns < own_ns);
   flight_->expires_ns = inner_bounds ? gathered.expires_ns : own_ns;
@@ -150,13 +154,14 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
   core::NewEntry entry;
   Standing standing = Standing::kCurrent;
   std::unique_ptr<Box> box;
-  if (wanted && gathered.storable) {
+  const bool kept = wanted && gathered.wanted && gathered.storable;
+  if (kept) {
     box = request_.make_box();  // users' copy constructors run before anything is bound
     const core::HiddenTag own(function.tag_id, request_.hash);
     standing =
         engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, &entry.deps);
   }
-  if (!wanted || !gathered.storable || standing != Standing::kCurrent) {
+  if (!kept || standing != Standing::kCurrent) {
     core::count(function.counters.not_stored);
     engine.note_not_stored(function, request_.hash, standing);
     return;
@@ -166,7 +171,7 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
   entry.born = flight_->born;
   entry.expires_ns = flight_->expires_ns;
   // An inner entry's time bounds this one's: reading it does not prolong the inner one.
-  if (bounds.sliding && !inner_bounds && own_ns != 0) entry.sliding_s = static_cast<float>(ttl_s);
+  if (bounds.sliding && !inner_bounds && own_ns != 0) entry.sliding_s = static_cast<float>(lived_s);
   entry.value_bytes = size_bytes;
   entry.key = reinterpret_cast<core::Word>(box.release());
   entry.value = entry.key;
@@ -175,12 +180,11 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
 }
 
 void Call::end_load(const ValuePtr& value) {
-  Gathered gathered;
   try {
     std::vector<std::string> tags;
     request_.deps_after(tags);
     declare(tags);
-    gathered = close_frame();
+    const Gathered gathered = close_frame();
     flight_->deps_complete = true;
     store(value, gathered);
   } catch (...) {
@@ -188,7 +192,7 @@ void Call::end_load(const ValuePtr& value) {
     throw;
   }
   core::count(function_.function.counters.loads);
-  tell_outer();
+  tell_outer(*flight_);
   flight().value = value;
   finish(core::FlightState::kDone);
 }
@@ -209,9 +213,7 @@ void Call::fail_load(std::exception_ptr error) {
   core::count(function_.function.counters.loads);
   core::count(function_.function.counters.load_errors);
   cache_.engine.note_not_stored(function_.function, request_.hash, core::Removal::kFailed);
-  if (outer_ != nullptr) {
-    outer_->add_load(own_key(), flight_->deps, flight_->expires_ns, flight_->deps_complete);
-  }
+  tell_outer(*flight_);
   flight().error = std::move(error);
   finish(core::FlightState::kFailed);
 }
@@ -263,11 +265,12 @@ ValuePtr Call::take_outcome() {
     ++rounds_;
     return nullptr;
   }
-  if (outer_ != nullptr) {
-    outer_->add_load(own_key(), flight->deps, flight->expires_ns, flight->deps_complete);
-  }
+  tell_outer(*flight);
   auto& ended = static_cast<CppFlight&>(*flight);
-  if (outcome == core::FlightState::kFailed) std::rethrow_exception(ended.error);
+  if (outcome == core::FlightState::kFailed) {
+    if (forgives_errors()) return serve_old();
+    std::rethrow_exception(ended.error);
+  }
   return ended.value;
 }
 

@@ -28,6 +28,25 @@ class Call {
 
   // The value of a valid entry.
   ValuePtr look_up();
+  // In place of it in the background: whatever there is, it is loaded anew.
+  void begin_detached() noexcept {
+    detached_ = true;
+    born_ = cache_.engine.log().clock();
+  }
+
+  // After a miss: whether the options let an old value be handed out, instead of waiting for a load
+  // or instead of the error of one.
+  bool in_grace() const noexcept;
+  bool forgives_errors() const noexcept;
+  // REQUIRES: one of the two.
+  ValuePtr serve_old();
+  // Whether the load goes to the background, and the caller waits for it no longer than the soft
+  // time-out before it takes the old value.
+  bool loads_softly() const noexcept;
+  // True: this caller has to start that load.
+  bool begin_softly();
+  // What was loaded meanwhile, else the old value.
+  ValuePtr finish_softly();
   // Leads or follows the flight of the key; from the third round on, or `alone`, unshared.
   Join join();
   void load_alone() noexcept { alone_ = true; }
@@ -60,9 +79,12 @@ class Call {
     ValuePtr value;
     std::exception_ptr error;
   };
-  struct Gathered {
-    bool storable = true;
-    std::int64_t expires_ns = 0;
+  using Gathered = core::LoadFrame<Policy>::Gathered;
+  // What look_up met and did not remove.
+  struct Old {
+    ValuePtr value;
+    core::Stale stale;
+    core::DepSet deps;
   };
 
   CppFlight& flight() const noexcept { return static_cast<CppFlight&>(*flight_); }
@@ -72,7 +94,10 @@ class Call {
   void finish(core::FlightState outcome);
   Gathered close_frame();
   void store(const ValuePtr& value, const Gathered& gathered);
-  void tell_outer();
+  void tell_outer(const core::Flight& flight);
+  void keep_old(core::EntryId id);
+  bool may_serve(double span_s, bool invalidated) const noexcept;
+  const AgingOptions& aging() const noexcept { return function_.settings.bounds.aging; }
 
   FunctionState& function_;
   CacheState& cache_;
@@ -86,11 +111,16 @@ class Call {
   std::vector<core::Flight*> enclosing_;
   std::shared_ptr<core::Waiter> waiter_;
   bool alone_ = false;
+  bool detached_ = false;
   bool leads_ = false;  // `flight_` is ours and has no outcome yet
   bool shared_ = true;
   bool nested_ = false;
   int rounds_ = 0;
+  std::unique_ptr<Old> old_;
 };
+
+// The load of `request` in the background has ended, or never began.
+void end_refresh(FunctionState& function, const Request& request);
 
 // The innermost open load of `log`'s cache, from `context` outwards.
 std::shared_ptr<core::LoadFrame<Policy>> open_load_of(FramePtr context,

@@ -9,6 +9,7 @@
 #include "core/engine.h"
 #include "core/flight.h"
 #include "core/load_frame.h"
+#include "cpp/background.h"
 #include "zoocache/detail/boundary.h"
 
 namespace zoocache::detail {
@@ -17,9 +18,10 @@ using Policy = core::ConcurrentPolicy;
 
 class CacheState {
  public:
-  explicit CacheState(const Options& options) : engine(options) {}
+  explicit CacheState(const Options& options) : engine(options), background(options.background) {}
   core::Engine<Policy> engine;
   core::FlightTable<Policy> flights;
+  Background background;  // ends before what its jobs use
 };
 
 // The table owns boxes: an entry's key word is one, its value word the same.

@@ -229,6 +229,7 @@ int awaitable_traverse(PyObject* object, visitproc visit, void* arg) {
 
 int awaitable_clear(PyObject* object) {
   finish_call(as_awaitable(object));
+  Py_CLEAR(as_awaitable(object)->callable);
   return 0;
 }
 
@@ -237,7 +238,7 @@ void awaitable_dealloc(PyObject* object) {
   PyObject_GC_UnTrack(object);
   Awaitable* self = as_awaitable(object);
   if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
-  finish_call(self);
+  awaitable_clear(object);
   PyObject_GC_Del(object);
 }
 

@@ -151,7 +151,7 @@ Look Call::look_up(PyObject** value) {
         Py_DECREF(error);
         return Look::kError;
       }
-      note_age(id);
+      refresh_wanted_ = engine.wants_refresh(id, *function_);
       *value = hand_out(callable_, to_object(hot.value));
       return *value == nullptr ? Look::kError : Look::kHit;
     }

@@ -162,9 +162,7 @@ class Call {
   core::DepSet::Key own_key() const { return {function_->tag_id, probe_.hash}; }
   void tell_outer(const core::Flight& flight, bool complete);
   void keep_old(core::EntryId id);
-  void note_age(core::EntryId id);
   bool may_serve(double span_s, bool invalidated) const;
-  std::atomic<std::uint64_t>* state_word();
   PyObject* call_background(PyObject* hook, double timeout_s);
 
   CachedFunction* callable_;

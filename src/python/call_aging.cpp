@@ -46,26 +46,6 @@ PyObject* Call::serve_old() {
   return hand_out(callable_, old_);
 }
 
-// The entry's state, to say that a load of it runs in the background; nullptr: it is gone.
-std::atomic<std::uint64_t>* Call::state_word() {
-  const core::EntryId id = find_entry(callable_, probe_);
-  if (id == core::kNoEntry) return nullptr;
-  return &state_->engine.slab().hot(id).state;
-}
-
-void Call::note_age(core::EntryId id) {
-  const double ahead_s = callable_->options->refresh_ahead_s;
-  if (ahead_s <= 0) return;
-  auto& engine = state_->engine;
-  std::atomic<std::uint64_t>& state = engine.slab().hot(id).state;
-  const std::int64_t expires_ns = engine.slab().cold(id).expires_ns.load(std::memory_order_relaxed);
-  const std::uint64_t seen = state.load(std::memory_order_relaxed);
-  if (expires_ns == 0 || (seen & core::state::kRefreshing) != 0) return;
-  if (static_cast<double>(expires_ns - engine.now_ns()) > ahead_s * 1e9) return;
-  state.store(seen | core::state::kRefreshing, std::memory_order_relaxed);
-  refresh_wanted_ = true;
-}
-
 // `hook(fn, args, kwargs[, timeout_s])`
 PyObject* Call::call_background(PyObject* hook, double timeout_s) {
   const Py_ssize_t count = PyVectorcall_NARGS(nargsf_);
@@ -111,11 +91,11 @@ bool Call::loads_softly() const {
 }
 
 PyObject* Call::start_softly() {
-  std::atomic<std::uint64_t>* state = state_word();
+  const core::EntryId id = find_entry(callable_, probe_);
   if (PyErr_Occurred() != nullptr) return nullptr;
-  const std::uint64_t seen = state == nullptr ? core::state::kRefreshing : state->load();
-  if ((seen & core::state::kRefreshing) != 0) Py_RETURN_TRUE;  // somebody waits for one already
-  state->store(seen | core::state::kRefreshing, std::memory_order_relaxed);
+  if (id == core::kNoEntry || !state_->engine.begin_refresh(id)) {
+    Py_RETURN_TRUE;  // somebody waits for a load already
+  }
   const CallableOptions& options = *callable_->options;
   PyObject* started = call_background(options.load_softly, options.soft_timeout_s);
   if (started == nullptr || started == Py_False) {
@@ -157,11 +137,8 @@ bool Call::begin_detached() {
 void Call::end_detached() {
   if (function_ == nullptr || callable_->function != function_) return;
   PyObject* error = PyErr_Occurred() == nullptr ? nullptr : take_error();
-  std::atomic<std::uint64_t>* state = state_word();
-  if (state != nullptr) {
-    const std::uint64_t seen = state->load(std::memory_order_relaxed);
-    state->store(seen & ~core::state::kRefreshing, std::memory_order_relaxed);
-  }
+  const core::EntryId id = find_entry(callable_, probe_);
+  if (id != core::kNoEntry) state_->engine.end_refresh(id);
   PyErr_Clear();
   if (error != nullptr) put_error(error);
 }

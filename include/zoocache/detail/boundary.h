@@ -19,6 +19,7 @@ namespace zoocache::detail {
 class CacheState;
 class FunctionState;
 class FrameState;
+struct CacheAccess;
 
 using CachePtr = std::shared_ptr<CacheState>;
 using FunctionPtr = std::shared_ptr<FunctionState>;
@@ -73,16 +74,26 @@ class Request {
 // Throws InvalidOption.
 FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettings settings);
 
-// Calls `use(context, value)` with the value of a valid entry and returns true; false: a miss,
-// counted. `use` runs while the entry is protected: it must not block for long.
+// Calls `use(context, value)` with the value of a valid entry; a miss is counted. `use` runs while
+// the entry is protected: it must not block for long. kLateHit: the caller has to reload in the
+// background, once `use` has ended.
+enum class Seen { kMiss, kHit, kLateHit };
 using Use = void (*)(void* context, const ValuePtr& value);
-bool visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
+Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
            void* context);
 // The same without a trace: nothing is counted.
 bool peek(FunctionState& function, const Request& request, Use use, void* context);
 
-// Runs a call after a miss: leads with `load`, or follows. Blocks the calling thread.
-ValuePtr run(FunctionState& function, Request& request, const std::function<ValuePtr()>& load);
+// Runs a call after a miss: leads with `load`, or follows. Blocks the calling thread. `make_job`
+// makes what calls `reload` for the key, whenever and wherever.
+using Job = std::function<void()>;
+ValuePtr run(FunctionState& function, Request& request, const std::function<ValuePtr()>& load,
+             const std::function<Job()>& make_job);
+// A load in the background: leads, unless another load of the key runs. Throws nothing that the
+// load throws: it is counted.
+void reload(FunctionState& function, Request& request, const std::function<ValuePtr()>& load);
+// Runs `job`, which calls `reload`, in the background, after a late hit.
+void start_background(FunctionState& function, const Request& request, Job job);
 
 // The same without blocking. `start` is called if this call leads; it begins the load, which ends
 // with one call of `finish` from any thread. `done` is called exactly once, from any thread: with
@@ -106,6 +117,8 @@ using Start = std::function<void(std::shared_ptr<AsyncLead>)>;
 using Done = std::function<void(ValuePtr, std::exception_ptr)>;
 std::weak_ptr<AsyncPending> run_async(const FunctionPtr& function, std::shared_ptr<Request> request,
                                       FramePtr outer, Start start, Done done);
+// The same for a load in the background, after a late hit.
+void reload_async(const FunctionPtr& function, std::shared_ptr<Request> request, Start start);
 double flight_timeout_s(const FunctionState& function) noexcept;
 
 void invalidate_key(FunctionState& function, const Request& request);

@@ -61,10 +61,10 @@ class FunctionBase {
   }
 
   // The hit path: one call behind the boundary.
-  bool look(const Probe& key, Use use, void* context) const {
+  Seen look(const Probe& key, Use use, void* context) const {
     return detail::visit(*function_, hash_of(key), &key_equal<Key, Probe>, &key, use, context);
   }
-  bool look(const Probe& key, Pointer& value) const { return look(key, &copy_pointer, &value); }
+  Seen look(const Probe& key, Pointer& value) const { return look(key, &copy_pointer, &value); }
 
   FunctionPtr function_;
   Deps deps_;

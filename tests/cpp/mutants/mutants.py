@@ -159,8 +159,8 @@ MUTANTS = [
         "a load does not pass its dependencies to the outer load",
         "",
         CALL,
-        "  if (outer_ != nullptr) outer_->add_load(own_key(), flight_->deps, "
-        "flight_->expires_ns, true);\n",
+        "  outer_->add_load(own_key(), flight.deps, flight.expires_ns,\n"
+        "                   flight.deps_complete && flight.storable);\n",
         "",
         "*Nested*:*Outer*",
     ),
