@@ -70,6 +70,12 @@ class LoadFrame {
     storable_ = storable_ && storable;
   }
 
+  // What went into the load is not known in full: nothing that is made of it is kept, through any
+  // depth.
+  void distrust() {
+    const std::lock_guard lock(mutex_);
+    storable_ = false;
+  }
   // The result is returned and not kept; what is made of it may be.
   void forbid_store() {
     const std::lock_guard lock(mutex_);

@@ -81,6 +81,8 @@ Call::Call(CachedFunction* callable, PyObject* const* args, size_t nargsf, PyObj
 }
 
 Call::~Call() {
+  // It timed out, or was interrupted or cancelled: nobody knows what that depends on.
+  if (untold_ && outer_ != nullptr) outer_->distrust();
   bound_.clear();
   Py_CLEAR(old_);
   old_deps_.reset();
@@ -139,6 +141,7 @@ Look Call::look_up(PyObject** value) {
       engine.touch(hot);
       if (!missed_) function_->hits.add();  // a call is a hit or a miss, not both
       const core::ColdEntry& cold = engine.slab().cold(id);
+      untold_ = false;
       if (outer_ != nullptr) {
         outer_->add_hit(own_key(), cold.deps.nodes(),
                         cold.expires_ns.load(std::memory_order_relaxed));
@@ -162,6 +165,7 @@ Look Call::look_up(PyObject** value) {
   }
   if (!missed_) core::count(function_->counters.misses);
   missed_ = true;
+  untold_ = true;
   return Look::kMiss;
 }
 

@@ -195,6 +195,7 @@ class Call {
   std::unique_ptr<core::DepSet> old_deps_;
   bool detached_ = false;
   bool refresh_wanted_ = false;
+  bool untold_ = false;  // the call has missed, and the load around it does not know the outcome
 };
 
 // Sets the FlightTimeout of a caller who asked for it.

@@ -41,6 +41,7 @@ bool Call::forgives_errors() const {
 }
 
 PyObject* Call::serve_old() {
+  untold_ = false;
   core::count(function_->counters.stale_hits);
   if (outer_ != nullptr) outer_->add_stale(own_key(), *old_deps_);
   return hand_out(callable_, old_);

@@ -129,6 +129,7 @@ Frame::Gathered Call::close_frame() {
 }
 
 void Call::tell_outer(const core::Flight& flight, bool complete) {
+  untold_ = false;
   if (outer_ == nullptr) return;
   outer_->add_load(own_key(), flight.deps, flight.expires_ns, complete && flight.storable);
 }
@@ -240,6 +241,7 @@ PyObject* Call::finish_value(PyObject* result) {
   }
   const Frame::Gathered gathered = close_frame();
   const std::int64_t bound_ns = gathered.expires_ns;
+  flight_->storable = gathered.storable && lives;  // no time to live leaves none to an outer load
   flight_->deps_complete = true;
   flight_->expires_ns = bound_ns;
   core::count(function_->counters.loads);
@@ -281,7 +283,7 @@ PyObject* Call::finish_error() {
   flight_->deps_complete = complete;
   flight_->expires_ns = bound_ns;
   if (!is_exception) {
-    tell_outer(*flight_, complete);
+    tell_outer(*flight_, false);  // it was broken off: more might have come
     state_->flights.finish(flight_, core::FlightState::kAbandoned);
     put_error(error);
     return nullptr;

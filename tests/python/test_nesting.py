@@ -12,7 +12,7 @@ import pytest
 
 import zoocache
 from support import Gate, Versions, run, spawn, wait_joined
-from zoocache import add_deps, cacheable, explain, invalidate, no_store
+from zoocache import FlightTimeout, add_deps, cacheable, explain, invalidate, no_store
 
 
 def chain(depth: int) -> tuple[list[Any], list[int]]:
@@ -433,3 +433,63 @@ def test_deep_recursion_ends_in_a_recursion_error() -> None:
     assert down(50) == 0
     with pytest.raises(RecursionError):
         down(1_000_000)
+
+
+def test_a_fallback_after_a_time_out_is_not_kept_through_any_depth() -> None:
+    gate = Gate()
+
+    @cacheable(flight_timeout=0.05, on_flight_timeout="raise")
+    def inner() -> str:
+        gate.hold()
+        return "fresh"
+
+    @cacheable
+    def middle() -> str:
+        try:
+            return inner()
+        except FlightTimeout:
+            return "fallback"
+
+    outer = cacheable(lambda: middle())
+    leader = threading.Thread(target=inner)
+    leader.start()
+    gate.wait_entered()
+    assert outer() == "fallback"
+    gate.release()
+    leader.join()
+    assert outer() == "fresh"
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_fallback_after_a_cancelled_inner_call_is_not_kept(leads: bool) -> None:
+    async def main() -> list[str]:
+        gate = asyncio.Event()
+
+        @cacheable
+        async def inner() -> str:
+            await gate.wait()
+            return "fresh"
+
+        @cacheable
+        async def outer() -> str:
+            try:
+                return await asyncio.wait_for(inner(), 0.02)
+            except asyncio.TimeoutError:
+                return "fallback"
+
+        other = None if leads else asyncio.create_task(inner())
+        await asyncio.sleep(0)
+        first = await outer()
+        gate.set()
+        if other is not None:
+            await other
+        return [first, await outer()]
+
+    assert asyncio.run(main()) == ["fallback", "fresh"]
+
+
+def test_a_value_without_time_to_live_leaves_none_to_what_is_made_of_it() -> None:
+    source = iter(range(10))
+    inner = cacheable(ttl=lambda _: 0)(lambda: next(source))
+    outer = cacheable(lambda: inner())
+    assert [outer(), outer()] == [0, 1]
