@@ -7,7 +7,8 @@
 //
 // asio::awaitable does not let itself be awaited by other coroutines, nor awaits what is not its
 // own; so the loader is spawned on the executor, and callers complete through their token, on the
-// executor that is associated with it. A wait for another caller's load ends after
+// executor that is associated with it and never inside async_get; a handler without one is called
+// by the thread that ends the call, on a hit inside async_get. A wait for another load ends after
 // flight_timeout_s by loading unshared, or with FlightTimeout.
 // Inside a loader, cached calls name the load: `co_await async_get(users, load, id, token)`.
 // Errors: what the loader throws. A context that is destroyed abandons the loads that it ran.
@@ -80,10 +81,12 @@ class AsioCall : public std::enable_shared_from_this<AsioCall<Handler, Pointer>>
   explicit AsioCall(Handler handler)
       : handler_(std::move(handler)), work_(asio_library::make_work_guard(handler_)) {}
 
+  // Ends the initiation.
   void watch(PendingCall call, double seconds) {
-    if (!call.waiting()) return;
+    const bool waiting = call.waiting();
     const std::lock_guard lock(mutex_);
-    if (ended_) return;
+    initiating_ = false;
+    if (ended_ || !waiting) return;
     constexpr double kLongestSeconds = 1e9;
     const std::chrono::duration<double> span(seconds < kLongestSeconds ? seconds : kLongestSeconds);
     if constexpr (kHasContext) {
@@ -98,18 +101,28 @@ class AsioCall : public std::enable_shared_from_this<AsioCall<Handler, Pointer>>
   }
 
   void complete(Pointer value, std::exception_ptr error) {
+    bool initiating = false;
     {
       const std::lock_guard lock(mutex_);
       ended_ = true;
+      initiating = initiating_;
       timer_.reset();
     }
-    asio_library::dispatch(work_.get_executor(),
-                           [self = this->shared_from_this(), value = std::move(value),
-                            error = std::move(error)]() mutable {
-                             Handler handler = std::move(self->handler_);
-                             self->work_.reset();
-                             std::move(handler)(std::move(error), std::move(value));
-                           });
+    auto deliver = [self = this->shared_from_this(), value = std::move(value),
+                    error = std::move(error)]() mutable {
+      Handler handler = std::move(self->handler_);
+      self->work_.reset();
+      std::move(handler)(std::move(error), std::move(value));
+    };
+    // A handler that ran inside its own initiation would begin the next call there, and so on: a
+    // coroutine that meets hit after hit would exhaust the stack.
+    if constexpr (kHasContext && !std::is_same_v<Executor, asio_library::system_executor>) {
+      if (initiating) {
+        asio_library::post(work_.get_executor(), std::move(deliver));
+        return;
+      }
+    }
+    asio_library::dispatch(work_.get_executor(), std::move(deliver));
   }
 
  private:
@@ -123,7 +136,8 @@ class AsioCall : public std::enable_shared_from_this<AsioCall<Handler, Pointer>>
 
   Handler handler_;
   asio_library::executor_work_guard<Executor> work_;
-  std::mutex mutex_;  // guards: ended_, timer_
+  std::mutex mutex_;  // guards: initiating_, ended_, timer_
+  bool initiating_ = true;
   bool ended_ = false;
   std::optional<Timer> timer_;
 };

@@ -85,6 +85,46 @@ TEST(Asio, TokensOfSeveralKinds) {
   EXPECT_EQ(get.peek("a", 1), nullptr);
 }
 
+TEST(Asio, HandlersNeverRunInsideTheirInitiation) {
+  asio::io_context context;
+  Cache cache;
+  const auto get = asio_cacheable(cache, context.get_executor(), "get",
+                                  [](int x) -> awaitable<int> { co_return x; });
+  bool initiating = false;
+  int handled = 0;
+  const auto handler = [&](std::exception_ptr, auto) {
+    EXPECT_FALSE(initiating);
+    ++handled;
+  };
+  const auto call = [&] {
+    initiating = true;
+    async_get(get, 1, asio::bind_executor(context.get_executor(), handler));
+    initiating = false;
+  };
+  asio::post(context, call);  // a load
+  context.run();
+  context.restart();
+  asio::post(context, call);  // a hit
+  context.run();
+  EXPECT_EQ(handled, 2);
+}
+
+TEST(Asio, ManyCallsInARowDoNotExhaustTheStack) {
+  constexpr int kCalls = 30'000;
+  asio::io_context context;
+  Cache cache(Options{.max_entries = 100});
+  const auto get = asio_cacheable(cache, context.get_executor(), "get",
+                                  [](int x) -> awaitable<int> { co_return x; });
+  int sum = 0;
+  const auto body = [&]() -> awaitable<void> {
+    for (int call = 0; call < kCalls; ++call) sum += *co_await async_get(get, 1, use_awaitable);
+    for (int call = 0; call < kCalls; ++call) co_await async_get(get, call, use_awaitable);
+  };
+  asio::co_spawn(context, body, asio::detached);
+  context.run();
+  EXPECT_EQ(sum, kCalls);
+}
+
 TEST(Asio, FailuresAndOptions) {
   asio::io_context context;
   Cache cache;
