@@ -34,9 +34,10 @@ namespace zoocache {
 // value is not stored.
 template <class Value>
 struct CacheableOptions {
-  FunctionOptions bounds;                               // see options.h
-  std::function<bool(const Value&)> store_if;           // false: returned and not stored
-  std::function<double(const Value&)> ttl_s;            // instead of bounds.ttl_s; 0: not stored
+  FunctionOptions bounds;                      // see options.h
+  std::function<bool(const Value&)> store_if;  // false: returned and not stored
+  // Instead of bounds.ttl_s; 0: not stored, and neither is the value of a load that used it.
+  std::function<double(const Value&)> ttl_s;
   std::function<std::size_t(const Value&)> size_bytes;  // counted against max_bytes; else sizeof
   double flight_timeout_s = -1;                         // < 0: the cache's
   bool throw_on_timeout = false;                        // FlightTimeout; else loads by itself

@@ -118,6 +118,15 @@ void Call::declare(const std::vector<std::string>& tags) {
   for (const std::string& tag : tags) frame_->add_tag(tag);
 }
 
+// They are part of the load: cached calls that they make are its dependencies.
+void Call::declare_deps_after() {
+  deps_asked_ = true;
+  const CurrentFrame scope(frame_);
+  std::vector<std::string> tags;
+  request_.deps_after(tags);
+  declare(tags);
+}
+
 Call::Gathered Call::close_frame() {
   if (nested_) cache_.flights.leave_nested(*enclosing_.front(), *flight_);
   nested_ = false;
@@ -133,6 +142,10 @@ void Call::tell_outer(const core::Flight& flight) {
                    flight.deps_complete && flight.storable);
 }
 
+void Call::forbid_outer() noexcept {
+  if (outer_ != nullptr) outer_->distrust();
+}
+
 void Call::store(const ValuePtr& value, const Gathered& gathered) {
   auto& engine = cache_.engine;
   auto& function = function_.function;
@@ -142,6 +155,8 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
   const double default_s = bounds.ttl_s < 0 ? engine.options().default_ttl_s : bounds.ttl_s;
   const double ttl_s = options.ttl_s ? options.ttl_s(object) : default_s;
   const bool lives = !options.ttl_s || ttl_s > 0;
+  flight_->storable =
+      flight_->storable && lives;  // what has no time to live leaves none to an outer load
   const bool wanted = lives && (!options.store_if || options.store_if(object));
   const std::size_t size_bytes = options.size_bytes ? options.size_bytes(object) : 0;
   const double lived_s = core::jittered(ttl_s, aging().jitter);
@@ -181,9 +196,7 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
 
 void Call::end_load(const ValuePtr& value) {
   try {
-    std::vector<std::string> tags;
-    request_.deps_after(tags);
-    declare(tags);
+    declare_deps_after();
     const Gathered gathered = close_frame();
     flight_->deps_complete = true;
     store(value, gathered);
@@ -201,10 +214,10 @@ void Call::fail_load(std::exception_ptr error) {
   flight_->deps_complete = frame_ == nullptr;
   if (frame_ != nullptr) {
     try {
-      std::vector<std::string> tags;  // the outcome depends on them too
-      request_.deps_after(tags);
-      declare(tags);
-      flight_->deps_complete = true;
+      if (!deps_asked_) {
+        declare_deps_after();  // the outcome depends on them too
+        flight_->deps_complete = true;
+      }
     } catch (...) {
       flight_->deps_complete = false;  // the loader's own error is the one that is told
     }
@@ -219,6 +232,7 @@ void Call::fail_load(std::exception_ptr error) {
 }
 
 void Call::abandon_load() noexcept {
+  forbid_outer();
   if (frame_ != nullptr) {
     try {
       close_frame();
@@ -276,6 +290,7 @@ ValuePtr Call::take_outcome() {
 
 void Call::give_up_waiting() {
   if (function_.settings.throw_on_timeout) {
+    forbid_outer();
     throw FlightTimeout("another caller's load did not end within flight_timeout_s=" +
                         std::to_string(detail::flight_timeout_s(function_)));
   }

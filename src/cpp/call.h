@@ -90,6 +90,7 @@ class Call {
   CppFlight& flight() const noexcept { return static_cast<CppFlight&>(*flight_); }
   core::DepSet::Key own_key() const noexcept { return {function_.function.tag_id, request_.hash}; }
   void declare(const std::vector<std::string>& tags);
+  void declare_deps_after();
   bool is_stored_meanwhile();
   void finish(core::FlightState outcome);
   Gathered close_frame();
@@ -98,6 +99,9 @@ class Call {
   void keep_old(core::EntryId id);
   bool may_serve(double span_s, bool invalidated) const noexcept;
   const AgingOptions& aging() const noexcept { return function_.settings.bounds.aging; }
+  // The call ends and nobody knows what that depends on: what the load around makes of it is not
+  // kept.
+  void forbid_outer() noexcept;
 
   FunctionState& function_;
   CacheState& cache_;
@@ -115,6 +119,7 @@ class Call {
   bool leads_ = false;  // `flight_` is ours and has no outcome yet
   bool shared_ = true;
   bool nested_ = false;
+  bool deps_asked_ = false;  // those that are computed after the load
   int rounds_ = 0;
   std::unique_ptr<Old> old_;
 };

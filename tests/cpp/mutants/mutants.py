@@ -159,9 +159,8 @@ MUTANTS = [
         "a load does not pass its dependencies to the outer load",
         "",
         CALL,
-        "  outer_->add_load(own_key(), flight.deps, flight.expires_ns,\n"
-        "                   flight.deps_complete && flight.storable);\n",
-        "",
+        "  tell_outer(*flight_);\n  flight().value = value;\n",
+        "  flight().value = value;\n",
         "*Nested*:*Outer*",
     ),
     Mutant(
