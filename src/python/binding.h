@@ -137,6 +137,11 @@ enum BindResult : int {
   kBadCall = 1,     // no error is set: the user's own function shall raise its TypeError
 };
 
+// The positional arguments of a vectorcall, as another vectorcall wants their number.
+inline size_t argument_count(size_t nargsf) {
+  return static_cast<size_t>(PyVectorcall_NARGS(nargsf));
+}
+
 // The general case of `bind`.
 BindResult bind_slow(const Signature& signature, PyObject* const* args, Py_ssize_t count,
                      PyObject* kwnames, BoundArguments* bound);

@@ -86,7 +86,7 @@ bool Call::declare_deps_after() {
   const CallableOptions& options = *callable_->options;
   if (options.deps_kind != DepsKind::kCallable || deps_asked_) return !deps_asked_;
   deps_asked_ = true;
-  PyObject* tags = PyObject_Vectorcall(options.deps, args_, PyVectorcall_NARGS(nargsf_), kwnames_);
+  PyObject* tags = PyObject_Vectorcall(options.deps, args_, argument_count(nargsf_), kwnames_);
   if (tags == nullptr) return false;
   const bool declared = declare(tags);
   Py_DECREF(tags);
@@ -94,7 +94,7 @@ bool Call::declare_deps_after() {
 }
 
 PyObject* Call::call_loader() {
-  return PyObject_Vectorcall(callable_->wrapped, args_, PyVectorcall_NARGS(nargsf_), kwnames_);
+  return PyObject_Vectorcall(callable_->wrapped, args_, argument_count(nargsf_), kwnames_);
 }
 
 PyObject* Call::end_load(PyObject* result) {
