@@ -190,20 +190,22 @@ class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
   using Starter = std::function<void(std::shared_ptr<detail::AsyncLead>, const Key&)>;
 
   // To be awaited: the value for the arguments. The look-up happens here, the load when awaited.
-  GetAwaiter<Value> operator()(const Args&... args) const { return get(args...); }
-  GetAwaiter<Value> get(const Args&... args) const { return get(Load::current(), args...); }
+  GetAwaiter<Value> operator()(detail::TakenAs<Args>... args) const { return get(args...); }
+  GetAwaiter<Value> get(detail::TakenAs<Args>... args) const {
+    return get(Load::current(), args...);
+  }
   // The same from inside another load, which then depends on it.
-  GetAwaiter<Value> get(const Load& outer, const Args&... args) const {
+  GetAwaiter<Value> get(const Load& outer, detail::TakenAs<Args>... args) const {
     if (Pointer hit = find(outer, args...)) return GetAwaiter<Value>(std::move(hit));
     return GetAwaiter<Value>(begin(outer, Key(args...)));
   }
 
   // The primitive below it: `done` is called exactly once, perhaps before this returns, perhaps by
   // another thread.
-  PendingCall async_get(const Args&... args, Callback done) const {
+  PendingCall async_get(detail::TakenAs<Args>... args, Callback done) const {
     return async_get(Load::current(), args..., std::move(done));
   }
-  PendingCall async_get(const Load& outer, const Args&... args, Callback done) const {
+  PendingCall async_get(const Load& outer, detail::TakenAs<Args>... args, Callback done) const {
     if (Pointer hit = find(outer, args...)) {
       done(std::move(hit), nullptr);
       return {};
@@ -215,7 +217,7 @@ class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
   }
 
   // Kills the entry as invalidate does, then loads anew when awaited.
-  GetAwaiter<Value> refresh(const Args&... args) const {
+  GetAwaiter<Value> refresh(detail::TakenAs<Args>... args) const {
     this->invalidate(args...);
     return get(args...);
   }
@@ -243,7 +245,7 @@ class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
   using KeyRequest = detail::KeyRequest<Key>;
 
   // A hit, for the load `outer`; one that is late starts a load in the background.
-  Pointer find(const Load& outer, const Args&... args) const {
+  Pointer find(const Load& outer, detail::TakenAs<Args>... args) const {
     Pointer hit;
     const Load::Scope scope(outer);
     if (this->look(Probe(args...), hit) == detail::Seen::kLateHit) {

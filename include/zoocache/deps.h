@@ -2,7 +2,8 @@
 //
 //   deps("orders:list")                       a constant tag
 //   deps("order:{0}", "org:{1}")              templates: {0} is the first argument
-//   deps([](int id) { return std::vector<std::string>{...}; })   computed after the load
+//   deps([](int id) { return std::vector<std::string>{...}; })   computed after the load, as a part
+//                                             of it: cached calls there are dependencies as well
 //
 // What a template substitutes is percent-encoded, so that an argument can never climb out of its
 // segment or make an invalid tag: ':' '%' '|', whitespace, control characters and bytes that are
@@ -39,6 +40,10 @@ std::string encode_segment(std::string_view text, std::size_t max_length);
 // Joins encoded segments into a tag of at most `max_length` characters. Depends on nothing but
 // them, so that readers and writers get the same one.
 std::string join_segments(const std::vector<std::string>& segments, std::size_t max_length);
+
+// One tag, or a template of one.
+template <class T>
+concept Text = std::convertible_to<T, std::string> || std::convertible_to<T, std::string_view>;
 
 template <class T>
 concept Printable = requires(std::ostream& stream, const T& value) {
@@ -128,15 +133,14 @@ struct ComputedDeps {
 struct NoDeps {};
 
 template <class... Texts>
-requires(sizeof...(Texts) > 0 && (std::convertible_to<Texts, std::string> && ...)) TagDeps
-    deps(Texts&&... texts) {
+requires(sizeof...(Texts) > 0 && (detail::Text<Texts> && ...)) TagDeps deps(Texts&&... texts) {
   return {{std::string(std::forward<Texts>(texts))...}};
 }
 
 inline TagDeps deps(std::vector<std::string> texts) { return {std::move(texts)}; }
 
 template <class F>
-requires(!std::convertible_to<F, std::string> && !std::convertible_to<F, std::vector<std::string>>)
+requires(!detail::Text<F> && !std::convertible_to<F, std::vector<std::string>>)
     ComputedDeps<std::decay_t<F>> deps(F&& compute) {
   return {std::forward<F>(compute)};
 }

@@ -9,12 +9,12 @@
 // its start and its return; callers of one key that is being loaded wait for that one load; an
 // exception of the loader reaches the leader and everybody who waited, and is not cached.
 // Keys: the decayed arguments; each has a std::hash and ==. A std::string_view is kept as a
-// std::string; char pointers are refused. Values: anything movable. What a loader returns is the
-// value: one that returns a shared_ptr<T> is cached as such, and a call gives a pointer to it.
-// Errors: whatever the loader, the deps() and the options' callbacks throw; InvalidTag for what
-// deps() computes; FlightTimeout only if the function's options ask for it.
-// Thread-safety: everything may be called from any thread. Copies are the same cache. It may
-// outlive the Cache object; the entries die with the last of them.
+// std::string, and a call takes either as a std::string_view; char pointers are refused. Values:
+// anything movable. What a loader returns is the value: one that returns a shared_ptr<T> is cached
+// as such, and a call gives a pointer to it. Errors: whatever the loader, the deps() and the
+// options' callbacks throw; InvalidTag for what deps() computes; FlightTimeout only if the
+// function's options ask for it. Thread-safety: everything may be called from any thread. Copies
+// are the same cache. It may outlive the Cache object; the entries die with the last of them.
 #pragma once
 
 #include <functional>
@@ -41,8 +41,8 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
   using typename Base::Pointer;
 
   // The value for the arguments, loaded if need be.
-  Pointer operator()(const Args&... args) const { return get(args...); }
-  Pointer get(const Args&... args) const {
+  Pointer operator()(detail::TakenAs<Args>... args) const { return get(args...); }
+  Pointer get(detail::TakenAs<Args>... args) const {
     Pointer value;
     const detail::Seen seen = this->look(Probe(args...), value);
     if (seen == detail::Seen::kMiss) return load(Key(args...));
@@ -54,7 +54,7 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
   // and no reference is counted; so long as `use` runs, nothing that dies anywhere in the cache is
   // freed. For work that takes long, or waits, hold the value by get() instead.
   template <class Use>
-  auto visit(const Args&... args, Use&& use) const {
+  auto visit(detail::TakenAs<Args>... args, Use&& use) const {
     using Result = std::invoke_result_t<Use, const Value&>;
     const Probe key(args...);
     if constexpr (std::is_void_v<Result>) {
@@ -69,7 +69,7 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
   }
 
   // Kills the entry as invalidate does, then loads anew.
-  Pointer refresh(const Args&... args) const {
+  Pointer refresh(detail::TakenAs<Args>... args) const {
     this->invalidate(args...);
     return get(args...);
   }

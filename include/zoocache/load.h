@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,7 @@ class Load {
   static Load current() { return Load(detail::current_frame()); }
 
   // Throws InvalidTag; then none of the tags was added.
+  void add_deps(std::string_view tag) const { add_deps({std::string(tag)}); }
   void add_deps(std::initializer_list<std::string> tags) const {
     add_deps(std::vector<std::string>(tags));
   }
@@ -56,6 +58,7 @@ class Load {
 
 // For the load that runs in the calling thread; outside of loads they do nothing.
 // add_deps throws InvalidTag; then none of the tags was added.
+inline void add_deps(std::string_view tag) { Load::current().add_deps(tag); }
 inline void add_deps(std::initializer_list<std::string> tags) { Load::current().add_deps(tags); }
 inline void add_deps(const std::vector<std::string>& tags) { Load::current().add_deps(tags); }
 inline void no_store() { Load::current().no_store(); }

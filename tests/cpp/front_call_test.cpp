@@ -94,6 +94,12 @@ TEST(Call, TextIsKeptInTheKey) {
   EXPECT_EQ(loads, 1);
   EXPECT_EQ(*get(text), 3U);
   EXPECT_EQ(loads, 2);
+  const std::string_view view = text;
+  EXPECT_EQ(get(view), get(text));
+  EXPECT_EQ(get.visit(view, [](std::size_t size) { return size; }), 3U);
+  EXPECT_EQ(loads, 2);
+  get.invalidate(view);
+  EXPECT_EQ(get.peek(view), nullptr);
 }
 
 TEST(Call, NoArgumentsAreAKeyToo) {

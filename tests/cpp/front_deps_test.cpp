@@ -2,12 +2,15 @@
 #include <gtest/gtest.h>
 #include <zoocache/zoocache.h>
 
+#include <array>
 #include <chrono>
 #include <clocale>
 #include <functional>
 #include <locale>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -43,6 +46,34 @@ TEST(Deps, Kinds) {
   EXPECT_EQ(tags_of(deps([](int) { return std::string("alone"); }), 7), (Tags{"alone"}));
   EXPECT_EQ(tags_of(deps([](int) { return "literal"; }), 7), (Tags{"literal"}));
   EXPECT_EQ(tags_of(deps([](int) { return Tags{}; }), 7), Tags{});
+  EXPECT_EQ(tags_of(deps(std::string_view("view")), 7), (Tags{"view"}));
+  EXPECT_EQ(tags_of(deps([](int) { return std::string_view("view"); }), 7), (Tags{"view"}));
+}
+
+// The tags t:0, t:1, ... as a range whose elements exist only while one looks at them.
+struct Numbered {
+  struct Iterator {
+    int at;
+    std::string operator*() const { return "t:" + std::to_string(at); }
+    Iterator& operator++() { return ++at, *this; }
+    bool operator==(const Iterator&) const = default;
+  };
+  Iterator begin() const { return {0}; }
+  Iterator end() const { return {size}; }
+  int size;
+};
+
+TEST(Deps, ARangeOfAnyKind) {
+  EXPECT_EQ(tags_of(deps([](int x) { return Numbered{x}; }), 2), (Tags{"t:0", "t:1"}));
+  EXPECT_EQ(tags_of(deps([](int) {
+                      return std::array<std::string_view, 2>{"a", "b"};
+                    }),
+                    7),
+            (Tags{"a", "b"}));
+  Tags mine{"a", "b"};
+  const auto view = [&](int) { return std::span<std::string>(mine); };
+  EXPECT_EQ(tags_of(deps(view), 7), (Tags{"a", "b"}));
+  EXPECT_EQ(mine, (Tags{"a", "b"})) << "a view's texts are somebody else's";
 }
 
 TEST(Deps, TextOfArguments) {
@@ -183,10 +214,11 @@ TEST(Deps, DeclaredDuringTheLoad) {
   const auto get = cache.cacheable("get", [&](int x) {
     add_deps({"first", "x:" + std::to_string(x)});
     add_deps(std::vector<std::string>{"second"});
+    add_deps("third");
     return ++loads;
   });
   get(1);
-  EXPECT_EQ(get.explain(1).deps, (Tags{"first", "second", "x:1"}));
+  EXPECT_EQ(get.explain(1).deps, (Tags{"first", "second", "third", "x:1"}));
   cache.invalidate("x");
   EXPECT_EQ(*get(1), 2);
   add_deps({"nowhere"});  // outside of a load: nothing

@@ -22,14 +22,14 @@ class FunctionBase {
 
   // The value if there is a valid entry, else nullptr; loads and counts nothing. Inside a load it
   // is a dependency of that load, whatever it gives.
-  Pointer peek(const Args&... args) const {
+  Pointer peek(TakenAs<Args>... args) const {
     Pointer value;
     detail::peek(*function_, Request(Key(args...), nullptr), &copy_pointer, &value);
     return value;
   }
 
   // Kills the entry, loads of it in flight, and entries of other functions that used it.
-  void invalidate(const Args&... args) const {
+  void invalidate(TakenAs<Args>... args) const {
     detail::invalidate_key(*function_, Request(Key(args...), nullptr));
   }
 
@@ -37,14 +37,14 @@ class FunctionBase {
   void clear() const { detail::clear_function(*function_); }
 
   // Why a call would be answered from the cache or not; loads and counts nothing.
-  Explanation explain(const Args&... args) const {
+  Explanation explain(TakenAs<Args>... args) const {
     return detail::explain(*function_, Request(Key(args...), nullptr));
   }
 
   FunctionStats stats() const { return detail::function_stats(*function_); }
 
  protected:
-  using Probe = std::tuple<const Args&...>;
+  using Probe = std::tuple<TakenAs<Args>...>;
   using Request = KeyRequest<Key>;
   using Deps = std::shared_ptr<const DepsSource<Key>>;
 

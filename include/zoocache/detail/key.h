@@ -42,6 +42,18 @@ struct KeyPart<Argument> {
   using Type = std::string;
 };
 
+// How a call takes an argument: what is a string in the key is looked up without making one.
+template <class Part>
+struct Taken {
+  using Type = const Part&;
+};
+template <>
+struct Taken<std::string> {
+  using Type = std::string_view;
+};
+template <class Part>
+using TakenAs = typename Taken<Part>::Type;
+
 std::uint64_t mix_hash(std::uint64_t running, std::uint64_t hash) noexcept;
 
 template <class Tuple>
@@ -137,10 +149,11 @@ class CallableDeps final : public DepsSource<Key> {
 
   void after(const Key& key, std::vector<std::string>& tags) const override {
     auto computed = std::apply(compute_, key);
-    if constexpr (std::is_convertible_v<decltype(computed), std::string>) {
+    if constexpr (Text<decltype(computed)>) {
       tags.push_back(std::string(std::move(computed)));  // one tag
     } else {
-      for (auto& tag : computed) tags.push_back(std::string(std::move(tag)));
+      // Copies: what is a view refers to somebody else's texts.
+      for (auto&& tag : computed) tags.push_back(std::string(tag));
     }
   }
 
