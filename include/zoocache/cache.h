@@ -161,16 +161,15 @@ class Cache {
 // Made by Cache::invalidating; movable, ends once.
 class Invalidating {
  public:
-  Invalidating(Invalidating&& other) noexcept
-      : state_(std::move(other.state_)), tags_(std::move(other.tags_)) {}
+  Invalidating(Invalidating&&) noexcept = default;
   Invalidating& operator=(Invalidating&&) = delete;
-  ~Invalidating();
+  ~Invalidating() = default;
 
  private:
   friend class Cache;
-  Invalidating(detail::CachePtr state, std::vector<std::string> tags);
-  detail::CachePtr state_;  // empty once moved from
-  std::vector<std::string> tags_;
+  class Hold;
+  explicit Invalidating(std::shared_ptr<const Hold> hold) noexcept : hold_(std::move(hold)) {}
+  std::shared_ptr<const Hold> hold_;  // the only reference; empty once moved from
 };
 
 }  // namespace zoocache

@@ -15,10 +15,19 @@ Engine<Policy>::Engine(const Options& options)
 template <class Policy>
 Engine<Policy>::~Engine() {
   Removed removed(log_);
-  clear(removed);
-  free_retired(~std::uint64_t{0}, removed);
+  const auto drop = [&](EntryId id, DropWords drop_words) {
+    const HotEntry& hot = slab_.hot(id);
+    removed.add_or_drop(drop_words, hot.key, hot.value, hot.state.load(std::memory_order_relaxed),
+                        slab_.cold(id).deps);
+  };
   for (const auto& function : functions_) {
-    if (function != nullptr) log_.release(function->node);
+    if (function == nullptr) continue;
+    function->index.for_each([&](EntryId id) { drop(id, function->drop); });
+    log_.release(function->node);
+  }
+  for (const Retired& one : retired_) drop(one.id, one.drop);
+  while (retired_slots_ != nullptr) {
+    std::free(std::exchange(retired_slots_, retired_slots_->next_retired));
   }
 }
 
@@ -52,11 +61,11 @@ template <class Policy>
 void Engine<Policy>::remove_function(FunctionType& function, Removed& removed) {
   clear_function(function, removed);
   const Lock lock(mutex_);
+  const std::uint32_t slot = function.slot;
+  free_functions_.push_back(slot);  // before the rest, which cannot fail
   log_.release(function.node);
   removed_totals_.add(function.hits.sum(), function.counters);
-  const std::uint32_t slot = function.slot;
   functions_[slot].reset();
-  free_functions_.push_back(slot);
 }
 
 template <class Policy>

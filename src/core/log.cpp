@@ -157,11 +157,21 @@ InvalidationLog::Standing InvalidationLog::bind(const DepSet& deps, const TagNod
 
 void InvalidationLog::hold_tags(std::span<const TagPath> paths) {
   const std::lock_guard lock(mutex_);
-  for (const TagPath& path : paths) ++held_[path.back().hash];
+  std::size_t done = 0;
+  try {
+    for (; done < paths.size(); ++done) ++held_[paths[done].back().hash];
+  } catch (...) {
+    release_held(paths.first(done));
+    throw;
+  }
 }
 
 void InvalidationLog::release_tags(std::span<const TagPath> paths) noexcept {
   const std::lock_guard lock(mutex_);
+  release_held(paths);
+}
+
+void InvalidationLog::release_held(std::span<const TagPath> paths) noexcept {
   for (const TagPath& path : paths) {
     const auto found = held_.find(path.back().hash);
     if (found != held_.end() && --found->second == 0) held_.erase(found);

@@ -74,7 +74,7 @@ class InvalidationLog {
   Standing standing(const DepSet& deps, const TagNode* function, const TagPath* own_key,
                     Epoch born) const;
 
-  // While held, loads that depend on the tags (or on what is below) are not stored.
+  // While held, loads that depend on the tags (or on what is below) are not stored. All or none.
   void hold_tags(std::span<const TagPath> paths);
   void release_tags(std::span<const TagPath> paths) noexcept;
 
@@ -103,6 +103,7 @@ class InvalidationLog {
 
  private:
   Epoch newest(const TagPath& path) const noexcept;
+  void release_held(std::span<const TagPath> paths) noexcept;
   bool is_held(const TagPath& path) const noexcept;
   bool is_held(const TagNode* node) const noexcept;
   Standing judge(const DepSet& deps, const TagNode* function, const TagPath* own_key,

@@ -197,8 +197,11 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
 
   void abandoned() noexcept {
     call_.abandon_load();
-    complete(nullptr, std::make_exception_ptr(Error(
-                          "the load was destroyed before its end; did its executor go away?")));
+    try {
+      throw Error("the load was destroyed before its end; did its executor go away?");
+    } catch (...) {  // or bad_alloc
+      complete(nullptr, std::current_exception());
+    }
   }
 
   // What goes on here belongs to the load that the call was made in.

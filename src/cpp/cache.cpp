@@ -59,21 +59,29 @@ std::uint64_t Cache::tag_version(std::string_view tag) const {
   return state_->engine.log().version(core::TagPath::parse(tag, max_length));
 }
 
+// Ready for its end from the beginning: nothing in the destructor can fail.
+class Invalidating::Hold {
+ public:
+  Hold(detail::CachePtr state, std::vector<std::string> tags)
+      : state_(std::move(state)), tags_(std::move(tags)), paths_(parse_all(*state_, tags_)) {
+    if (tags_.empty()) throw InvalidTag("invalidating() wants at least one tag");
+    state_->engine.log().hold_tags(paths_);
+  }
+  ~Hold() {
+    state_->engine.log().invalidate(paths_);
+    state_->engine.log().release_tags(paths_);
+  }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+
+ private:
+  const detail::CachePtr state_;
+  const std::vector<std::string> tags_;
+  const std::vector<core::TagPath> paths_;  // of `tags_`
+};
+
 Invalidating Cache::invalidating(std::vector<std::string> tags) {
-  return {state_, std::move(tags)};
-}
-
-Invalidating::Invalidating(detail::CachePtr state, std::vector<std::string> tags)
-    : state_(std::move(state)), tags_(std::move(tags)) {
-  if (tags_.empty()) throw InvalidTag("invalidating() wants at least one tag");
-  state_->engine.log().hold_tags(parse_all(*state_, tags_));
-}
-
-Invalidating::~Invalidating() {
-  if (state_ == nullptr) return;
-  const std::vector<core::TagPath> paths = parse_all(*state_, tags_);  // they were valid before
-  state_->engine.log().invalidate(paths);
-  state_->engine.log().release_tags(paths);
+  return Invalidating(std::make_shared<Invalidating::Hold>(state_, std::move(tags)));
 }
 
 }  // namespace zoocache

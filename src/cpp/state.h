@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -41,7 +42,11 @@ class FunctionState {
         function(cache->engine.add_function(std::move(name), settings.bounds, &drop_box)) {}
   ~FunctionState() {
     core::Removed removed(cache->engine.log());
-    cache->engine.remove_function(function, removed);
+    try {
+      cache->engine.remove_function(function, removed);
+    } catch (const std::bad_alloc&) {
+      return;  // nobody finds its entries any more; they can be evicted, and die with the cache
+    }
   }
   FunctionState(const FunctionState&) = delete;
   FunctionState& operator=(const FunctionState&) = delete;
