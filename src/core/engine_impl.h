@@ -299,8 +299,7 @@ void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry, std::
   cold.expires_ns.store(entry.expires_ns, std::memory_order_relaxed);
   cold.sliding_s = entry.sliding_s;
   cold.function = function.slot;
-  cold.size_bytes = static_cast<std::uint32_t>(
-      std::min<std::size_t>(size_bytes, std::numeric_limits<std::uint32_t>::max()));
+  cold.size_bytes = std::min(size_bytes, kLargestSize) & kLargestSize;
   queue_of(function).insert(id);
   entries_.fetch_add(1, std::memory_order_relaxed);
   bytes_.fetch_add(cold.size_bytes, std::memory_order_relaxed);

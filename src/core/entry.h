@@ -11,6 +11,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "core/dependencies.h"
@@ -50,7 +51,7 @@ inline std::uint64_t with_validated(std::uint64_t state, Epoch epoch) noexcept {
 
 }  // namespace state
 
-enum class Queue : std::uint8_t { kNone, kSmall, kMain };
+enum class Queue : std::uint64_t { kNone, kSmall, kMain };  // as wide as its neighbour in ColdEntry
 
 struct ColdEntry {
   Epoch born = 0;
@@ -59,10 +60,11 @@ struct ColdEntry {
   EntryId newer = kNoEntry;                 // neighbours in the eviction queue
   EntryId older = kNoEntry;
   std::uint32_t function = 0;
-  std::uint32_t size_bytes = 0;  // accounted; saturates
-  float sliding_s = 0;           // > 0: a hit starts this time anew
-  Queue queue = Queue::kNone;    // kNone: the number is free
+  float sliding_s = 0;                // > 0: a hit starts this time anew
+  std::uint64_t size_bytes : 56 = 0;  // accounted; saturates at kLargestSize
+  Queue queue : 8 = Queue::kNone;     // kNone: the number is free
 };
+inline constexpr std::size_t kLargestSize = (std::size_t{1} << 56) - 1;
 static_assert(sizeof(ColdEntry) == 48);
 
 }  // namespace zoocache::core

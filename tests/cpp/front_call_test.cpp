@@ -351,6 +351,18 @@ TEST(Call, DeclaredSizesAreBounded) {
   EXPECT_EQ(get.peek(200'000), nullptr) << "more than the whole bound";
 }
 
+TEST(Call, DeclaredSizesBeyondFourGibibytesAreBounded) {
+  constexpr std::size_t kGibibyte = std::size_t{1} << 30;
+  Cache cache({.max_bytes = 13 * kGibibyte});
+  CacheableOptions<int> options;
+  options.size_bytes = [](const int&) { return 6 * kGibibyte; };
+  const auto get = cache.cacheable(
+      "get", [](int x) { return x; }, NoDeps{}, options);
+  for (int x = 0; x < 10; ++x) get(x);
+  EXPECT_EQ(cache.stats().entries, 2U);
+  EXPECT_GE(cache.stats().bytes, 12 * kGibibyte);
+}
+
 TEST(Call, AComparisonThatThrowsBreaksNothing) {
   Cache cache;
   int loads = 0;
