@@ -13,12 +13,17 @@ namespace {
 std::atomic<ReaderRecord*> all_records{nullptr};
 std::mutex advance_mutex;  // one thread at a time judges whether the era is over
 
-bool register_membarrier() noexcept {
 #if defined(__SANITIZE_THREAD__)
-  return false;
+constexpr bool kThreadSanitizer = true;
+#elif defined(__has_feature)
+constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
 #else
-  return syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+constexpr bool kThreadSanitizer = false;
 #endif
+
+bool register_membarrier() noexcept {
+  return !kThreadSanitizer &&
+         syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
 }  // namespace
