@@ -241,6 +241,35 @@ TYPED_TEST(Engine, TimeToLiveEndsOnTheDot) {
   EXPECT_EQ(function.counters.expirations.load(), 1U);
 }
 
+// Rule 40: who has no time to live asks nobody for the time.
+TYPED_TEST(Engine, OnlyEntriesWithATimeToLiveReadTheClock) {
+  struct Counting final : core::TimeSource {
+    std::int64_t now_ns() noexcept override { return ++reads; }
+    int reads = 0;
+  };
+  Counting clock;
+  typename TestFixture::HarnessType cache({});
+  auto& function = cache.add();
+  cache.store(function, {.key = 1, .value = 1, .tags = {"a"}});
+  cache.store(function, {.key = 2, .value = 2, .ttl_s = 10});
+  cache.engine.set_time_source(&clock);
+  EXPECT_EQ(cache.read(function, 1), 1U);
+  cache.invalidate("elsewhere");
+  EXPECT_EQ(cache.read(function, 1), 1U);
+  EXPECT_EQ(clock.reads, 0);
+  EXPECT_EQ(cache.read(function, 2), 2U);
+  EXPECT_EQ(clock.reads, 1);
+  cache.engine.set_time_source(&cache.clock);
+}
+
+// The cheap clock may lag by a tick of the kernel, and never runs ahead.
+TEST(Clock, BootTimeIsWhatTheSystemSays) {
+  const std::int64_t told = core::boot_time_ns();
+  const std::int64_t now = core::read_clock_ns(CLOCK_BOOTTIME);
+  EXPECT_LE(told, now);
+  EXPECT_GT(told, now - 1'000'000'000);
+}
+
 TYPED_TEST(Engine, SlidingTimeStartsAnewAtEveryHit) {
   typename TestFixture::HarnessType cache({});
   auto& function = cache.add();
