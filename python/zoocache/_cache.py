@@ -202,11 +202,9 @@ class Cache:
                 an invalidated one only with `stale_while_revalidate=True`.
             soft_timeout: seconds after which a caller takes a value in its grace, and the load
                 goes on in the background.
-            stale_if_error: seconds for which an expired value is handed out instead of the
-                function's exception; an invalidated one only with
-                `stale_if_error_invalidated=True`.
-            refresh_ahead: a hit in the last so many seconds of an entry's time starts a load in
-                the background.
+            stale_if_error: seconds for which such a value stands in for the function's exception;
+                an invalidated one only with `stale_if_error_invalidated=True`.
+            refresh_ahead: a hit in the last so many seconds of a ttl loads in the background.
             key: gets the call's arguments; what it returns is the whole key.
             ignore: names of parameters that are no part of the key.
             store_if: gets the value; False keeps it out of the cache.

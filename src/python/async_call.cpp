@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "python/errors.h"
+#include "python/quick_hit.h"
 #include "python/waiting_task.h"
 
 namespace zoocache::python {
@@ -19,10 +20,20 @@ void release_arguments(Awaitable* self) {
   self->count = 0;
   Py_CLEAR(self->kwnames);
   for (Py_ssize_t index = 0; args != nullptr && index < total; ++index) Py_DECREF(args[index]);
-  PyMem_Free(args);
+  if (args != self->few) PyMem_Free(args);
 }
 
 }  // namespace
+
+PyObject* quick_begin(Awaitable* self) {
+  if (self->stage != Stage::kNew || self->kind != CallKind::kCall) return nullptr;
+  PyObject* value =
+      quick_hit(self->callable, self->args, static_cast<size_t>(self->count), self->kwnames);
+  if (value == nullptr) return nullptr;
+  self->stage = Stage::kDone;
+  release_arguments(self);
+  return value;
+}
 
 void finish_call(Awaitable* self) {
   PyObject *type, *value, *traceback;

@@ -12,10 +12,12 @@ namespace zoocache::python {
 
 enum class Stage : std::uint8_t { kNew, kLoading, kWaiting, kSoftly, kDone };
 
+inline constexpr Py_ssize_t kFewArguments = 4;
+
 struct Awaitable {
   PyObject_HEAD PyObject* weakrefs;
   CachedFunction* callable;  // strong
-  PyObject** args;           // owned, strong references
+  PyObject** args;           // strong references; `few`, or allocated
   Py_ssize_t count;          // positional ones
   PyObject* kwnames;         // strong or nullptr; its values follow the positional ones
   Call* call;                // from the first send on
@@ -24,6 +26,7 @@ struct Awaitable {
   bool running;
   CallKind kind;
   bool alone;
+  PyObject* few[kFewArguments];
 };
 
 // What became of a step: a delegate that gets the sends, a value, an error, or neither yet.
@@ -36,6 +39,8 @@ extern PyObject* make_waiter;
 Begun begin_call(Awaitable* self, PyObject** value);
 // The delegate has ended: with a result (stolen), or with nullptr and an error.
 Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value);
+// A call that is a plain hit ends here; nullptr without an error: it is none.
+PyObject* quick_begin(Awaitable* self);
 // Ends the call, whatever stage it is in. Keeps a Python error that is set.
 void finish_call(Awaitable* self);
 

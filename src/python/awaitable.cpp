@@ -9,6 +9,10 @@ namespace {
 
 PyTypeObject awaitable_type = static_type();
 
+constexpr std::size_t kMostSpare = 128;
+Awaitable* spares[kMostSpare];  // dead objects, untracked
+std::size_t spare_count = 0;
+
 Awaitable* as_awaitable(PyObject* object) { return reinterpret_cast<Awaitable*>(object); }
 
 // Sends into the delegate until it suspends or everything has ended.
@@ -36,6 +40,11 @@ PySendResult drive(Awaitable* self, PyObject* sent, PyObject** result) {
   return begun == Begun::kValue ? PYGEN_RETURN : PYGEN_ERROR;
 }
 
+PySendResult fail(Awaitable* self) {
+  finish_call(self);
+  return PYGEN_ERROR;
+}
+
 bool may_run(Awaitable* self) {
   if (self->running) {
     PyErr_SetString(PyExc_ValueError, "the coroutine of a cached function is already running");
@@ -56,11 +65,13 @@ PySendResult awaitable_send(PyObject* object, PyObject* sent, PyObject** result)
     PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
     return PYGEN_ERROR;
   }
+  *result = quick_begin(self);
+  if (*result != nullptr) return PYGEN_RETURN;
   Py_INCREF(object);
   self->running = true;
   PySendResult step = PYGEN_ERROR;
   try {
-    step = drive(self, sent, result);
+    step = PyErr_Occurred() == nullptr ? drive(self, sent, result) : fail(self);
   } catch (const std::exception&) {
     translate_exception();
     finish_call(self);
@@ -234,12 +245,24 @@ int awaitable_clear(PyObject* object) {
 }
 
 void awaitable_dealloc(PyObject* object) {
-  if (PyObject_CallFinalizerFromDealloc(object) < 0) return;
-  PyObject_GC_UnTrack(object);
   Awaitable* self = as_awaitable(object);
+  if (self->stage != Stage::kDone && PyObject_CallFinalizerFromDealloc(object) < 0) return;
+  PyObject_GC_UnTrack(object);
   if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
   awaitable_clear(object);
-  PyObject_GC_Del(object);
+  if (spare_count < kMostSpare) {
+    spares[spare_count++] = self;
+  } else {
+    PyObject_GC_Del(object);
+  }
+}
+
+// A hit makes and drops one of them: some are kept for the next.
+Awaitable* allocate() {
+  if (spare_count == 0) return PyObject_GC_New(Awaitable, &awaitable_type);
+  Awaitable* self = spares[--spare_count];
+  PyObject_Init(reinterpret_cast<PyObject*>(self), &awaitable_type);
+  return self;
 }
 
 PyMethodDef awaitable_methods[] = {{"send", awaitable_send_method, METH_O, nullptr},
@@ -291,7 +314,7 @@ PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t 
     Py_DECREF(module);
     if (make_waiter == nullptr) return nullptr;
   }
-  auto* self = PyObject_GC_New(Awaitable, &awaitable_type);
+  Awaitable* self = allocate();
   if (self == nullptr) return nullptr;
   const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
   const Py_ssize_t total = count + (kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames));
@@ -309,8 +332,11 @@ PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t 
   self->alone = false;
   if (total > 0) {
     self->args =
-        static_cast<PyObject**>(PyMem_Malloc(static_cast<size_t>(total) * sizeof(PyObject*)));
+        total <= kFewArguments
+            ? self->few
+            : static_cast<PyObject**>(PyMem_Malloc(static_cast<size_t>(total) * sizeof(PyObject*)));
     if (self->args == nullptr) {
+      PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
       Py_DECREF(self);
       return PyErr_NoMemory();
     }

@@ -5,6 +5,7 @@
 #include "python/callable_options.h"
 #include "python/errors.h"
 #include "python/method.h"
+#include "python/quick_hit.h"
 #include "python/static_type.h"
 #include "python/sync_call.h"
 
@@ -15,70 +16,6 @@ PyTypeObject CachedFunctionType = static_type();
 namespace {
 
 CachedFunction* as_callable(PyObject* object) { return reinterpret_cast<CachedFunction*>(object); }
-
-// A hit that needs nothing but the table: no open load, no expiry, nothing to do with the value.
-// A new reference, or nullptr without an error: the long way.
-inline PyObject* plain_hit(CachedFunction* self, core::EntryId id, core::Epoch clock) {
-  if (id == core::kNoEntry) return nullptr;
-  core::HotEntry& hot = self->slab->hot(id);
-  const std::uint64_t state = hot.state.load(std::memory_order_relaxed);
-  const bool plain = core::state::validated(state) >= clock &&
-                     (state & (core::state::kTimed | kValueIsError)) == 0;
-  if (!plain || self->options->on_hit != nullptr) return nullptr;
-  if ((state & core::state::kFrequency) != core::state::kFrequency) {
-    hot.state.store(state + 1, std::memory_order_relaxed);
-  }
-  self->function->hits.add();
-  return Py_NewRef(to_object(hot.value));
-}
-
-// The hit path of functions with one ordinary parameter.
-inline PyObject* hit_single(CachedFunction* self, PyObject* arg) {
-  const core::Epoch clock = self->log->clock();
-  core::EntryId id = core::kNoEntry;
-  std::int64_t number;
-  if (small_int(arg, &number)) {
-    const std::uint64_t hash = mix(static_cast<std::uint64_t>(number), ItemKind::kInt);
-    id = self->function->index.probe(hash, [&](core::EntryId at) {
-      const core::HotEntry& hot = self->slab->hot(at);
-      return hot.hash == hash && hot.key == static_cast<core::Word>(number) &&
-             (hot.state.load(std::memory_order_relaxed) & kKeyIsInt) != 0;
-    });
-  } else if (PyUnicode_CheckExact(arg)) {
-    std::uint64_t hash;
-    if (hash_item(arg, &hash) < 0) return nullptr;
-    id = self->function->index.probe(hash, [&](core::EntryId at) {
-      const core::HotEntry& hot = self->slab->hot(at);
-      if (hot.hash != hash || (hot.state.load(std::memory_order_relaxed) & kKeyIsInt) != 0) {
-        return false;
-      }
-      PyObject* stored = to_object(hot.key);
-      return stored == arg || (PyUnicode_CheckExact(stored) && str_equal(stored, arg));
-    });
-  }
-  return plain_hit(self, id, clock);
-}
-
-// The hit path of functions whose items are the call's positional arguments, none of them of a
-// user's type.
-inline PyObject* hit_direct(CachedFunction* self, PyObject* const* args, Py_ssize_t count) {
-  for (Py_ssize_t index = self->signature->has_instance() ? 1 : 0; index < count; ++index) {
-    if (!is_plain(args[index]) || !match_is_simple(args[index])) return nullptr;
-  }
-  const core::Epoch clock = self->log->clock();
-  Probe probe;
-  if (!make_probe(self, args, count, &probe)) return nullptr;
-  return plain_hit(self, find_entry(self, probe), clock);
-}
-
-inline PyObject* quick_hit(CachedFunction* self, PyObject* const* args, size_t nargsf,
-                           PyObject* kwnames) {
-  const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
-  const bool usual = self->function != nullptr && open_loads == 0 && kwnames == nullptr &&
-                     self->signature->is_direct() && count == self->signature->size();
-  if (!usual) return nullptr;
-  return self->signature->is_single() ? hit_single(self, args[0]) : hit_direct(self, args, count);
-}
 
 PyObject* call_sync(PyObject* object, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   CachedFunction* self = as_callable(object);
@@ -106,6 +43,7 @@ bool callable_attach(CachedFunction* self) {
       guarded([&] { self->function = &(*state)->engine.add_function("", options, drop_entry); });
   if (!added) return false;
   *self->state = *state;
+  self->engine = &(*state)->engine;
   self->slab = &(*state)->engine.slab();
   self->log = &(*state)->engine.log();
   return true;
@@ -113,6 +51,7 @@ bool callable_attach(CachedFunction* self) {
 
 void callable_detach(CachedFunction* self, bool leak) {
   self->function = nullptr;
+  self->engine = nullptr;
   self->slab = nullptr;
   self->log = nullptr;
   self->hits_before_clear = 0;

@@ -36,6 +36,7 @@ struct CallableOptions : AgingOptions {
   bool sliding = false;
   bool is_async = false;
   bool raise_on_timeout = false;
+  bool looks_at_hits = false;  // derived: a hit is more than handing out the value
   std::size_t max_entries = kUnbounded;
   std::size_t max_bytes = kUnbounded;
 };
@@ -52,8 +53,9 @@ struct CachedFunction {
   CallableOptions* options;
   PyObject* reload_signature;  // callable(is_method) -> data for a Signature
   StatePtr* state;
-  // Of `state`'s engine; nullptr while detached. `slab` and `clock` spare the hit a few loads.
+  // Of `state`'s engine; nullptr while detached. the others spare the hit a few loads.
   Function* function;
+  core::Engine<Policy>* engine;
   core::EntrySlab* slab;
   core::InvalidationLog* log;
   // Instances whose methods have entries: address -> weak reference (strong).

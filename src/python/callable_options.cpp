@@ -93,6 +93,7 @@ bool read_callable_options(PyObject* dict, CallableOptions* options) {
     const char* name = PyUnicode_AsUTF8(key);
     if (name == nullptr || !read_option(name, value, options)) return false;
   }
+  options->looks_at_hits = options->on_hit != nullptr || options->refresh_ahead_s > 0;
   return true;
 }
 

@@ -70,6 +70,16 @@ bool current_frame_slow(FramePtr* frame) {
   return true;
 }
 
+bool in_load() {
+  PyObject* value = nullptr;
+  if (PyContextVar_Get(variable, nullptr, &value) < 0) {
+    PyErr_Clear();
+    return true;
+  }
+  Py_DECREF(value);  // the context holds it
+  return value != Py_None;
+}
+
 PyObject* enter_frame(FrameObject* frame) {
   return PyContextVar_Set(variable, reinterpret_cast<PyObject*>(frame));
 }

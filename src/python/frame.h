@@ -32,6 +32,9 @@ FrameObject* new_frame_object(FramePtr frame, StatePtr state, std::size_t max_ta
 bool current_frame_slow(FramePtr* frame);
 inline bool current_frame(FramePtr* frame) { return open_loads == 0 || current_frame_slow(frame); }
 
+// Whether the caller runs inside a load; true also if that could not be found out.
+bool in_load();
+
 // Makes `frame` the current one. A token for `leave_frame`; nullptr with a Python error.
 PyObject* enter_frame(FrameObject* frame);
 // Takes over the token; keeps a Python error that is set.

@@ -1,0 +1,91 @@
+// The hit path: a look at the table, without the long way's Call. Runs no foreign code and
+// allocates nothing. Thread-safety: the GIL guards everything.
+#pragma once
+
+#include <Python.h>
+
+#include "python/call.h"
+#include "python/callable.h"
+
+namespace zoocache::python {
+
+// A hit that needs nothing but the table: no load around it, nothing to do with the value.
+// A new reference, or nullptr without an error: the long way.
+inline PyObject* plain_hit(CachedFunction* self, core::EntryId id, core::Epoch clock) {
+  if (id == core::kNoEntry) return nullptr;
+  core::HotEntry& hot = self->slab->hot(id);
+  const std::uint64_t state = hot.state.load(std::memory_order_relaxed);
+  const bool known = core::state::validated(state) >= clock && (state & core::state::kTimed) == 0;
+  if ((state & kValueIsError) != 0 || self->options->looks_at_hits) return nullptr;
+  if (!known && self->engine->check(id, *self->function, clock) != core::Validity::kValid) {
+    return nullptr;
+  }
+  self->engine->touch(hot);
+  self->function->hits.add();
+  return Py_NewRef(to_object(hot.value));
+}
+
+// The hit path of functions with one ordinary parameter.
+inline PyObject* hit_single(CachedFunction* self, PyObject* arg) {
+  const core::Epoch clock = self->log->clock();
+  core::EntryId id = core::kNoEntry;
+  std::int64_t number;
+  if (small_int(arg, &number)) {
+    const std::uint64_t hash = mix(static_cast<std::uint64_t>(number), ItemKind::kInt);
+    id = self->function->index.probe(hash, [&](core::EntryId at) {
+      const core::HotEntry& hot = self->slab->hot(at);
+      return hot.hash == hash && hot.key == static_cast<core::Word>(number) &&
+             (hot.state.load(std::memory_order_relaxed) & kKeyIsInt) != 0;
+    });
+  } else if (PyUnicode_CheckExact(arg)) {
+    std::uint64_t hash;
+    if (hash_item(arg, &hash) < 0) return nullptr;
+    id = self->function->index.probe(hash, [&](core::EntryId at) {
+      const core::HotEntry& hot = self->slab->hot(at);
+      if (hot.hash != hash || (hot.state.load(std::memory_order_relaxed) & kKeyIsInt) != 0) {
+        return false;
+      }
+      PyObject* stored = to_object(hot.key);
+      return stored == arg || (PyUnicode_CheckExact(stored) && str_equal(stored, arg));
+    });
+  }
+  return plain_hit(self, id, clock);
+}
+
+// The hit path of functions whose items are the call's positional arguments, none of them of a
+// user's type.
+inline PyObject* hit_direct(CachedFunction* self, PyObject* const* args, Py_ssize_t count) {
+  for (Py_ssize_t index = self->signature->has_instance() ? 1 : 0; index < count; ++index) {
+    if (!is_plain(args[index]) || !match_is_simple(args[index])) return nullptr;
+  }
+  const core::Epoch clock = self->log->clock();
+  Probe probe;
+  if (!make_probe(self, args, count, &probe)) return nullptr;
+  return plain_hit(self, find_entry(self, probe), clock);
+}
+
+// Keywords that name the parameters which follow the positional arguments, in their order: then the
+// arguments stand in a row. Names are compared by identity: those of calls are interned, too.
+inline bool in_order(const Signature& signature, PyObject* kwnames, Py_ssize_t count) {
+  const Parameter* parameter = signature.parameters() + count;
+  for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(kwnames); ++index, ++parameter) {
+    const bool fits = parameter->name == PyTuple_GET_ITEM(kwnames, index) &&
+                      parameter->kind == ParameterKind::kPositional;
+    if (!fits) return false;
+  }
+  return true;
+}
+
+inline PyObject* quick_hit(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                           PyObject* kwnames) {
+  const Signature& signature = *self->signature;
+  if (self->function == nullptr || !signature.is_direct()) return nullptr;
+  const Py_ssize_t positional = PyVectorcall_NARGS(nargsf);
+  Py_ssize_t count = positional;
+  if (kwnames != nullptr) count += PyTuple_GET_SIZE(kwnames);
+  if (count != signature.size() || (open_loads != 0 && in_load())) return nullptr;
+  if (kwnames != nullptr && !in_order(signature, kwnames, positional)) return nullptr;
+  return signature.is_single() ? hit_single(self, args[0]) : hit_direct(self, args, count);
+}
+
+}  // namespace zoocache::python
