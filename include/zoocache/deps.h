@@ -114,7 +114,7 @@ class TagTemplate {
 // `max_length`: Options::max_tag_length of the cache that the tag is for.
 template <detail::Textual... Parts>
 requires(sizeof...(Parts) > 0) std::string tag(const Parts&... parts) {
-  constexpr std::size_t kLength = Options{}.max_tag_length;
+  constexpr std::size_t kLength = kDefaultMaxTagLength;
   return detail::join_segments({detail::encode_segment(detail::as_text(parts), kLength)...},
                                kLength);
 }

@@ -10,6 +10,7 @@
 namespace zoocache {
 
 inline constexpr std::size_t kUnbounded = std::numeric_limits<std::size_t>::max();
+inline constexpr std::size_t kDefaultMaxTagLength = 256;
 
 struct Options {
   // Entries in the whole cache. Range 1 .. kUnbounded.
@@ -22,7 +23,7 @@ struct Options {
   // How long a caller waits for another caller's load before it loads by itself, in seconds.
   double flight_timeout_s = 60;
   // Characters (code points) of a tag. Range 1 .. 4096.
-  std::size_t max_tag_length = 256;
+  std::size_t max_tag_length = kDefaultMaxTagLength;
   // Invalidations remembered for exact reclamation, `explain` and fast revalidation.
   // A power of two, 2^4 .. 2^24.
   std::size_t ring_records = std::size_t{1} << 16;

@@ -142,7 +142,7 @@ PyObject* call_slow(CachedFunction* self, PyObject* const* args, size_t nargsf, 
   const BindResult bound = call->prepare();
   if (bound == kBadCall) {
     // The user's function raises the TypeError that its caller would see without a cache.
-    result = PyObject_Vectorcall(self->wrapped, args, PyVectorcall_NARGS(nargsf), kwnames);
+    result = PyObject_Vectorcall(self->wrapped, args, argument_count(nargsf), kwnames);
   } else if (bound == kBound) {
     try {
       if (refresh) call->invalidate_key(0);

@@ -244,9 +244,19 @@ TEST(LoadFrame, OneUnstorableInnerLoadIsEnough) {
   frame.add_load({1, 2}, DepSet(log), 0, true);
   DepSet gathered(log);
   EXPECT_FALSE(frame.close(gathered).storable);
-  LoadFrame<ConcurrentPolicy> forbidden(log, 0, nullptr, nullptr);
-  forbidden.forbid_store();
-  EXPECT_FALSE(forbidden.close(gathered).storable);
+  LoadFrame<ConcurrentPolicy> distrusted(log, 0, nullptr, nullptr);
+  distrusted.distrust();
+  EXPECT_FALSE(distrusted.close(gathered).storable);
+}
+
+TEST(LoadFrame, AnUnwantedResultDoesNotConcernWhatIsMadeOfIt) {
+  InvalidationLog log(64);
+  LoadFrame<ConcurrentPolicy> frame(log, 0, nullptr, nullptr);
+  frame.forbid_store();
+  DepSet gathered(log);
+  const auto told = frame.close(gathered);
+  EXPECT_FALSE(told.wanted);
+  EXPECT_TRUE(told.storable);
 }
 
 }  // namespace
