@@ -1,6 +1,7 @@
 #include "core/dep_set.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/log.h"
 
@@ -29,6 +30,18 @@ void DepSet::merge(const DepSet& other) {
   for (const std::string& tag : other.tags_) add_tag(tag);
   for (const Key& key : other.keys_) add_key(key);
   add_nodes(other.nodes_);
+}
+
+void DepSet::take(DepSet& other) {
+  if (empty()) {
+    tags_.swap(other.tags_);
+    nodes_.swap(other.nodes_);
+    keys_.swap(other.keys_);
+    std::swap(limit_, other.limit_);
+  } else {
+    merge(other);
+    other.clear();
+  }
 }
 
 void DepSet::clear() noexcept {

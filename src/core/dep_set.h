@@ -37,6 +37,8 @@ class DepSet {
   // Takes a hold of its own on each node. REQUIRES: the caller's entry keeps them alive meanwhile.
   void add_nodes(std::span<TagNode* const> nodes);
   void merge(const DepSet& other);
+  // The same, and leaves `other` empty. REQUIRES: both belong to one log.
+  void take(DepSet& other);
   void clear() noexcept;
 
   bool empty() const noexcept { return tags_.empty() && nodes_.empty() && keys_.empty(); }

@@ -91,8 +91,7 @@ class LoadFrame {
   Gathered close(DepSet& deps) {
     const std::lock_guard lock(mutex_);
     open_ = false;
-    deps.merge(deps_);
-    deps_.clear();
+    deps.take(deps_);
     return {wanted_, storable_, expires_ns_};
   }
 

@@ -73,6 +73,8 @@ InvalidationLog::Standing InvalidationLog::judge(const TagPath& path, Epoch born
 
 InvalidationLog::Standing InvalidationLog::judge(const DepSet& deps, const TagNode* function,
                                                  const TagPath* own_key, Epoch born) const {
+  // Nothing was invalidated since: there is nothing to look for.
+  if (born == clock_.load(std::memory_order_relaxed) && held_.empty()) return Standing::kCurrent;
   const TagNode* top = function != nullptr ? function : trie_.root();
   if (!is_current(top, born)) return Standing::kInvalidated;
   for (const TagNode* node : deps.nodes()) {

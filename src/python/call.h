@@ -148,7 +148,7 @@ class Call {
   bool follow_reset();
   PyFlight* flight() const { return static_cast<PyFlight*>(flight_.get()); }
   std::shared_ptr<PyFlight> make_flight();
-  bool declare_deps_before();
+  bool declare_template();
   bool declare_deps_after();
   bool declare(PyObject* tags);
   PyObject* finish_value(PyObject* result);

@@ -30,12 +30,14 @@ bool Call::start_load() {
   ++open_loads;
   load_open_ = true;
   frame_object_ = new_frame_object(frame_, state_, callable_->core->options->engine.max_tag_length);
-  if (frame_object_ != nullptr && enter()) {
-    if (declare_deps_before()) {
-      leave();
-      return true;
-    }
+  const CallableOptions& options = *callable_->options;
+  bool declared = frame_object_ != nullptr;
+  if (declared && options.deps_kind == DepsKind::kConstant) declared = declare(options.deps);
+  if (declared && options.deps_kind == DepsKind::kTemplate) {  // it may run users' code
+    declared = enter() && declare_template();
+    leave();
   }
+  if (declared) return true;
   end_load(nullptr);
   return false;
 }
@@ -60,10 +62,7 @@ bool Call::declare(PyObject* tags) {
   return true;
 }
 
-bool Call::declare_deps_before() {
-  const CallableOptions& options = *callable_->options;
-  if (options.deps_kind == DepsKind::kConstant) return declare(options.deps);
-  if (options.deps_kind != DepsKind::kTemplate) return true;
+bool Call::declare_template() {
   BoundArguments values;
   if (bind_values(*callable_->signature, args_, nargsf_, kwnames_, &values) != kBound) {
     if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_TypeError, "the arguments do not bind");
@@ -74,7 +73,7 @@ bool Call::declare_deps_before() {
   for (Py_ssize_t index = 0; index < values.size; ++index) {
     PyList_SET_ITEM(list, index, Py_NewRef(values.items[index]));
   }
-  PyObject* tags = PyObject_CallOneArg(options.deps, list);
+  PyObject* tags = PyObject_CallOneArg(callable_->options->deps, list);
   Py_DECREF(list);
   if (tags == nullptr) return false;
   const bool declared = declare(tags);

@@ -1,5 +1,8 @@
 #include "python/frame.h"
 
+#include <new>
+#include <utility>
+
 #include "python/errors.h"
 #include "python/static_type.h"
 #include "python/tags.h"
@@ -15,8 +18,8 @@ PyObject* variable = nullptr;
 void frame_dealloc(PyObject* object) {
   auto* self = reinterpret_cast<FrameObject*>(object);
   // The frame's dependencies refer to the log: it goes before the state.
-  delete self->frame;
-  delete self->state;
+  self->frame.~FramePtr();
+  self->state.~StatePtr();
   Py_TYPE(object)->tp_free(object);
 }
 
@@ -37,8 +40,8 @@ int init_frame(PyObject*) {
 FrameObject* new_frame_object(FramePtr frame, StatePtr state, std::size_t max_tag_length) {
   auto* self = PyObject_New(FrameObject, &frame_type);
   if (self == nullptr) return nullptr;
-  self->frame = new FramePtr(std::move(frame));
-  self->state = new StatePtr(std::move(state));
+  new (&self->frame) FramePtr(std::move(frame));
+  new (&self->state) StatePtr(std::move(state));
   self->max_tag_length = max_tag_length;
   return self;
 }
@@ -65,7 +68,7 @@ FramePtr first_open(FramePtr frame) {
 bool current_frame_slow(FramePtr* frame) {
   FrameObject* found = frame_in_context();
   if (found == nullptr) return PyErr_Occurred() == nullptr;
-  *frame = first_open(*found->frame);
+  *frame = first_open(found->frame);
   Py_DECREF(found);
   return true;
 }
@@ -111,7 +114,7 @@ PyObject* add_deps(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject*
   std::vector<std::string> read;
   const bool good = read_tags(tags, "add_deps", found->max_tag_length, &read);
   if (good) {
-    const FramePtr frame = first_open(*found->frame);
+    const FramePtr frame = first_open(found->frame);
     for (const std::string& tag : read) {
       if (frame != nullptr) frame->add_tag(tag);
     }

@@ -19,8 +19,8 @@ int init_frame(PyObject* module);
 
 // What the context variable holds.
 struct FrameObject {
-  PyObject_HEAD FramePtr* frame;
-  StatePtr* state;
+  PyObject_HEAD StatePtr state;
+  FramePtr frame;
   std::size_t max_tag_length;
 };
 
