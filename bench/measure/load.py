@@ -81,19 +81,26 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def bytes_per_entry(peer: Peer, effort: Effort, tags: Any, entries: int) -> float:
-    """Growth of resident memory over the fill. Keys are ints that only the cache may hold on to."""
+def bytes_per_entry(peer: Peer, effort: Effort, tags: Any) -> Result:
+    """Growth of resident memory over the fill. Keys are ints that only the cache may hold on to.
+
+    A million entries, or a tenth or a hundredth of that where a store takes long.
+    """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        first = _filled(peer, effort, tags, 100, loop)  # what is made once is not an entry's
+        started = time.perf_counter()
+        first = _filled(peer, effort, tags, 1_000, loop)  # what is made once is not an entry's
+        each_s = (time.perf_counter() - started) / 1_000
+        sizes = [10**6, 10**5, 10**4] if effort.entries >= 100_000 else [20_000, 2_000]
+        entries = next((n for n in sizes if n * each_s < SLOW_FILL_S / 2), sizes[-1])
         gc.collect()
         before = resident_bytes()
         f = _filled(peer, effort, tags, entries, loop)
         gc.collect()
         grown = resident_bytes() - before
         del first, f
-        return grown / entries
+        return {"bytes": grown / entries, "entries": entries}
     finally:
         loop.close()
 
@@ -104,10 +111,7 @@ def _memory(tags: Any) -> Scenario:
             raise NotApplicableError  # its entries are on disk
         if tags is not None and peer.tagged is None:
             raise NotApplicableError
-        entries = 1_000_000 if effort.entries >= 100_000 else 20_000
-        if peer.sync is None:
-            entries //= 10  # they take some 20 us each
-        return {"bytes": bytes_per_entry(peer, effort, tags, entries), "entries": entries}
+        return bytes_per_entry(peer, effort, tags)
 
     return run
 

@@ -95,7 +95,7 @@ def draw_lines(axes: Any, curve: dict[str, Any], peer: str, keep: Callable[[str]
 
 def plot_growth(results: Results, path: Path) -> bool:
     interpreter = main_interpreter(results)
-    figure, grid = plt.subplots(2, 3, figsize=(13, 7.5), layout="constrained")
+    figure, grid = plt.subplots(2, 4, figsize=(16, 7.5), layout="constrained")
     drawn = False
     for axes, (curve, title) in zip(grid.flat, CURVES.items(), strict=False):
         plain(axes, f"ns by {title}")
@@ -104,6 +104,8 @@ def plot_growth(results: Results, path: Path) -> bool:
             draw_lines(axes, found, peer, lambda line: line != "bytes")
             drawn = drawn or bool(found)
         finish_lines(axes)
+    draw_cpp_growth(results, grid.flat[6])
+    grid.flat[7].set_visible(False)
     axes = grid.flat[5]
     plain(axes, "bytes of an entry by entries")
     for peer in ("zoocache", "lru_cache"):
@@ -113,6 +115,21 @@ def plot_growth(results: Results, path: Path) -> bool:
     axes.set_yscale("linear")
     save(figure, path)
     return drawn
+
+
+def draw_cpp_growth(results: Results, axes: Any) -> None:
+    plain(axes, "C++: ns of a random hit by entries")
+    prefix = "growth/visit/uniform/zoocache/"
+    named = results.get("cpp", {}).items()
+    points = sorted(
+        (int(name.removeprefix(prefix)), one["ns_median"])
+        for name, one in named
+        if name.startswith(prefix)
+    )
+    if points:
+        xs, ys = zip(*points, strict=True)
+        axes.plot(xs, ys, marker="o", markersize=3, color=OURS, label="visit")
+    finish_lines(axes)
 
 
 def finish_lines(axes: Any) -> None:
