@@ -23,6 +23,7 @@ from peers import MODULES
 PROCESS_TIMEOUT_S = 400
 SIZES = (10**3, 10**4, 10**5, 10**6)
 MEMORY_KINDS = ("bytes_no_tag", "bytes_shared_tag", "bytes_own_tag")
+MEMORY_SIZES = tuple(f"bytes_at_{10**power}" for power in (4, 5, 6, 7))
 GROWTH = ("entries", "dependencies", "depth", "threads", "live_tags")
 
 
@@ -150,7 +151,9 @@ def measure_memory(all_peers: list[Peers], repeats: int) -> None:
         for turn in range(min(repeats, 3)):
             for peer in measured.peers():
                 say(f"memory, repeat {turn + 1}, {measured.interpreter.name}, {peer}")
-                for kind in MEMORY_KINDS:
+                for kind in (*MEMORY_KINDS, *MEMORY_SIZES):
+                    if kind in MEMORY_SIZES and peer not in ("zoocache", "lru_cache"):
+                        continue
                     measured.work(peer, "memory", kind)
 
 

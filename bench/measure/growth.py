@@ -1,5 +1,6 @@
 """How the cost grows: with entries, dependencies, depth of tags, threads, live tags.
 
+Bytes by entries are in load.py: each size needs a process that has freed nothing yet.
 A scenario gives {"x": name of the axis, "points": {line: [[x, value], ...]}}.
 """
 
@@ -11,7 +12,6 @@ from typing import Any
 import functions
 from calls import NotApplicableError, Result, Scenario, moved_sampler, wanted
 from harness import Effort, KeysSampler, Sampler, ThreadsSampler, fill
-from load import resident_bytes
 from peers import Peer
 
 BYTES_PER_ENTRY_FEARED = 400
@@ -51,11 +51,8 @@ def by_entries(peer: Peer, effort: Effort) -> Result:
         if peer.reset:
             peer.reset()
         f = wanted(peer.sync)(functions.identity())
-        before = resident_bytes()
         store = KeysSampler(lambda n=entries: functions.entry_keys(n), lambda f=f: f)
         lines.add("store, ns", entries, store.sample())
-        if entries >= 10**5:
-            lines.add("bytes", entries, (resident_bytes() - before) / entries)
         chosen = random.Random(entries)
         keys = [chosen.randrange(entries) + 1_000_000 for _ in range(CALLS)]
         hits = KeysSampler(lambda keys=keys: keys, lambda f=f: f)

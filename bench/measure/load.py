@@ -81,10 +81,11 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def bytes_per_entry(peer: Peer, effort: Effort, tags: Any) -> Result:
+def bytes_per_entry(peer: Peer, effort: Effort, tags: Any, wanted_entries: int = 0) -> Result:
     """Growth of resident memory over the fill. Keys are ints that only the cache may hold on to.
 
-    A million entries, or a tenth or a hundredth of that where a store takes long.
+    A million entries, or a tenth or a hundredth of that where a store takes long; or as many as
+    are wanted.
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -94,6 +95,7 @@ def bytes_per_entry(peer: Peer, effort: Effort, tags: Any) -> Result:
         each_s = (time.perf_counter() - started) / 1_000
         sizes = [10**6, 10**5, 10**4] if effort.entries >= 100_000 else [20_000, 2_000]
         entries = next((n for n in sizes if n * each_s < SLOW_FILL_S / 2), sizes[-1])
+        entries = wanted_entries or entries
         gc.collect()
         before = resident_bytes()
         f = _filled(peer, effort, tags, entries, loop)
@@ -116,6 +118,15 @@ def _memory(tags: Any) -> Scenario:
     return run
 
 
+def _memory_at(entries: int) -> Scenario:
+    def run(peer: Peer, effort: Effort) -> Result:
+        if peer.sync is None or (effort.entries < 100_000 and entries > 10**4):
+            raise NotApplicableError
+        return bytes_per_entry(peer, effort, None, entries)
+
+    return run
+
+
 INVALIDATE: dict[str, Scenario] = {
     f"invalidate_{entries}": _invalidate(entries) for entries in (10**3, 10**4, 10**5, 10**6)
 }
@@ -123,4 +134,5 @@ MEMORY: dict[str, Scenario] = {
     "bytes_no_tag": _memory(None),
     "bytes_shared_tag": _memory(["shared"]),
     "bytes_own_tag": _memory(lambda x: [f"item:{x}"]),
+    **{f"bytes_at_{entries}": _memory_at(entries) for entries in (10**4, 10**5, 10**6, 10**7)},
 }

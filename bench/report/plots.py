@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +81,15 @@ def plot_calls(results: Results, path: Path) -> bool:
     return drawn
 
 
-def draw_lines(axes: Any, curve: dict[str, Any], peer: str, keep: Callable[[str], bool]) -> None:
+def draw_lines(axes: Any, curve: dict[str, Any], peer: str) -> None:
+    """Ours in a colour a line; the baseline's like ours of the same name, but dashed."""
+    colours = (OURS, "#3b82f6", "#7c3aed", "#0f172a")
     for place, (line, points) in enumerate(sorted(curve.get("points", {}).items())):
-        if keep(line):
-            xs, ys = zip(*points, strict=True)
-            style = {"color": BASELINE, "linestyle": "--"} if peer == "lru_cache" else {}
-            colours = (OURS, "#3b82f6", "#7c3aed", "#0f172a")
-            style = style or {"color": colours[place % len(colours)]}
-            label = f"{peer}: {line}" if peer != "zoocache" else line
-            axes.plot(xs, ys, marker="o", markersize=3, label=label, **style)
+        xs, ys = zip(*points, strict=True)
+        dashed = "--" if peer == "lru_cache" else "-"
+        label = line if peer == "zoocache" else f"{peer}: {line}"
+        colour = colours[place % len(colours)]
+        axes.plot(xs, ys, marker="o", markersize=3, label=label, color=colour, linestyle=dashed)
 
 
 def plot_growth(results: Results, path: Path) -> bool:
@@ -101,20 +100,30 @@ def plot_growth(results: Results, path: Path) -> bool:
         plain(axes, f"ns by {title}")
         for peer in ("zoocache", "lru_cache"):
             found = python_result(results, interpreter, peer, curve)
-            draw_lines(axes, found, peer, lambda line: line != "bytes")
+            draw_lines(axes, found, peer)
             drawn = drawn or bool(found)
         finish_lines(axes)
     draw_cpp_growth(results, grid.flat[6])
     grid.flat[7].set_visible(False)
-    axes = grid.flat[5]
-    plain(axes, "bytes of an entry by entries")
-    for peer in ("zoocache", "lru_cache"):
-        found = python_result(results, interpreter, peer, "entries")
-        draw_lines(axes, found, peer, lambda line: line == "bytes")
-    finish_lines(axes)
-    axes.set_yscale("linear")
+    draw_bytes(results, grid.flat[5])
     save(figure, path)
     return drawn
+
+
+def draw_bytes(results: Results, axes: Any) -> None:
+    plain(axes, "bytes of an entry by entries")
+    interpreter = main_interpreter(results)
+    for peer, colour in (("zoocache", OURS), ("lru_cache", BASELINE)):
+        sizes = [10**power for power in range(4, 8)]
+        named = [(n, f"bytes_at_{n}") for n in sizes]
+        found = [(n, python_figure(results, interpreter, peer, name, "bytes")) for n, name in named]
+        points = [(n, figure.median) for n, figure in found if figure]
+        if points:
+            xs, ys = zip(*points, strict=True)
+            axes.plot(xs, ys, marker="o", markersize=3, color=colour, label=peer)
+    axes.set_visible(bool(axes.lines))
+    finish_lines(axes)
+    axes.set_yscale("linear")
 
 
 def draw_cpp_growth(results: Results, axes: Any) -> None:

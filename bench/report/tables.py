@@ -184,7 +184,8 @@ def targets_table(results: Results) -> str:
         limits = list(dict.fromkeys(standing.limits.values()))
         target = " / ".join(f"{limit:g}" for limit in limits)
         cells = [
-            reached_text(standing.reached.get(place, standing.reached.get(""))) for place in places
+            reached_text(standing.reached.get(place if place in standing.limits else ""))
+            for place in places
         ]
         met = [
             "yes" if standing.is_met(place) else "no"
