@@ -183,10 +183,9 @@ def targets_table(results: Results) -> str:
         sign = "<=" if standing.at_most else ">="
         limits = list(dict.fromkeys(standing.limits.values()))
         target = " / ".join(f"{limit:g}" for limit in limits)
-        cells = [
-            reached_text(standing.reached.get(place if place in standing.limits else ""))
-            for place in places
-        ]
+        cells = [reached_text(standing.reached.get(place)) for place in places]
+        if "" in standing.reached:  # no Python in it: said once
+            cells = [reached_text(standing.reached[""]), *[""] * (len(places) - 1)]
         met = [
             "yes" if standing.is_met(place) else "no"
             for place in (*places, "") if place in standing.reached

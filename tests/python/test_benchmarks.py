@@ -1,0 +1,110 @@
+"""What the documents show is what the committed results say, and the benchmarks still run.
+
+No figure is judged here: a test that fails because a machine is busy tells nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench" / "report"))
+import figures
+import page
+import tables
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOWN = ROOT / "docs" / "benchmarks"
+RESULTS = SHOWN / "results.json"
+REMEDY = "run `python bench/report/write.py docs/benchmarks/results.json --root .`"
+
+
+@pytest.fixture(scope="module")
+def committed() -> Any:
+    return json.loads(RESULTS.read_text("utf-8"))
+
+
+def test_the_readmes_table_is_what_the_results_give(committed: Any) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert tables.with_readme_block(readme, committed) == readme, REMEDY
+
+
+def test_the_page_is_what_the_results_give(committed: Any) -> None:
+    plots = {path.name for path in SHOWN.glob("*.svg")}
+    shown = (SHOWN / "README.md").read_text("utf-8")
+    assert page.page(committed, plots) == shown, REMEDY
+
+
+def test_the_results_have_every_part_and_enough_repeats(committed: Any) -> None:
+    assert {"python", "cpp", "eviction"} <= set(committed)
+    assert committed["repeats"] >= 7
+
+
+def test_every_target_has_a_figure(committed: Any) -> None:
+    if committed["quick"]:
+        pytest.skip("a quick run leaves out the largest sizes, and the page says that it was one")
+    missing = [standing.what for standing in figures.standings(committed) if not standing.reached]
+    assert missing == []
+
+
+def example(absent: dict[str, str]) -> dict[str, Any]:
+    hit = {"ratio_median": 0.5, "ratio_min": 0.4, "ns_median": 20.0, "ns_min": 19.0}
+    peers = {"zoocache": {"version": "1", "results": {"hit_int": hit}, "absent": {}}}
+    one = {"version": "3.11.2", "peers": peers, "absent": absent}
+    return {
+        "date": "2020-01-01 00:00 UTC",
+        "machine": {"cpu": "a machine", "cores": 2},
+        "python": {"debian-3.11": one, "pyenv-3.11": one},
+        "python_order": ["debian-3.11", "pyenv-3.11"],
+    }
+
+
+def test_a_cache_that_cannot_be_had_is_shown_as_absent() -> None:
+    block = tables.readme_block(example({"cachebox": "cannot be installed: no wheel"}))
+    assert "| cachebox | absent |" in block
+    assert "| **zoocache** (this) | 0.50 |" in block
+
+
+def test_a_target_is_met_or_not_by_its_limit_for_the_interpreter() -> None:
+    first = figures.standings(example({}))[0]
+    assert first.what == "hit, 1 int argument"
+    assert first.limits == {"debian-3.11": 0.85, "pyenv-3.11": 0.65}
+    assert first.is_met("debian-3.11")
+    first.reached["pyenv-3.11"] = figures.Figure(0.66)
+    assert not first.is_met("pyenv-3.11")
+
+
+@pytest.mark.slow
+@pytest.mark.no_asan
+@pytest.mark.parametrize(
+    ("part", "ours", "plain"),
+    [
+        (
+            "calls",
+            {"hit_int", "hit_moved_10k_deps", "hit_async", "miss_own_tag"},
+            {"hit_int", "miss"},
+        ),
+        ("import", {"import"}, {"import"}),
+        ("invalidate", {"invalidate_1000"}, set()),
+        ("memory", {"bytes_no_tag", "bytes_own_tag"}, {"bytes_no_tag"}),
+        ("growth", {"entries", "depth", "live_tags"}, {"entries", "threads"}),
+    ],
+)
+def test_the_benchmarks_run(part: str, ours: set[str], plain: set[str], tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    command = [sys.executable, str(ROOT / "bench" / "run.py"), "--quick", "--here"]
+    command += ["--parts", part, "--peers", "zoocache,lru_cache", "--output", str(output)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    peers = json.loads(output.read_text("utf-8"))["python"]["here"]["peers"]
+    for peer, wanted in (("zoocache", ours), ("lru_cache", plain)):
+        found = peers.get(peer, {"results": {}, "absent": {}})
+        assert found["absent"] == {}
+        assert wanted <= set(found["results"])
+    if part == "calls":
+        assert peers["zoocache"]["results"]["herd"]["executions_threads"] == 1
