@@ -28,9 +28,12 @@ from zoocache._errors import (
     StorageIsFull,
     ZoocacheError,
 )
-from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
-from zoocache._values import MutatedValueWarning
 from zoocache._zoocache import add_deps, no_store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
+    from zoocache._values import MutatedValueWarning
 
 __all__ = [
     "Cache",
@@ -91,3 +94,25 @@ set_async = _default.set_async
 prune = _default.prune
 tag = _default.tag
 version = _default.version
+
+_LATER = {
+    "CacheInfo": "zoocache._told",
+    "Explanation": "zoocache._told",
+    "MutatedValueWarning": "zoocache._values",
+    "Stats": "zoocache._told",
+    "TagInfo": "zoocache._told",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports what few programs name, when they name it."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'zoocache' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    globals()[name] = value = getattr(import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,24 +1,25 @@
-"""`Cache`: one cache with everything that the module's functions do for the default one."""
+"""`Cache`: one cache with everything that the module's functions do for the default one.
+
+To import zoocache takes little time: what only some programs need, and what is needed first when a
+function is decorated, is imported then, and `typing` by type checkers alone.
+"""
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, overload
 
 from zoocache import _zoocache
-from zoocache._decorator import FunctionPlan
 from zoocache._errors import shown
-from zoocache._options import CONFIGURE_DEFAULTS, check_seconds, configured, warn_of_obsolete
-from zoocache._template import MAX_TAG_LENGTH, make_tag
-from zoocache._told import Explanation, Stats, TagInfo
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from typing import Any, overload
 
     from typing_extensions import Unpack
 
+    from zoocache._told import Explanation, Stats, TagInfo
     from zoocache._types import (
         CacheableOptions,
         ConfigureOptions,
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
         T,
     )
     from zoocache._zoocache import Cached, CachedAsyncFunction, CachedFunction
+else:
+
+    def overload(fn):
+        """In place of `typing.overload`."""
+        return fn
+
 
 __all__ = ["Cache", "Invalidating"]
 
@@ -90,7 +97,7 @@ class Cache:
         self._given: dict[str, Any] | None = None
         self.options: dict[str, Any] = {}
         self._functions: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._raw = FunctionPlan(self, {}).decorate(_load_nothing)
+        self._raw_keys: Any = None
         self.invalidate: Invalidate = self.core.invalidate
         self.clear: Callable[[], None] = self.core.clear
         _caches.add(self)
@@ -130,6 +137,12 @@ class Cache:
 
     def _configure(self, options: dict[str, Any]) -> None:
         """As `configure`. Called by nothing but what users call: warnings name their line."""
+        from zoocache._options import (  # noqa: PLC0415 - see the module
+            CONFIGURE_DEFAULTS,
+            configured,
+            warn_of_obsolete,
+        )
+
         made = configured(options)
         warn_of_obsolete(options, stacklevel=4)
         given: dict[str, Any] = {
@@ -249,6 +262,8 @@ class Cache:
         return self._decorator(options)(fn)
 
     def _decorator(self, options: dict[str, Any]) -> Callable[[Any], Any]:
+        from zoocache._decorator import FunctionPlan  # noqa: PLC0415 - see the module
+
         plan = FunctionPlan(self, dict(options))
 
         def decorate(fn: Any) -> Any:
@@ -290,10 +305,14 @@ class Cache:
             return self.explain(target.__func__, target.__self__, *args, **kwargs)
         if not isinstance(target, _zoocache.CachedFunction):
             raise TypeError(f"explain({shown(fn)}): a function decorated with cacheable is wanted")
+        from zoocache._told import Explanation  # noqa: PLC0415 - see the module
+
         return Explanation.from_raw(_zoocache.explain(target, *args, **kwargs))
 
     def stats(self) -> Stats:
         """Counts and sizes of now."""
+        from zoocache._told import Stats  # noqa: PLC0415 - see the module
+
         return Stats(**_zoocache.stats(self.core))
 
     def tags(self, prefix: str = "") -> Iterator[TagInfo]:
@@ -306,6 +325,8 @@ class Cache:
         if not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"tags({shown(prefix)}): a str is wanted")
         rows = _zoocache.tags(self.core, prefix.rstrip(":"))
+        from zoocache._told import TagInfo  # noqa: PLC0415 - see the module
+
         return iter([TagInfo(*row) for row in rows])
 
     def get_tag_version(self, tag: str) -> int:
@@ -316,6 +337,14 @@ class Cache:
         """
         return _zoocache.tag_version(self.core, tag)
 
+    def _raw(self) -> Any:
+        """The function whose entries are the raw keys."""
+        if self._raw_keys is None:
+            from zoocache._decorator import FunctionPlan  # noqa: PLC0415 - see the module
+
+            self._raw_keys = FunctionPlan(self, {}).decorate(_load_nothing)
+        return self._raw_keys
+
     def get(self, key: str) -> Any:
         """The value that `set` stored under the key; None if there is none that is valid.
 
@@ -323,7 +352,7 @@ class Cache:
             TypeError: the key is not a str.
         """
         _check_key(key)
-        value = self._raw(key)
+        value = self._raw()(key)
         return None if value is _ABSENT else value
 
     def set(
@@ -343,8 +372,10 @@ class Cache:
             InvalidOption: `ttl` is not allowed.
         """
         _check_key(key)
+        from zoocache._options import check_seconds  # noqa: PLC0415 - see the module
+
         seconds = check_seconds("ttl", ttl)
-        self._raw.replace(key, value, deps, -1.0 if seconds is None else seconds)
+        self._raw().replace(key, value, deps, -1.0 if seconds is None else seconds)
 
     async def get_async(self, key: str) -> Any:
         """As `get`, for async programs."""
@@ -374,6 +405,8 @@ class Cache:
         Raises:
             InvalidTag: no segment, or more than a tag may have.
         """
+        from zoocache._template import MAX_TAG_LENGTH, make_tag  # noqa: PLC0415 - see the module
+
         return make_tag(segments, self.options.get("max_tag_length", MAX_TAG_LENGTH))
 
     @staticmethod

@@ -8,6 +8,8 @@ import importlib.metadata
 import inspect
 import pickle
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -445,3 +447,27 @@ def test_the_decorator_documents_its_options() -> None:
     text = inspect.getdoc(zoocache.cacheable) or ""
     for option in CacheableOptions.__annotations__:
         assert re.search(rf"\b{option}\b", text), option
+
+
+def test_importing_takes_along_only_what_every_program_needs() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import zoocache; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = set(done.stdout.split())
+    assert "zoocache._zoocache" in imported
+    assert not imported & {"asyncio", "dataclasses", "inspect", "logging", "re", "typing"}
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    for name in zoocache.__all__:
+        assert getattr(zoocache, name) is not None
+        assert name in dir(zoocache)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        zoocache.nonsense  # noqa: B018
