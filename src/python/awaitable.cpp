@@ -1,5 +1,7 @@
 #include "python/awaitable.h"
 
+#include <utility>
+
 #include "python/async_call.h"
 #include "python/errors.h"
 #include "python/static_type.h"
@@ -106,7 +108,46 @@ PyObject* awaitable_send_method(PyObject* object, PyObject* sent) {
   return as_iteration(step, result);
 }
 
+// From 3.12 on `await` asks the iterator and not `am_send`, so that every hit ends with a
+// StopIteration. One is used again as long as nobody else holds it; its value goes with the
+// awaitable that gave it.
+#if PY_VERSION_HEX >= 0x030C0000
+PyStopIterationObject* spare_stop = nullptr;
+
+void drop_stop_value() {
+  if (spare_stop != nullptr && spare_stop->value != nullptr && Py_REFCNT(spare_stop) == 1) {
+    Py_CLEAR(spare_stop->value);
+  }
+}
+
+void raise_stop(PyObject* value) {
+  if (spare_stop == nullptr || Py_REFCNT(spare_stop) != 1) {
+    PyObject* made = PyObject_CallNoArgs(PyExc_StopIteration);
+    if (made == nullptr) return;
+    Py_XDECREF(std::exchange(spare_stop, reinterpret_cast<PyStopIterationObject*>(made)));
+  }
+  PyStopIterationObject* stop = spare_stop;
+  PyObject* const old[] = {
+      std::exchange(stop->value, Py_NewRef(value)), std::exchange(stop->traceback, nullptr),
+      std::exchange(stop->context, nullptr),        std::exchange(stop->cause, nullptr),
+      std::exchange(stop->notes, nullptr),          std::exchange(stop->dict, nullptr)};
+  PyErr_SetRaisedException(Py_NewRef(reinterpret_cast<PyObject*>(stop)));
+  for (PyObject* part : old) Py_XDECREF(part);
+}
+
+PyObject* awaitable_next(PyObject* object) {
+  PyObject* result;
+  const PySendResult step = awaitable_send(object, Py_None, &result);
+  if (step != PYGEN_RETURN) return result;
+  if (result != Py_None) raise_stop(result);  // without an error the value is None
+  Py_DECREF(result);
+  return nullptr;
+}
+#else
+void drop_stop_value() {}
+
 PyObject* awaitable_next(PyObject* object) { return awaitable_send_method(object, Py_None); }
+#endif
 
 PyObject* awaitable_self(PyObject* object) { return Py_NewRef(object); }
 
@@ -250,6 +291,7 @@ void awaitable_dealloc(PyObject* object) {
   PyObject_GC_UnTrack(object);
   if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
   awaitable_clear(object);
+  drop_stop_value();
   if (spare_count < kMostSpare) {
     spares[spare_count++] = self;
   } else {

@@ -9,6 +9,7 @@ import functools
 import gc
 import inspect
 import warnings
+import weakref
 from typing import Any
 
 import pytest
@@ -373,3 +374,32 @@ def test_tasks_are_shown_by_the_name_of_the_function() -> None:
     assert (awaitable.__name__, awaitable.__qualname__) == ("load", load.__qualname__)
     awaitable.close()
     run(main())
+
+
+def test_a_hit_ends_with_a_clean_stop_iteration_of_its_own() -> None:
+    class Value:
+        pass
+
+    @cacheable
+    async def load(key: int) -> Value | None:
+        return Value() if key else None
+
+    async def main() -> weakref.ref[Value]:
+        first = await load(1)
+        assert await load(0) is await load(0) is None
+        stops = []
+        for _ in range(2):
+            with pytest.raises(StopIteration) as caught:
+                next(load(1).__await__())
+            stops.append(caught.value)
+        assert stops[0] is not stops[1], "somebody holds the first one"
+        assert [stop.value for stop in stops] == [first, first]
+        assert stops[1].__context__ is None
+        del stops, caught
+        assert await load(1) is first
+        return weakref.ref(first)
+
+    held = run(main())
+    zoocache.clear()
+    gc.collect()
+    assert held() is None, "the iterator's end keeps the value alive"
