@@ -1,5 +1,5 @@
 # Each target is one line and works on a fresh clone. ARGS are passed on: make demo ARGS="--days 7"
-.PHONY: help setup demo demo-cpp test lint bench fuzz docs models clean
+.PHONY: help setup demo demo-cpp test lint bench fuzz soak docs models clean
 help:      ; @grep -E '^[a-z-]+ *: *;.*\#\#' Makefile | sed -E 's/ *:.*\#\# */: /'
 setup:     ; @scripts/setup              ## install what is missing, build, install into .venv
 demo:      ; @scripts/demo $(ARGS)       ## the departures board on real flights
@@ -8,6 +8,7 @@ test:      ; @scripts/test $(ARGS)       ## everything that must hold
 lint:      ; @scripts/lint $(ARGS)       ## formatting, static analysis, house rules
 bench:     ; @scripts/bench $(ARGS)      ## benchmarks
 fuzz:      ; @scripts/fuzz $(ARGS)       ## libFuzzer targets
+soak:      ; @scripts/soak $(MINUTES)    ## a long run of everything at once: make soak MINUTES=60
 docs:      ; @scripts/docs               ## check the documents
 models:    ; @scripts/models $(ARGS)     ## model-check the protocol, mutants included
 clean:     ; rm -rf build .venv          ## remove everything that was built
