@@ -37,6 +37,11 @@ enum class Match { kNo, kYes, kRestart, kFail };
 
 enum class Validity { kValid, kInvalidated, kExpired };
 
+// Why an entry goes that is not valid.
+inline Removal removal_of(Validity validity) noexcept {
+  return validity == Validity::kExpired ? Removal::kExpired : Removal::kInvalidated;
+}
+
 // An entry that is not valid any more, and whether an option may hand it out.
 struct Stale {
   bool kept = false;         // false: nothing may be done with it

@@ -53,8 +53,7 @@ template <class Policy>
 void Engine<Policy>::bury(FunctionType& function, EntryId id, Word value, Validity validity,
                           Removed& removed) {
   if (stale(id, function).kept) return;
-  remove(function, id, value,
-         validity == Validity::kExpired ? Removal::kExpired : Removal::kInvalidated, removed);
+  remove(function, id, value, removal_of(validity), removed);
 }
 
 }  // namespace zoocache::core

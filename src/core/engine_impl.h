@@ -263,7 +263,7 @@ void Engine<Policy>::evict_from(EvictionQueue& queue, Removed& removed) {
     const FunctionType& function = *functions_[slab_.cold(id).function];
     const Validity validity = inspect(id, function);
     if (validity == Validity::kValid || stale(id, function).kept) return false;
-    reason = validity == Validity::kExpired ? Removal::kExpired : Removal::kInvalidated;
+    reason = removal_of(validity);
     return true;
   });
   if (victim != kNoEntry) remove_locked(victim, reason, removed);

@@ -29,8 +29,7 @@ void Engine<Policy>::sweep(Removed& removed) {
     const FunctionType& function = *functions_[slab_.cold(id).function];
     const Validity validity = inspect(id, function);
     if (validity == Validity::kValid || stale(id, function).kept) continue;
-    if (validity == Validity::kInvalidated) remove_locked(id, Removal::kInvalidated, removed);
-    if (validity == Validity::kExpired) remove_locked(id, Removal::kExpired, removed);
+    remove_locked(id, removal_of(validity), removed);
   }
 }
 

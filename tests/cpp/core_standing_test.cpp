@@ -265,6 +265,20 @@ TEST_P(StandingOracle, SaysTheSame) {
   }
 }
 
+// A load without a key of its own, as a store beside the cached functions would be.
+TEST(Standing, TheFunctionsOwnNodeIsAskedWithoutAKeyToo) {
+  InvalidationLog log(64);
+  const HiddenTag function(7);
+  TagNode* node = log.acquire(function.path());
+  const Epoch born = log.invalidate(TagPath::parse("elsewhere", 256));
+  log.invalidate(function.path());
+  Dependencies bound;
+  EXPECT_EQ(log.bind(DepSet(log), node, nullptr, born, &bound), Standing::kInvalidated);
+  EXPECT_EQ(log.standing(DepSet(log), node, nullptr, born), Standing::kInvalidated);
+  EXPECT_EQ(log.standing(DepSet(log), node, nullptr, log.clock()), Standing::kCurrent);
+  log.release(node);
+}
+
 INSTANTIATE_TEST_SUITE_P(Rings, StandingOracle, ::testing::Values(16, 1024, 65'536));
 
 }  // namespace
