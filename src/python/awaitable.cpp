@@ -292,7 +292,8 @@ void awaitable_dealloc(PyObject* object) {
   if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
   awaitable_clear(object);
   drop_stop_value();
-  if (spare_count < kMostSpare) {
+  // One that was finalised carries the collector's mark of it, and would not be a second time.
+  if (spare_count < kMostSpare && PyObject_GC_IsFinalized(object) == 0) {
     spares[spare_count++] = self;
   } else {
     PyObject_GC_Del(object);
