@@ -231,7 +231,7 @@ def grown(samples: list[Sample]) -> str | None:
     quarter = len(samples) // 4
     before = max(sample.rss for sample in samples[quarter : 2 * quarter])
     after = max(sample.rss for sample in samples[-quarter:])
-    allowed = before * 1.05 + 6 * 2**20
+    allowed = before * 1.05 + 12 * 2**20
     if after > allowed:
         return f"the process grew from {before / 2**20:.1f} to {after / 2**20:.1f} MiB"
     return None
