@@ -98,6 +98,10 @@ class Engine {
   // The same without leaving a trace, for `explain` and sweeps.
   Validity inspect(EntryId id, const FunctionType& function) const noexcept;
 
+  // What made the entry invalid: a dependency or an ancestor of one, the function's node, the root.
+  // REQUIRES: something did.
+  const TagNode& killer_of(const FunctionType& function, EntryId id) const noexcept;
+
   // What `check` found not valid: whether it is kept for the function's AgingOptions.
   Stale stale(EntryId id, const FunctionType& function) const noexcept;
   // Takes what `check` found not valid out of the table, unless it is kept.
@@ -200,7 +204,6 @@ class Engine {
   // Throws bad_alloc before it changed anything.
   void remove_locked(EntryId id, Removal reason, Removed& removed);
   void record(const FunctionType& function, EntryId id, Removal reason);
-  const TagNode& killer_of(const FunctionType& function, EntryId id) const noexcept;
   void sweep(Removed& removed);
   void retire_slots(Index::Slots* slots) noexcept;
   void give_back(EntryId id, DropWords drop, Removed& removed);

@@ -5,7 +5,6 @@
 
 namespace zoocache::core {
 
-// What made the entry invalid. REQUIRES: something did.
 template <class Policy>
 const TagNode& Engine<Policy>::killer_of(const FunctionType& function, EntryId id) const noexcept {
   const ColdEntry& cold = slab_.cold(id);

@@ -50,18 +50,15 @@ void tell_entry(Explanation& told, FunctionState& function, core::EntryId id) {
     told.age_s = static_cast<double>(engine.now_ns() - expired_ns) / 1e9;
     return;
   }
-  const core::TagNode* killer = cold.deps.find_killer(cold.born);
-  if (killer == nullptr) {
-    killer = core::is_current(log.root(), cold.born) ? function.function.node : log.root();
-  }
-  if (killer->parent == nullptr) {
+  const core::TagNode& killer = engine.killer_of(function.function, id);
+  if (killer.parent == nullptr) {
     told.detail = kByClear;
-  } else if (killer->hidden()) {
-    told.detail = killer->parent->parent == nullptr ? kByFunction : kByKey;
+  } else if (killer.hidden()) {
+    told.detail = killer.parent->parent == nullptr ? kByFunction : kByKey;
   } else {
-    told.tag = killer->text();
+    told.tag = killer.text();
   }
-  tell_invalidation(told, log, killer->version.load(std::memory_order_acquire), killer->hash);
+  tell_invalidation(told, log, killer.version.load(std::memory_order_acquire), killer.hash);
 }
 
 void tell_obituary(Explanation& told, FunctionState& function, const core::Obituary& one) {

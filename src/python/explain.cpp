@@ -129,17 +129,12 @@ void tell_entry(nb::dict& told, const CachedFunction* callable, core::EntryId id
     const std::int64_t since_ns = engine.now_ns() - cold.expires_ns.load(std::memory_order_relaxed);
     told["age_s"] = static_cast<double>(since_ns) / 1e9;
   } else {
-    const core::TagNode* killer = cold.deps.find_killer(cold.born);
-    if (killer == nullptr) {
-      const bool root = !core::is_current(engine.log().root(), cold.born);
-      killer = root ? engine.log().root() : callable->function->node;
-    }
-    const Killer known = describe(*killer);
+    const core::TagNode& killer = engine.killer_of(*callable->function, id);
+    const Killer known = describe(killer);
     told["reason"] = "invalidated";
     if (known.hidden == nullptr) told["tag"] = tag_string(known.tag);
     if (known.hidden != nullptr) told["hidden"] = known.hidden;
-    tell_invalidation(told, callable, killer->version.load(std::memory_order_acquire),
-                      killer->hash);
+    tell_invalidation(told, callable, killer.version.load(std::memory_order_acquire), killer.hash);
   }
 }
 
