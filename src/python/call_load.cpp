@@ -186,8 +186,7 @@ bool Call::store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t 
     return true;
   }
   const CallableOptions& options = *callable_->options;
-  const double lived_s = core::jittered(ttl_s, options.jitter);
-  const std::int64_t own_ns = core::expiry_ns(engine.now_ns(), lived_s);
+  const std::int64_t own_ns = core::expiry_ns(engine.now_ns(), ttl_s);
   entry.hash = probe_.hash;
   entry.key = flight()->key;
   if ((flight()->key_bits & kKeyIsInt) == 0) Py_INCREF(to_object(entry.key));
@@ -201,7 +200,7 @@ bool Call::store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t 
   const bool slides =
       options.sliding || (options.ttl_s < 0 && callable_->core->options->read_extend_ttl);
   // An inner entry's time bounds this one's: reading it does not prolong the inner one.
-  if (slides && bound_ns == 0 && own_ns != 0) entry.sliding_s = static_cast<float>(lived_s);
+  if (slides && bound_ns == 0 && own_ns != 0) entry.sliding_s = static_cast<float>(ttl_s);
   entry.value_bytes = size_bytes;
   core::Removed removed(engine.log());
   engine.store(
@@ -230,6 +229,7 @@ PyObject* Call::finish_value(PyObject* result) {
   }
   bool lives = true;
   good = good && read_ttl(result, &ttl_s, &lives) && read_size(result, &size_bytes);
+  ttl_s = core::jittered(ttl_s, options.jitter);
   if (good) {
     kept = options.on_store == nullptr ? Py_NewRef(result)
                                        : PyObject_CallOneArg(options.on_store, result);
@@ -294,6 +294,7 @@ PyObject* Call::finish_error() {
     const CallableOptions& options = *callable_->options;
     double ttl_s = options.ttl_s < 0 ? callable_->core->options->default_ttl_s : options.ttl_s;
     if (options.error_ttl_s >= 0) ttl_s = options.error_ttl_s;
+    ttl_s = core::jittered(ttl_s, options.jitter);
     PyObject* copy = copy_of_error(error);  // keeps none of the first caller's frames alive
     if (copy == nullptr) copy = Py_NewRef(error);
     if (!store(copy, kValueIsError, ttl_s, bound_ns, 0)) PyErr_WriteUnraisable(callable_->wrapped);

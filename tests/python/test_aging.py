@@ -463,6 +463,17 @@ def test_jitter_shortens_times_to_live(clock: Clock) -> None:
     assert all(load.peek(key) is None for key in range(200))
 
 
+def test_an_outer_value_lives_no_longer_than_a_jittered_inner_one(clock: Clock) -> None:
+    inner = cacheable(ttl=100, jitter=0.9)(lambda key: key)
+    outer = cacheable(lambda key: inner(key))
+    for key in range(50):
+        outer(key)
+    for _ in range(10):
+        clock.advance(10)
+        for key in range(50):
+            assert outer.peek(key) is None or inner.peek(key) == key
+
+
 @pytest.mark.parametrize(
     "options",
     [
