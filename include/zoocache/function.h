@@ -14,7 +14,8 @@
 // as such, and a call gives a pointer to it. Errors: whatever the loader, the deps() and the
 // options' callbacks throw; InvalidTag for what deps() computes; FlightTimeout only if the
 // function's options ask for it. Thread-safety: everything may be called from any thread. Copies
-// are the same cache. It may outlive the Cache object; the entries die with the last of them.
+// are the same cache. It may outlive the Cache object; the entries die with the last of them, which
+// waits for loads of the function that still run in the background.
 #pragma once
 
 #include <functional>
@@ -120,7 +121,9 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
   }
 
   detail::Job reload_job(const Key& key) const {
-    return [function = *this, key] {
+    CachedFunction own = *this;
+    own.function_ = detail::for_job(*this->function_);
+    return [function = std::move(own), key] {
       KeyRequest request(key, function.deps_);
       detail::reload(*function.function_, request, function.loader_for(request));
     };

@@ -77,4 +77,71 @@ void Background::join_ended(Shared& shared, std::unique_lock<std::mutex>& lock) 
   lock.lock();
 }
 
+namespace {
+
+// The functions whose jobs this thread is in, innermost first: a job's loader may run others.
+struct Inside {
+  const Jobs* jobs;
+  const Inside* outer;
+};
+thread_local const Inside* inside = nullptr;
+
+std::size_t depth_inside(const Jobs* jobs) noexcept {
+  std::size_t depth = 0;
+  for (const Inside* at = inside; at != nullptr; at = at->outer) depth += at->jobs == jobs ? 1 : 0;
+  return depth;
+}
+
+}  // namespace
+
+void Jobs::start(Background& background, Background::Job job) {
+  std::uint64_t number = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    number = ++started_;
+    waiting_.emplace(number, std::move(job));
+  }
+  try {
+    background.start([self = shared_from_this(), number] { self->run(number); });
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    waiting_.erase(number);
+    throw;
+  }
+}
+
+void Jobs::run(std::uint64_t number) {
+  Background::Job job;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = waiting_.find(number);
+    if (at == waiting_.end()) return;  // the function has ended
+    job = std::move(at->second);
+    waiting_.erase(at);
+    ++running_;
+  }
+  const Inside here{this, std::exchange(inside, &here)};
+  // Also when the thread is being cancelled.
+  struct Leave {
+    Jobs& jobs;
+    Background::Job& job;
+    ~Leave() {
+      job = nullptr;  // with what it keeps alive
+      inside = inside->outer;
+      const std::lock_guard lock(jobs.mutex_);
+      --jobs.running_;
+      jobs.changed_.notify_all();
+    }
+  } const leave{*this, job};
+  job();
+}
+
+void Jobs::end() noexcept {
+  Waiting dropped;
+  std::unique_lock lock(mutex_);
+  dropped.swap(waiting_);
+  const std::size_t mine = depth_inside(this);
+  changed_.wait(lock, [&] { return running_ == mine; });
+}
+
 }  // namespace zoocache::detail

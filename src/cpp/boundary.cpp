@@ -65,7 +65,7 @@ ValuePtr load_softly(FunctionState& function, const Request& request, Call& call
   if (!call.begin_softly()) return call.serve_old();
   const auto ended = std::make_shared<BlockedThread>();
   try {
-    function.cache->background.start([ended, job = std::move(job)] {
+    function.jobs->start(function.cache->background, [ended, job = std::move(job)] {
       job();
       ended->wake();
     });
@@ -96,6 +96,15 @@ ValuePtr follow(Call& call, double timeout_s) {
   return call.take_outcome();
 }
 
+// What all pointers to a function share, but those of its jobs.
+struct Handle {
+  explicit Handle(FunctionPtr kept) : state(std::move(kept)) {}
+  ~Handle() { state->jobs->end(); }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  const FunctionPtr state;
+};
+
 void note_hit(FunctionState& function, std::uint64_t hash, const core::ColdEntry& cold) {
   const auto outer = open_load_of(current, function.cache->engine.log());
   if (outer == nullptr) return;
@@ -110,8 +119,12 @@ FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettin
     throw InvalidOption("flight_timeout_s=" + std::to_string(settings.flight_timeout_s) +
                         " is not allowed: it is a time in seconds, below 0 for the cache's");
   }
-  return std::make_shared<FunctionState>(cache, std::move(name), std::move(settings));
+  auto state = std::make_shared<FunctionState>(cache, std::move(name), std::move(settings));
+  auto handle = std::make_shared<const Handle>(state);
+  return {std::move(handle), state.get()};
 }
+
+FunctionPtr for_job(FunctionState& function) { return function.shared_from_this(); }
 
 Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
            void* context) {
@@ -182,7 +195,7 @@ void reload(FunctionState& function, Request& request, const std::function<Value
 void start_background(FunctionState& function, const Request& request, Job job) {
   core::count(function.function.counters.refreshes);
   try {
-    function.cache->background.start(std::move(job));
+    function.jobs->start(function.cache->background, std::move(job));
   } catch (...) {
     end_refresh(function, request);
     throw;

@@ -34,7 +34,7 @@ inline void drop_box(core::Word key, core::Word, std::uint64_t) noexcept {
 }
 
 // Lives as long as somebody can call the function; takes its entries along.
-class FunctionState {
+class FunctionState : public std::enable_shared_from_this<FunctionState> {
  public:
   FunctionState(CachePtr owner, std::string name, FunctionSettings told)
       : cache(std::move(owner)),
@@ -54,6 +54,7 @@ class FunctionState {
   const CachePtr cache;
   const FunctionSettings settings;
   core::Function<Policy>& function;
+  const std::shared_ptr<Jobs> jobs = std::make_shared<Jobs>();
 };
 
 // A load frame that keeps its cache alive: its dependencies refer to the cache's log.

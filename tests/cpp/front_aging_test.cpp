@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -231,6 +233,81 @@ TEST_F(Aging, AnInvalidationDuringARefreshCounts) {
   cache.invalidate("t");
   blocked = false;
   EXPECT_EQ(*get(1), 3);
+}
+
+// What the loader uses ends right after the function: a load that went on would touch freed memory.
+TEST_F(Aging, TheEndOfAFunctionWaitsForItsLoadsInTheBackground) {
+  std::atomic<bool> inside{false};
+  std::atomic<bool> ended{false};
+  {
+    auto counter = std::make_unique<int>(0);
+    CacheableOptions<int> options;
+    options.bounds.ttl_s = 10;
+    options.bounds.aging = {.refresh_ahead_s = 9};
+    const auto get = cache.cacheable(
+        "f",
+        [&](int) {
+          if (++*counter == 1) return 1;
+          inside = true;
+          std::this_thread::sleep_for(20ms);
+          ended = true;
+          return ++*counter;
+        },
+        NoDeps{}, options);
+    const auto copy = get;
+    get(1);
+    clock.advance(2);
+    get(1);
+    eventually([&] { return inside.load(); });
+  }
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(Aging, JobsThatWaitForAThreadEndWithTheFunction) {
+  std::vector<std::function<void()>> jobs;
+  Cache own({.background = [&](std::function<void()> job) { jobs.push_back(std::move(job)); }});
+  detail::CacheAccess::engine(own).set_time_source(&clock);
+  CacheableOptions<int> options;
+  options.bounds.ttl_s = 10;
+  options.bounds.aging = {.refresh_ahead_s = 9};
+  const auto used = std::make_shared<int>(0);
+  {
+    const auto get = own.cacheable(
+        "f", [used](int) { return ++*used; }, NoDeps{}, options);
+    get(1);
+    clock.advance(2);
+    get(1);
+    ASSERT_EQ(jobs.size(), 1U);
+  }
+  EXPECT_EQ(used.use_count(), 1) << "the loader is gone with its function";
+  jobs[0]();
+  EXPECT_EQ(*used, 1);
+}
+
+// By the system's clock: nothing of the test may be needed when the cache ends in the worker.
+TEST(AgingAlone, ALoadInTheBackgroundMayLetGoOfItsOwnFunction) {
+  std::atomic<bool> given{false};
+  std::atomic<bool> ended{false};
+  std::optional<CachedFunction<int, int>> held;
+  int calls = 0;
+  auto own = std::make_unique<Cache>();
+  CacheableOptions<int> options;
+  options.bounds.ttl_s = 1000;
+  options.bounds.aging = {.refresh_ahead_s = 999.999};
+  held = own->cacheable(
+      "f",
+      [&](int) {
+        if (++calls == 1) return 1;
+        while (!given) std::this_thread::sleep_for(1ms);
+        held.reset();
+        ended = true;
+        return 2;
+      },
+      NoDeps{}, options);
+  while (held->stats().refreshes == 0) EXPECT_EQ(*held->get(1), 1);
+  own.reset();
+  given = true;
+  while (!ended) std::this_thread::sleep_for(1ms);
 }
 
 TEST_F(Aging, CoroutinesRefreshByThemselves) {

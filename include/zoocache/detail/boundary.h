@@ -73,6 +73,8 @@ class Request {
 
 // Throws InvalidOption.
 FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettings settings);
+// What a job keeps of its function: nobody waits for it.
+FunctionPtr for_job(FunctionState& function);
 
 // Calls `use(context, value)` with the value of a valid entry; a miss is counted. `use` runs while
 // the entry is protected: it must not block for long. kLateHit: the caller has to reload in the
@@ -92,7 +94,8 @@ ValuePtr run(FunctionState& function, Request& request, const std::function<Valu
 // A load in the background: leads, unless another load of the key runs. Throws nothing that the
 // load throws: it is counted.
 void reload(FunctionState& function, Request& request, const std::function<ValuePtr()>& load);
-// Runs `job`, which calls `reload`, in the background, after a late hit.
+// Runs `job`, which calls `reload`, in the background, after a late hit. The end of the last of the
+// function's pointers waits for it, or drops it if it has not begun.
 void start_background(FunctionState& function, const Request& request, Job job);
 
 // The same without blocking. `start` is called if this call leads; it begins the load, which ends
