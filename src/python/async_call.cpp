@@ -1,38 +1,26 @@
 #include "python/async_call.h"
 
 #include <memory>
+#include <utility>
 
 #include "python/errors.h"
-#include "python/quick_hit.h"
 #include "python/waiting_task.h"
 
 namespace zoocache::python {
 
 PyObject* make_waiter = nullptr;
 
-namespace {
-
 void release_arguments(Awaitable* self) {
-  const Py_ssize_t total =
-      self->count + (self->kwnames == nullptr ? 0 : PyTuple_GET_SIZE(self->kwnames));
-  PyObject** args = self->args;
-  self->args = nullptr;
-  self->count = 0;
-  Py_CLEAR(self->kwnames);
-  for (Py_ssize_t index = 0; args != nullptr && index < total; ++index) Py_DECREF(args[index]);
+  PyObject** args = std::exchange(self->args, nullptr);
+  if (args == nullptr) return;
+  Py_ssize_t total = std::exchange(self->count, 0);
+  PyObject* kwnames = std::exchange(self->kwnames, nullptr);
+  if (kwnames != nullptr) {
+    total += PyTuple_GET_SIZE(kwnames);
+    Py_DECREF(kwnames);
+  }
+  for (Py_ssize_t index = 0; index < total; ++index) Py_DECREF(args[index]);
   if (args != self->few) PyMem_Free(args);
-}
-
-}  // namespace
-
-PyObject* quick_begin(Awaitable* self) {
-  if (self->stage != Stage::kNew || self->kind != CallKind::kCall) return nullptr;
-  PyObject* value =
-      quick_hit(self->callable, self->args, static_cast<size_t>(self->count), self->kwnames);
-  if (value == nullptr) return nullptr;
-  self->stage = Stage::kDone;
-  release_arguments(self);
-  return value;
 }
 
 void finish_call(Awaitable* self) {

@@ -24,6 +24,7 @@ struct Awaitable {
   PyObject* delegate;        // strong: what gets the sends while it is not nullptr
   Stage stage;
   bool running;
+  bool finalized;  // by the collector, or for being dropped before its end
   CallKind kind;
   bool alone;
   PyObject* few[kFewArguments];
@@ -39,8 +40,8 @@ extern PyObject* make_waiter;
 Begun begin_call(Awaitable* self, PyObject** value);
 // The delegate has ended: with a result (stolen), or with nullptr and an error.
 Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value);
-// A call that is a plain hit ends here; nullptr without an error: it is none.
-PyObject* quick_begin(Awaitable* self);
+// Drops what new_awaitable copied.
+void release_arguments(Awaitable* self);
 // Ends the call, whatever stage it is in. Keeps a Python error that is set.
 void finish_call(Awaitable* self);
 

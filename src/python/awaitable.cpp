@@ -4,6 +4,7 @@
 
 #include "python/async_call.h"
 #include "python/errors.h"
+#include "python/quick_hit.h"
 #include "python/static_type.h"
 
 namespace zoocache::python {
@@ -11,8 +12,15 @@ namespace {
 
 PyTypeObject awaitable_type = static_type();
 
+// A hit makes and drops one awaitable: some are kept for the next, empty. They are alive for the
+// collector (each has one reference, ours), which spares a hit telling it of them. Debug builds
+// count references in ways that this does not go with.
+#ifdef Py_REF_DEBUG
+constexpr std::size_t kMostSpare = 0;
+#else
 constexpr std::size_t kMostSpare = 128;
-Awaitable* spares[kMostSpare];  // dead objects, untracked
+#endif
+Awaitable* spares[kMostSpare + 1];
 std::size_t spare_count = 0;
 
 Awaitable* as_awaitable(PyObject* object) { return reinterpret_cast<Awaitable*>(object); }
@@ -57,6 +65,22 @@ bool may_run(Awaitable* self) {
     return false;
   }
   return true;
+}
+
+// A call that is a plain hit ends here; nullptr without an error: it is none.
+PyObject* quick_begin(Awaitable* self) {
+  if (self->stage != Stage::kNew || self->kind != CallKind::kCall) return nullptr;
+  PyObject* value =
+      quick_hit(self->callable, self->args, static_cast<size_t>(self->count), self->kwnames);
+  if (value == nullptr) return nullptr;
+  self->stage = Stage::kDone;
+  if (self->count == 1 && self->kwnames == nullptr) {
+    Py_DECREF(std::exchange(self->args, nullptr)[0]);
+    self->count = 0;
+  } else {
+    release_arguments(self);
+  }
+  return value;
 }
 
 PySendResult awaitable_send(PyObject* object, PyObject* sent, PyObject** result) {
@@ -257,6 +281,7 @@ PyObject* awaitable_close(PyObject* object, PyObject*) {
 
 void awaitable_finalize(PyObject* object) {
   Awaitable* self = as_awaitable(object);
+  self->finalized = true;
   if (self->stage == Stage::kDone) return;
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
@@ -285,27 +310,67 @@ int awaitable_clear(PyObject* object) {
   return 0;
 }
 
+// False after a hit.
+bool holds_anything(const Awaitable* self) {
+  return self->call != nullptr || self->delegate != nullptr || self->args != nullptr;
+}
+
 void awaitable_dealloc(PyObject* object) {
   Awaitable* self = as_awaitable(object);
   if (self->stage != Stage::kDone && PyObject_CallFinalizerFromDealloc(object) < 0) return;
-  PyObject_GC_UnTrack(object);
+  Py_SET_REFCNT(object, 1);  // the collector may run in what follows
   if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
-  awaitable_clear(object);
+  if (holds_anything(self)) finish_call(self);
+  Py_CLEAR(self->callable);
   drop_stop_value();
   // One that was finalised carries the collector's mark of it, and would not be a second time.
-  if (spare_count < kMostSpare && PyObject_GC_IsFinalized(object) == 0) {
+  if (!self->finalized && spare_count < kMostSpare) {
     spares[spare_count++] = self;
   } else {
+    PyObject_GC_UnTrack(object);
     PyObject_GC_Del(object);
   }
 }
 
-// A hit makes and drops one of them: some are kept for the next.
+// Tracked by the collector.
 Awaitable* allocate() {
-  if (spare_count == 0) return PyObject_GC_New(Awaitable, &awaitable_type);
-  Awaitable* self = spares[--spare_count];
-  PyObject_Init(reinterpret_cast<PyObject*>(self), &awaitable_type);
+  while (spare_count != 0) {
+    Awaitable* spare = spares[--spare_count];
+    if (Py_REFCNT(spare) == 1) return spare;
+    Py_DECREF(spare);  // somebody found it through the collector
+  }
+  Awaitable* self = PyObject_GC_New(Awaitable, &awaitable_type);
+  if (self == nullptr) return nullptr;
+  self->weakrefs = nullptr;
+  self->callable = nullptr;
+  self->args = nullptr;
+  self->count = 0;
+  self->kwnames = nullptr;
+  self->call = nullptr;
+  self->delegate = nullptr;
+  self->running = false;
+  self->finalized = false;
+  self->stage = Stage::kDone;
+  PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
   return self;
+}
+
+// Where `total` arguments are kept; nullptr with the error set.
+PyObject** room_for(Awaitable* self, Py_ssize_t total) {
+  if (total <= kFewArguments) return self->few;
+  auto* room =
+      static_cast<PyObject**>(PyMem_Malloc(static_cast<size_t>(total) * sizeof(PyObject*)));
+  if (room == nullptr) PyErr_NoMemory();
+  return room;
+}
+
+// asyncio is not imported before somebody calls async functions.
+bool import_waiter() {
+  PyObject* module = PyImport_ImportModule("zoocache._aio");
+  if (module == nullptr) return false;
+  make_waiter = PyObject_GetAttrString(module, "make_waiter");
+  Py_DECREF(module);
+  return make_waiter != nullptr;
 }
 
 PyMethodDef awaitable_methods[] = {{"send", awaitable_send_method, METH_O, nullptr},
@@ -350,45 +415,29 @@ int init_awaitable(PyObject*) {
 
 PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t nargsf,
                         PyObject* kwnames, CallKind kind) {
-  if (make_waiter == nullptr) {  // asyncio is not imported before somebody calls async functions
-    PyObject* module = PyImport_ImportModule("zoocache._aio");
-    if (module == nullptr) return nullptr;
-    make_waiter = PyObject_GetAttrString(module, "make_waiter");
-    Py_DECREF(module);
-    if (make_waiter == nullptr) return nullptr;
-  }
+  if (make_waiter == nullptr && !import_waiter()) return nullptr;
   Awaitable* self = allocate();
   if (self == nullptr) return nullptr;
+  auto* object = reinterpret_cast<PyObject*>(self);
   const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
   const Py_ssize_t total = count + (kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames));
-  self->weakrefs = nullptr;
   self->callable =
       reinterpret_cast<CachedFunction*>(Py_NewRef(reinterpret_cast<PyObject*>(callable)));
-  self->args = nullptr;
-  self->count = 0;
-  self->kwnames = nullptr;
-  self->call = nullptr;
-  self->delegate = nullptr;
   self->stage = Stage::kNew;
-  self->running = false;
   self->kind = kind;
   self->alone = false;
   if (total > 0) {
-    self->args =
-        total <= kFewArguments
-            ? self->few
-            : static_cast<PyObject**>(PyMem_Malloc(static_cast<size_t>(total) * sizeof(PyObject*)));
-    if (self->args == nullptr) {
-      PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
-      Py_DECREF(self);
-      return PyErr_NoMemory();
+    PyObject** room = room_for(self, total);
+    if (room == nullptr) {
+      Py_DECREF(object);
+      return nullptr;
     }
-    for (Py_ssize_t index = 0; index < total; ++index) self->args[index] = Py_NewRef(args[index]);
+    for (Py_ssize_t index = 0; index < total; ++index) room[index] = Py_NewRef(args[index]);
+    self->args = room;
     self->count = count;
     self->kwnames = Py_XNewRef(kwnames);
   }
-  PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
-  return reinterpret_cast<PyObject*>(self);
+  return object;
 }
 
 }  // namespace zoocache::python
