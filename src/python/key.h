@@ -75,6 +75,10 @@ inline bool small_int(PyObject* item, int64_t* value) {
     *value = digits * static_cast<int64_t>(number->ob_digit[0]);
     return true;
   }
+  if (digits == 0) {
+    *value = 0;
+    return true;
+  }
 #endif
   return small_int_other(item, value);
 }

@@ -52,10 +52,63 @@ inline PyObject* hit_single(CachedFunction* self, PyObject* arg) {
   return plain_hit(self, id, clock);
 }
 
+// Hash of two items or more that are ints of a word's size or strs, after the instance if there is
+// one: make_probe's. False if another item is among them.
+inline bool hash_ordinary(PyObject* const* items, Py_ssize_t count, bool has_instance,
+                          std::uint64_t* hash) {
+  std::uint64_t sum = 0;
+  Py_ssize_t index = 0;
+  if (has_instance) {
+    sum = combine(0, mix(reinterpret_cast<std::uintptr_t>(items[0]), ItemKind::kObject));
+    index = 1;
+  }
+  for (; index < count; ++index) {
+    PyObject* item = items[index];
+    std::int64_t number;
+    if (small_int(item, &number)) {
+      sum = combine(sum, mix(static_cast<std::uint64_t>(number), ItemKind::kInt));
+    } else {
+      if (!PyUnicode_CheckExact(item)) return false;
+      const Py_hash_t known = reinterpret_cast<PyASCIIObject*>(item)->hash;
+      if (known == -1) return false;
+      sum = combine(sum, mix(static_cast<std::uint64_t>(known), ItemKind::kStr));
+    }
+  }
+  *hash = sum;
+  return true;
+}
+
+// match_items for those; runs no user code.
+inline bool match_ordinary(PyObject* key, PyObject* const* items, Py_ssize_t count,
+                           bool has_instance) {
+  if (!PyTuple_CheckExact(key) || PyTuple_GET_SIZE(key) != count) return false;
+  PyObject* const* stored = reinterpret_cast<PyTupleObject*>(key)->ob_item;
+  Py_ssize_t index = 0;
+  if (has_instance) {
+    if (!is_token_of(stored[0], items[0])) return false;
+    index = 1;
+  }
+  for (; index < count; ++index) {
+    if (stored[index] != items[index] && match_item(stored[index], items[index]) != 1) return false;
+  }
+  return true;
+}
+
 // The hit path of functions whose items are the call's positional arguments, none of them of a
 // user's type.
 inline PyObject* hit_direct(CachedFunction* self, PyObject* const* args, Py_ssize_t count) {
-  for (Py_ssize_t index = self->signature->has_instance() ? 1 : 0; index < count; ++index) {
+  const bool has_instance = self->signature->has_instance();
+  std::uint64_t hash;
+  if (count > 1 && hash_ordinary(args, count, has_instance, &hash)) {
+    const core::Epoch clock = self->log->clock();
+    const core::EntryId id = self->function->index.probe(hash, [&](core::EntryId at) {
+      const core::HotEntry& hot = self->slab->hot(at);
+      return hot.hash == hash && (hot.state.load(std::memory_order_relaxed) & kKeyIsInt) == 0 &&
+             match_ordinary(to_object(hot.key), args, count, has_instance);
+    });
+    return plain_hit(self, id, clock);
+  }
+  for (Py_ssize_t index = has_instance ? 1 : 0; index < count; ++index) {
     if (!is_plain(args[index]) || !match_is_simple(args[index])) return nullptr;
   }
   const core::Epoch clock = self->log->clock();
