@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cpp_part
 import eviction_part
+import instructions_part
 import machine
 import python_part
 from environments import (
@@ -36,7 +37,7 @@ from environments import (
 from python_part import MODULES
 
 PYTHON_PARTS = ("calls", "import", "invalidate", "memory", "growth")
-PARTS = (*PYTHON_PARTS, "cpp", "eviction")
+PARTS = (*PYTHON_PARTS, "instructions", "cpp", "eviction")
 
 
 def listed(allowed: tuple[str, ...]) -> Any:
@@ -94,10 +95,13 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     why = cpp_part.build("cpp" in parts) if compiled else ""
     if why:
         raise SystemExit(why)
-    if parts & set(PYTHON_PARTS):
+    if parts & {*PYTHON_PARTS, "instructions"}:
         found = interpreters_of(given)
-        results["python"] = python_part.measure(found, parts, given.repeats, given.quick)
-        results["python_order"] = [interpreter.name for interpreter in found]
+        if parts & set(PYTHON_PARTS):
+            results["python"] = python_part.measure(found, parts, given.repeats, given.quick)
+            results["python_order"] = [interpreter.name for interpreter in found]
+        if "instructions" in parts and not given.here:
+            results["instructions"] = instructions_part.measure(found[0], given.quick)
     if "cpp" in parts:
         results["cpp"] = cpp_part.measure(given.repeats, given.quick)
     if "eviction" in parts:

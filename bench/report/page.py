@@ -66,6 +66,26 @@ def eviction_table(results: Results) -> str:
     return table([*head, "over LRU"], rows)
 
 
+def instructions_text(results: Results) -> str:
+    """Where the instructions of an operation go."""
+    found = results.get("instructions")
+    if not found:
+        return ""
+    made = (
+        f"\n## Instructions\n\nOf one operation by callgrind, on {found['interpreter']}: the loop "
+        "around it and the interpreter's part included, the garbage collector off; a build with "
+        "symbols and without link-time optimisation. Hits are compared with `lru_cache(None)`, the "
+        "async one with a bare `await`, a miss with `lru_cache(2**20)`.\n\n"
+    )
+    rows = []
+    for what, one in found["scenarios"].items():
+        base = one.get("baseline")
+        compared = [f"{base:,}", f"{one['instructions'] / base:.2f}"] if base else ["–", "–"]
+        where = ", ".join(f"{name} {n:,}" for name, n in one["functions"])
+        rows.append([what, f"{one['instructions']:,}", *compared, where])
+    return made + table(["operation", "instructions", "baseline", "ratio", "most of it"], rows)
+
+
 def picture(name: str, plots: set[str], says: str) -> str:
     return f"\n![{says}]({name})\n" if name in plots else ""
 
@@ -93,6 +113,7 @@ def page(results: Results, plots: set[str]) -> str:
             "time of the call that kills so many entries.\n" + cpp_tables(results)
         )
         made += picture("cpp.svg", plots, "C++ hits beside concurrent maps")
+    made += instructions_text(results)
     made += picture("growth.svg", plots, "cost by entries, dependencies, depth, threads, tags")
     if "eviction" in results:
         made += (

@@ -5,6 +5,7 @@ No figure is judged here: a test that fails because a machine is busy tells noth
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -108,3 +109,34 @@ def test_the_benchmarks_run(part: str, ours: set[str], plain: set[str], tmp_path
         assert wanted <= set(found["results"])
     if part == "calls":
         assert peers["zoocache"]["results"]["herd"]["executions_threads"] == 1
+
+
+LISTING = """
+1,100 (100.0%)  PROGRAM TOTALS
+  600 (54.55%)  ???:_PyEval_EvalFrameDefault [/usr/bin/python3.11]
+  300 (27.27%)  call.cpp:zoocache::python::(anonymous namespace)::look(long) [/x/_zoocache.so]
+  150 (13.64%)  slab.h:zoocache::python::(anonymous namespace)::look(long)
+   50 ( 4.55%)  log.h:zoocache::core::Log<int, Pair<int> >::bind(long)'2 [/x/_zoocache.so]
+"""
+
+
+def test_instructions_are_added_up_by_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    part: Any = importlib.import_module("instructions_part")
+    counts = part.by_function(LISTING)
+    assert counts == {"": 1100, "in python3.11": 600, "look": 450, "core::Log::bind": 50}
+    one = part.per_operation(counts, {name: 3 * n for name, n in counts.items()}, 10)
+    assert one["instructions"] == 220
+    assert one["functions"][0] == ["in python3.11", 120]
+
+
+def test_the_parts_scenarios_are_those_of_the_counted_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    monkeypatch.syspath_prepend(str(ROOT / "bench" / "measure"))
+    part: Any = importlib.import_module("instructions_part")
+    counted: Any = importlib.import_module("counted")
+    assert tuple(counted.SCENARIOS) == part.SCENARIOS
+    alone = tuple(name for name, (_, baseline) in counted.SCENARIOS.items() if baseline is None)
+    assert alone == part.ALONE
