@@ -169,8 +169,8 @@ Look Call::look_up(PyObject** value) {
   return Look::kMiss;
 }
 
-std::shared_ptr<PyFlight> Call::make_flight() {
-  auto flight = std::make_shared<PyFlight>(function_, probe_.hash, born_, state_->engine.log());
+core::Counted<PyFlight> Call::make_flight() {
+  core::Counted<PyFlight> flight(new PyFlight(function_, probe_.hash, born_, state_->engine.log()));
   if (probe_.is_number) {
     flight->key = static_cast<core::Word>(probe_.number);
     flight->key_bits = kKeyIsInt;
@@ -202,7 +202,7 @@ std::shared_ptr<PyFlight> Call::make_flight() {
 
 Join Call::join(bool alone) {
   shared_ = !alone;
-  std::shared_ptr<PyFlight> mine = make_flight();
+  core::Counted<PyFlight> mine = make_flight();
   if (mine == nullptr) return Join::kError;
   if (alone) {
     flight_ = std::move(mine);
@@ -216,7 +216,7 @@ Join Call::join(bool alone) {
         const core::Match answer = match_key(callable_, probe_, flight.key, flight.key_bits);
         return answer == core::Match::kRestart ? core::Match::kYes : answer;
       },
-      [&]() -> core::FlightPtr { return mine; });
+      [&]() -> FlightPtr { return mine; });
   if (joined.flight == nullptr) return Join::kError;
   flight_ = joined.flight;
   if (!joined.leads) return Join::kFollow;
@@ -257,7 +257,7 @@ void Call::stop_following() {
 
 Take Call::take_outcome(PyObject** value) {
   const core::FlightState outcome = flight_->state();
-  const core::FlightPtr flight = flight_;
+  const FlightPtr flight = flight_;
   if (outcome == core::FlightState::kAbandoned || outcome == core::FlightState::kRunning) {
     flight_.reset();
     return Take::kRetry;

@@ -18,8 +18,8 @@ bool is_collectable(PyObject* object) {
 }  // namespace
 
 bool Call::start_load() {
-  frame_ =
-      std::make_shared<Frame>(state_->engine.log(), born_, shared_ ? flight_ : nullptr, context_);
+  frame_ = FramePtr(new Frame(state_, born_, shared_ ? flight_ : nullptr, context_,
+                              callable_->core->options->engine.max_tag_length));
   if (shared_ && context_ != nullptr) {
     enclosing_ = context_->enclosing();
     if (!enclosing_.empty()) {
@@ -29,13 +29,11 @@ bool Call::start_load() {
   }
   ++open_loads;
   load_open_ = true;
-  frame_object_ = new_frame_object(frame_, state_, callable_->core->options->engine.max_tag_length);
   const CallableOptions& options = *callable_->options;
-  bool declared = frame_object_ != nullptr;
-  if (declared && options.deps_kind == DepsKind::kConstant) declared = declare(options.deps);
-  if (declared && options.deps_kind == DepsKind::kTemplate) {  // it may run users' code
+  bool declared = true;
+  if (options.deps_kind == DepsKind::kConstant) declared = declare(options.deps);
+  if (options.deps_kind == DepsKind::kTemplate) {  // it may run users' code
     declared = enter() && declare_template();
-    leave();
   }
   if (declared) return true;
   end_load(nullptr);
@@ -43,15 +41,15 @@ bool Call::start_load() {
 }
 
 bool Call::enter() {
-  token_ = enter_frame(frame_object_);
-  return token_ != nullptr;
+  if (!entered_) entered_ = enter_frame(frame_, &before_);
+  return entered_;
 }
 
 void Call::leave() {
-  if (token_ == nullptr) return;
-  PyObject* token = token_;
-  token_ = nullptr;
-  leave_frame(token);
+  if (!entered_) return;
+  entered_ = false;
+  leave_frame(frame_, before_);
+  before_.reset();
 }
 
 bool Call::declare(PyObject* tags) {
@@ -114,13 +112,15 @@ PyObject* Call::end_load(PyObject* result) {
   return value;
 }
 
-Frame::Gathered Call::close_frame() {
-  leave();
-  const Frame::Gathered gathered = frame_->close(flight_->deps);
+core::LoadFrame<Policy>::Gathered Call::close_frame() {
+  if (entered_ && !leads_back(frame_, before_)) leave();
+  const auto gathered = frame_->close(flight_->deps);
   flight_->storable = gathered.storable;
   if (load_open_) --open_loads;
   load_open_ = false;
-  Py_CLEAR(frame_object_);
+  if (entered_) forget_ended_frames();
+  entered_ = false;
+  before_.reset();
   frame_.reset();
   if (nested_) state_->flights.leave_nested(*enclosing_.front(), *flight_);
   nested_ = false;
@@ -238,7 +238,7 @@ PyObject* Call::finish_value(PyObject* result) {
     Py_DECREF(result);
     return nullptr;
   }
-  const Frame::Gathered gathered = close_frame();
+  const auto gathered = close_frame();
   const std::int64_t bound_ns = gathered.expires_ns;
   flight_->storable = gathered.storable && lives;  // no time to live leaves none to an outer load
   flight_->deps_complete = true;
@@ -272,11 +272,11 @@ PyObject* Call::finish_error() {
   const bool is_exception = PyErr_GivenExceptionMatches(error, PyExc_Exception) != 0;
   // What the outcome depends on is known only in part if `deps=` would have looked at it later.
   bool complete = true;
-  if (is_exception && token_ != nullptr && !declare_deps_after()) {
+  if (is_exception && entered_ && !declare_deps_after()) {
     PyErr_Clear();
     complete = false;
   }
-  Frame::Gathered gathered{true, true, 0};
+  core::LoadFrame<Policy>::Gathered gathered{true, true, 0};
   if (load_open_) gathered = close_frame();
   const std::int64_t bound_ns = gathered.expires_ns;
   flight_->deps_complete = complete;
