@@ -156,6 +156,7 @@ class Call final : public Pooled<Call> {
   core::LoadFrame<Policy>::Gathered close_frame();
   bool store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t bound_ns,
              std::size_t size_bytes);
+  core::InvalidationLog::Standing bind_deps(core::Dependencies* bound);
   bool read_ttl(PyObject* value, double* ttl_s, bool* lives);
   bool read_size(PyObject* value, std::size_t* size_bytes);
   bool caches_error(PyObject* error);

@@ -53,11 +53,8 @@ void Call::leave() {
 }
 
 bool Call::declare(PyObject* tags) {
-  std::vector<std::string> read;
   const std::size_t max_length = callable_->core->options->engine.max_tag_length;
-  if (!read_tags(tags, "deps", max_length, &read)) return false;
-  for (const std::string& tag : read) frame_->add_tag(tag);
-  return true;
+  return add_tags(tags, "deps", max_length, [this](std::string_view tag) { frame_->add_tag(tag); });
 }
 
 bool Call::declare_template() {
@@ -168,25 +165,31 @@ bool Call::read_size(PyObject* value, std::size_t* size_bytes) {
   return good;
 }
 
+// Binds what the load depends on. May throw.
+core::InvalidationLog::Standing Call::bind_deps(core::Dependencies* bound) {
+  core::InvalidationLog& log = state_->engine.log();
+  if (flight_->born == log.clock()) {  // nothing was invalidated since, the own key neither
+    if (flight_->deps.empty()) return core::InvalidationLog::Standing::kCurrent;
+    return log.bind(flight_->deps, function_->node, nullptr, flight_->born, bound);
+  }
+  const core::HiddenTag own(function_->tag_id, probe_.hash);
+  return log.bind(flight_->deps, function_->node, &own.path(), flight_->born, bound);
+}
+
 // Puts the outcome into the table, if its dependencies still stand. Takes no reference.
 bool Call::store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t bound_ns,
                  std::size_t size_bytes) {
   auto& engine = state_->engine;
   core::NewEntry entry;
-  const core::HiddenTag own(function_->tag_id, probe_.hash);
   auto standing = core::InvalidationLog::Standing::kInvalidated;
-  const bool bound = guarded([&] {
-    standing =
-        engine.log().bind(flight_->deps, function_->node, &own.path(), flight_->born, &entry.deps);
-  });
-  if (!bound) return false;
+  if (!guarded([&] { standing = bind_deps(&entry.deps); })) return false;
   if (standing != core::InvalidationLog::Standing::kCurrent) {
     core::count(function_->counters.not_stored);
     engine.note_not_stored(*function_, probe_.hash, standing);
     return true;
   }
   const CallableOptions& options = *callable_->options;
-  const std::int64_t own_ns = core::expiry_ns(engine.now_ns(), ttl_s);
+  const std::int64_t own_ns = ttl_s > 0 ? core::expiry_ns(engine.now_ns(), ttl_s) : 0;
   entry.hash = probe_.hash;
   entry.key = flight()->key;
   if ((flight()->key_bits & kKeyIsInt) == 0) Py_INCREF(to_object(entry.key));

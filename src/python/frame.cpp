@@ -175,13 +175,12 @@ PyObject* add_deps(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject*
   FramePtr frame;
   if (!current_frame(&frame)) return nullptr;
   if (frame == nullptr) Py_RETURN_NONE;
-  std::vector<std::string> read;
   const std::size_t max_length = static_cast<const Frame&>(*frame).max_tag_length();
-  if (!read_tags(args[0], "add_deps", max_length, &read)) return nullptr;
-  frame = first_open(std::move(frame));  // reading ran foreign code
-  for (const std::string& tag : read) {
+  const auto add = [&frame](std::string_view tag) {
+    frame = first_open(std::move(frame));  // reading may have run foreign code
     if (frame != nullptr) frame->add_tag(tag);
-  }
+  };
+  if (!add_tags(args[0], "add_deps", max_length, add)) return nullptr;
   Py_RETURN_NONE;
 }
 
