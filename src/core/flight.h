@@ -171,13 +171,12 @@ class FlightTable {
 
   std::size_t size() const {
     const std::lock_guard lock(mutex_);
-    std::size_t size = more_.size();
-    for (const Ptr& flight : few_) size += flight != nullptr ? 1 : 0;
-    return size;
+    return running_;
   }
   // After fork, in the child: forgets all flights without running a destructor; their leaders do
   // not exist here.
   void forget_all() noexcept {
+    running_ = 0;
     new (&few_) std::array<Ptr, kFew>();
     new (&more_) std::unordered_multimap<std::uint64_t, Ptr>();
   }
@@ -191,6 +190,7 @@ class FlightTable {
       return flight->hash == hash && flight->function == function &&
              std::find(except.begin(), except.end(), flight) == except.end();
     };
+    if (running_ == 0) return nullptr;
     for (const Ptr& flight : few_) {
       if (flight != nullptr && is_meant(flight)) return flight;
     }
@@ -203,24 +203,28 @@ class FlightTable {
   }
 
   void add_locked(const Ptr& flight) {
-    for (Ptr& place : few_) {
-      if (place != nullptr) continue;
-      place = flight;
-      return;
+    const auto place = std::find(few_.begin(), few_.end(), nullptr);
+    if (place != few_.end()) {
+      *place = flight;
+    } else {
+      more_.emplace(flight->hash, flight);
     }
-    more_.emplace(flight->hash, flight);
+    ++running_;
   }
 
   void remove_locked(const Ptr& flight) noexcept {
-    for (Ptr& place : few_) {
-      if (place != flight) continue;
-      place = nullptr;
+    const auto place = std::find(few_.begin(), few_.end(), flight);
+    if (place != few_.end()) {
+      *place = nullptr;
+      --running_;
       return;
     }
     const auto [first, last] = more_.equal_range(flight->hash);
     const auto is_it = [&](const auto& at) { return at.second == flight; };
     const auto found = std::find_if(first, last, is_it);
-    if (found != last) more_.erase(found);
+    if (found == last) return;
+    more_.erase(found);
+    --running_;
   }
 
   // Whether waiting for `from` would, over any number of waits, be waiting for a flight in `goals`.
@@ -248,6 +252,7 @@ class FlightTable {
   // after `mutex_`.
   static inline typename Policy::Mutex edges_mutex_;
   // The running flights: most often there are but a few, and looking at each is the fastest.
+  std::size_t running_ = 0;
   std::array<Ptr, kFew> few_;
   std::unordered_multimap<std::uint64_t, Ptr> more_;
 };

@@ -31,6 +31,8 @@ bool make_probe(const CachedFunction* callable, PyObject* const* items, Py_ssize
   probe->items = items;
   probe->size = size;
   probe->has_instance = callable->signature->has_instance();
+  probe->is_number = size == 1 && !probe->has_instance && small_int(items[0], &probe->number);
+  if (probe->is_number) return hash_item(items[0], &probe->hash) == 0;
   std::uint64_t hash = 0;
   for (Py_ssize_t index = 0; index < size; ++index) {
     std::uint64_t item_hash;
@@ -43,7 +45,6 @@ bool make_probe(const CachedFunction* callable, PyObject* const* items, Py_ssize
     hash = size == 1 ? item_hash : combine(hash, item_hash);
   }
   probe->hash = hash;
-  probe->is_number = size == 1 && !probe->has_instance && small_int(items[0], &probe->number);
   return true;
 }
 
@@ -117,8 +118,7 @@ BindResult Call::prepare() {
 
 // Foreign code may have reset the cache: the call goes on in the new engine, as if it had just
 // arrived there.
-bool Call::follow_reset() {
-  if (callable_->function == function_ && function_ != nullptr) return true;
+bool Call::follow_reset_slow() {
   if (!callable_attach(callable_)) return false;
   state_ = *callable_->state;
   function_ = callable_->function;

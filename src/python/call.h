@@ -145,7 +145,10 @@ class Call final : public Pooled<Call> {
   PyObject* replace(PyObject* value, PyObject* tags, double ttl_s);
 
  private:
-  bool follow_reset();
+  bool follow_reset() {
+    return (callable_->function == function_ && function_ != nullptr) || follow_reset_slow();
+  }
+  bool follow_reset_slow();
   PyFlight* flight() const { return static_cast<PyFlight*>(flight_.get()); }
   core::Counted<PyFlight> make_flight();
   bool declare_template();
@@ -161,7 +164,11 @@ class Call final : public Pooled<Call> {
   bool read_size(PyObject* value, std::size_t* size_bytes);
   bool caches_error(PyObject* error);
   core::DepSet::Key own_key() const { return {function_->tag_id, probe_.hash}; }
-  void tell_outer(const core::Flight& flight, bool complete);
+  void tell_outer(const core::Flight& flight, bool complete) {
+    untold_ = false;
+    if (outer_ == nullptr) return;
+    outer_->add_load(own_key(), flight.deps, flight.expires_ns, complete && flight.storable);
+  }
   void keep_old(core::EntryId id);
   bool may_serve(double span_s, bool invalidated) const;
   PyObject* call_background(PyObject* hook, double timeout_s);
@@ -182,8 +189,7 @@ class Call final : public Pooled<Call> {
   std::shared_ptr<core::Waiter> waiter_;
   std::vector<core::Flight*> enclosing_;
   FramePtr frame_;
-  FramePtr before_;       // what was current before `frame_`
-  bool entered_ = false;  // `frame_` is current
+  EnteredFrame entered_;
   bool shared_ = true;
   bool nested_ = false;  // an edge from the enclosing flight to ours is set
   bool load_open_ = false;

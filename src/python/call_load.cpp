@@ -41,15 +41,11 @@ bool Call::start_load() {
 }
 
 bool Call::enter() {
-  if (!entered_) entered_ = enter_frame(frame_, &before_);
-  return entered_;
+  return entered_ || entered_.enter(frame_);
 }
 
 void Call::leave() {
-  if (!entered_) return;
-  entered_ = false;
-  leave_frame(frame_, before_);
-  before_.reset();
+  if (entered_) entered_.leave(frame_);
 }
 
 bool Call::declare(PyObject* tags) {
@@ -110,24 +106,16 @@ PyObject* Call::end_load(PyObject* result) {
 }
 
 core::LoadFrame<Policy>::Gathered Call::close_frame() {
-  if (entered_ && !leads_back(frame_, before_)) leave();
+  if (entered_ && !entered_.is_parent_of(*frame_)) leave();
   const auto gathered = frame_->close(flight_->deps);
   flight_->storable = gathered.storable;
   if (load_open_) --open_loads;
   load_open_ = false;
-  if (entered_) forget_ended_frames();
-  entered_ = false;
-  before_.reset();
+  if (entered_) entered_.forget();
   frame_.reset();
   if (nested_) state_->flights.leave_nested(*enclosing_.front(), *flight_);
   nested_ = false;
   return gathered;
-}
-
-void Call::tell_outer(const core::Flight& flight, bool complete) {
-  untold_ = false;
-  if (outer_ == nullptr) return;
-  outer_->add_load(own_key(), flight.deps, flight.expires_ns, complete && flight.storable);
 }
 
 bool Call::read_ttl(PyObject* value, double* ttl_s, bool* lives) {

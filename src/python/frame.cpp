@@ -11,14 +11,16 @@ namespace zoocache::python {
 
 Py_ssize_t open_loads = 0;
 
-namespace {
-
-PyObject* variable = nullptr;
-
 // What the context variable holds.
 struct Cell {
   PyObject_HEAD FramePtr frame;
+  Py_ssize_t entered;  // how many EnteredFrames refer to it
+  bool replaced;       // a context that held it has another cell
 };
+
+namespace {
+
+PyObject* variable = nullptr;
 
 void cell_dealloc(PyObject* object) {
   reinterpret_cast<Cell*>(object)->frame.~FramePtr();
@@ -76,18 +78,22 @@ Cell* own_cell() {
   PyObject* node = map == nullptr ? nullptr : only_referent(map);
   if (node == nullptr) return nullptr;
   Cell* cell = referents_of(node).cell;
-  return cell != nullptr && Py_REFCNT(cell) == 1 ? cell : nullptr;
+  return cell != nullptr && Py_REFCNT(cell) == 1 + cell->entered ? cell : nullptr;
 }
 
-// False with a Python error.
-bool set_new_cell(const FramePtr& frame) {
+// Borrowed: the cell with `frame` that the context holds now in place of `old` (which may be
+// nullptr); nullptr with a Python error.
+Cell* set_new_cell(const FramePtr& frame, Cell* old) {
+  if (old != nullptr) old->replaced = true;
   auto* cell = PyObject_New(Cell, &cell_type);
-  if (cell == nullptr) return false;
+  if (cell == nullptr) return nullptr;
   new (&cell->frame) FramePtr(frame);
+  cell->entered = 0;
+  cell->replaced = false;
   PyObject* token = PyContextVar_Set(variable, reinterpret_cast<PyObject*>(cell));
   Py_DECREF(cell);
   Py_XDECREF(token);
-  return token != nullptr;
+  return token == nullptr ? nullptr : cell;
 }
 
 // A task that outlives the load that started it belongs to the load around that one.
@@ -123,44 +129,57 @@ bool in_load() {
   return true;
 }
 
-bool enter_frame(const FramePtr& frame, FramePtr* before) {
-  if (Cell* own = own_cell(); own != nullptr) {
-    *before = std::exchange(own->frame, frame);
-    return true;
+bool EnteredFrame::enter(const FramePtr& frame) {
+  Cell* cell = own_cell();
+  if (cell != nullptr) {
+    before_ = std::exchange(cell->frame, frame);
+  } else {
+    Cell* shared = current_cell();
+    if (shared == nullptr && PyErr_Occurred() != nullptr) return false;
+    if (shared != nullptr) before_ = first_open(shared->frame);
+    cell = set_new_cell(frame, shared);
+    if (cell == nullptr) return false;
   }
-  const Cell* cell = current_cell();
-  if (cell == nullptr && PyErr_Occurred() != nullptr) return false;
-  *before = cell == nullptr ? nullptr : first_open(cell->frame);
-  return set_new_cell(frame);
+  Py_INCREF(cell);
+  ++cell->entered;
+  cell_ = cell;
+  return true;
 }
 
-void leave_frame(const FramePtr& frame, const FramePtr& before) {
+void EnteredFrame::let_go() {
+  --cell_->entered;
+  Py_CLEAR(cell_);
+  before_.reset();
+}
+
+void EnteredFrame::leave(const FramePtr& frame) {
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
   // Another load: a loader swapped the context under us, and there is nothing to put back.
-  const Cell* cell = current_cell();
+  Cell* cell = current_cell();
   if (cell != nullptr && first_open(cell->frame) == frame) {
     Cell* own = own_cell();
     if (own != nullptr) {
-      own->frame = before;
-    } else if (!set_new_cell(before)) {
+      own->frame = before_;
+    } else if (set_new_cell(before_, cell) == nullptr) {
       PyErr_Clear();
     }
   }
+  let_go();
   PyErr_Restore(type, value, traceback);
 }
 
-bool leads_back(const FramePtr& frame, const FramePtr& before) {
-  return first_open(before) == first_open(frame->parent);
+bool EnteredFrame::is_parent_of(const core::LoadFrame<Policy>& frame) const {
+  return before_ == frame.parent || first_open(before_) == first_open(frame.parent);
 }
 
-void forget_ended_frames() {
-  Cell* cell = current_cell();
-  if (cell != nullptr) {
-    const FramePtr before = std::exchange(cell->frame, first_open(cell->frame));
-  } else {
-    PyErr_Clear();
+void EnteredFrame::forget() {
+  Cell* now = cell_->replaced ? current_cell() : nullptr;
+  for (Cell* cell : {cell_, now}) {
+    if (cell == nullptr) continue;
+    const FramePtr ended = std::exchange(cell->frame, first_open(cell->frame));
   }
+  let_go();
 }
 
 PyObject* add_deps(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject* kwnames) {

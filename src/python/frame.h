@@ -36,16 +36,33 @@ inline bool current_frame(FramePtr* frame) { return open_loads == 0 || current_f
 // Whether the caller runs inside a load; true also if that could not be found out.
 bool in_load();
 
-// Makes `frame` the current load, and gives what was before. False with a Python error.
-bool enter_frame(const FramePtr& frame, FramePtr* before);
-// Takes an open load out of the context again. Keeps a Python error that is set.
-void leave_frame(const FramePtr& frame, const FramePtr& before);
-// Whether who passes over `frame`, once it has ended, comes to what was current before it. Else it
-// has to be left before it ends: a task may go on in another context, and a load in the background
-// belongs to no load around it.
-bool leads_back(const FramePtr& frame, const FramePtr& before);
-// Has the context forget loads that have ended, for the memory's sake. REQUIRES: no Python error.
-void forget_ended_frames();
+struct Cell;
+
+// That a load is the current one: in which cell, and what was current before.
+class EnteredFrame {
+ public:
+  EnteredFrame() = default;
+  EnteredFrame(const EnteredFrame&) = delete;
+  EnteredFrame& operator=(const EnteredFrame&) = delete;
+  explicit operator bool() const { return cell_ != nullptr; }
+
+  // False with a Python error.
+  bool enter(const FramePtr& frame);
+  // Takes an open load out of the context again. Keeps a Python error that is set.
+  void leave(const FramePtr& frame);
+  // Whether who passes over `frame`, once it has ended, comes to what was current before it. Else
+  // it has to be left before it ends: a task may go on in another context, and a load in the
+  // background belongs to no load around it.
+  bool is_parent_of(const core::LoadFrame<Policy>& frame) const;
+  // In place of leaving a load that has ended: has the cell forget it, for the memory's sake.
+  void forget();
+
+ private:
+  void let_go();
+
+  Cell* cell_ = nullptr;  // strong
+  FramePtr before_;
+};
 
 // add_deps(tags) and no_store() of the module.
 PyObject* add_deps(PyObject* module, PyObject* const* args, Py_ssize_t count, PyObject* kwnames);
