@@ -102,6 +102,11 @@ FramePtr first_open(FramePtr frame) {
   return frame;
 }
 
+void forget_ended(Cell* cell) {
+  if (cell == nullptr || cell->frame == nullptr || cell->frame->is_open()) return;
+  const FramePtr ended = std::exchange(cell->frame, first_open(cell->frame->parent));
+}
+
 }  // namespace
 
 int init_frame(PyObject*) {
@@ -174,11 +179,8 @@ bool EnteredFrame::is_parent_of(const core::LoadFrame<Policy>& frame) const {
 }
 
 void EnteredFrame::forget() {
-  Cell* now = cell_->replaced ? current_cell() : nullptr;
-  for (Cell* cell : {cell_, now}) {
-    if (cell == nullptr) continue;
-    const FramePtr ended = std::exchange(cell->frame, first_open(cell->frame));
-  }
+  if (cell_->replaced) forget_ended(current_cell());
+  forget_ended(cell_);
   let_go();
 }
 
