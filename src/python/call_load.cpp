@@ -40,9 +40,7 @@ bool Call::start_load() {
   return false;
 }
 
-bool Call::enter() {
-  return entered_ || entered_.enter(frame_);
-}
+bool Call::enter() { return entered_ || entered_.enter(frame_); }
 
 void Call::leave() {
   if (entered_) entered_.leave(frame_);
