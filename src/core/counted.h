@@ -25,23 +25,21 @@ template <class T>
 class Counted {
  public:
   Counted() = default;
-  Counted(std::nullptr_t) {}
+  Counted(std::nullptr_t) {}  // NOLINT(google-explicit-constructor): as std::shared_ptr
   explicit Counted(T* object) noexcept : object_(object) { hold(); }
   Counted(const Counted& other) noexcept : object_(other.object_) { hold(); }
   Counted(Counted&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  // NOLINTBEGIN(google-explicit-constructor): as std::shared_ptr
   template <class Derived>
   Counted(Counted<Derived>&& other) noexcept : object_(other.release()) {}
   template <class Derived>
   Counted(const Counted<Derived>& other) noexcept : object_(other.get()) {
     hold();
   }
+  // NOLINTEND(google-explicit-constructor)
   ~Counted() { let_go(object_); }
-  Counted& operator=(const Counted& other) noexcept {
-    Counted(other).swap(*this);
-    return *this;
-  }
-  Counted& operator=(Counted&& other) noexcept {
-    Counted(std::move(other)).swap(*this);
+  Counted& operator=(Counted other) noexcept {
+    swap(other);
     return *this;
   }
 
