@@ -7,37 +7,39 @@
 
 namespace zoocache::core {
 
+// Drops duplicates whenever the size has doubled: a loader may name one tag a million times.
+DepSet::Lists& DepSet::lists() {
+  if (lists_ == nullptr) lists_ = std::make_unique<Lists>();
+  if (lists_->size() >= lists_->limit) drop_duplicates();
+  return *lists_;
+}
+
 void DepSet::add_tag(std::string_view tag) {
-  if (!tags_.empty() && tags_.back() == tag) return;
-  if (size() >= limit_) drop_duplicates();
-  tags_.emplace_back(tag);
+  if (!tags().empty() && tags().back() == tag) return;
+  lists().tags.emplace_back(tag);
 }
 
 void DepSet::add_key(Key key) {
-  if (!keys_.empty() && keys_.back() == key) return;
-  if (size() >= limit_) drop_duplicates();
-  keys_.push_back(key);
+  if (!keys().empty() && keys().back() == key) return;
+  lists().keys.push_back(key);
 }
 
 void DepSet::add_nodes(std::span<TagNode* const> nodes) {
   if (nodes.empty()) return;
-  if (size() >= limit_) drop_duplicates();
-  nodes_.insert(nodes_.end(), nodes.begin(), nodes.end());
+  std::vector<TagNode*>& held = lists().nodes;
+  held.insert(held.end(), nodes.begin(), nodes.end());
   log_->hold(nodes);
 }
 
 void DepSet::merge(const DepSet& other) {
-  for (const std::string& tag : other.tags_) add_tag(tag);
-  for (const Key& key : other.keys_) add_key(key);
-  add_nodes(other.nodes_);
+  for (const std::string& tag : other.tags()) add_tag(tag);
+  for (const Key& key : other.keys()) add_key(key);
+  add_nodes(other.nodes());
 }
 
 void DepSet::take(DepSet& other) {
   if (empty()) {
-    tags_.swap(other.tags_);
-    nodes_.swap(other.nodes_);
-    keys_.swap(other.keys_);
-    std::swap(limit_, other.limit_);
+    lists_ = std::move(other.lists_);
   } else {
     merge(other);
     other.clear();
@@ -45,25 +47,24 @@ void DepSet::take(DepSet& other) {
 }
 
 void DepSet::clear() noexcept {
-  if (!nodes_.empty()) log_->release(nodes_);
-  nodes_.clear();
-  tags_.clear();
-  keys_.clear();
+  if (!nodes().empty()) log_->release(nodes());
+  lists_.reset();
 }
 
 void DepSet::drop_duplicates() {
-  std::sort(tags_.begin(), tags_.end());
-  tags_.erase(std::unique(tags_.begin(), tags_.end()), tags_.end());
-  std::sort(keys_.begin(), keys_.end());
-  keys_.erase(std::unique(keys_.begin(), keys_.end()), keys_.end());
-  std::sort(nodes_.begin(), nodes_.end());
+  auto& [tags, nodes, keys, limit] = *lists_;
+  std::sort(tags.begin(), tags.end());
+  tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  std::sort(nodes.begin(), nodes.end());
   std::vector<TagNode*> extra;
-  for (std::size_t index = 1; index < nodes_.size(); ++index) {
-    if (nodes_[index] == nodes_[index - 1]) extra.push_back(nodes_[index]);
+  for (std::size_t index = 1; index < nodes.size(); ++index) {
+    if (nodes[index] == nodes[index - 1]) extra.push_back(nodes[index]);
   }
-  nodes_.erase(std::unique(nodes_.begin(), nodes_.end()), nodes_.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
   if (!extra.empty()) log_->release(extra);
-  limit_ = std::max(kFirstLimit, 2 * size());
+  limit = std::max(kFirstLimit, 2 * lists_->size());
 }
 
 }  // namespace zoocache::core

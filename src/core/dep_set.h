@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,7 +30,9 @@ class DepSet {
   explicit DepSet(InvalidationLog& log) : log_(&log) {}
   DepSet(DepSet&& other) noexcept = default;  // leaves `other` empty
   DepSet& operator=(DepSet&&) = delete;
-  ~DepSet() { clear(); }
+  ~DepSet() {
+    if (lists_ != nullptr) clear();
+  }
 
   // REQUIRES: TagPath::parse accepts `tag`.
   void add_tag(std::string_view tag);
@@ -41,23 +44,34 @@ class DepSet {
   void take(DepSet& other);
   void clear() noexcept;
 
-  bool empty() const noexcept { return tags_.empty() && nodes_.empty() && keys_.empty(); }
-  const std::vector<std::string>& tags() const noexcept { return tags_; }
-  const std::vector<TagNode*>& nodes() const noexcept { return nodes_; }
-  const std::vector<Key>& keys() const noexcept { return keys_; }
+  bool empty() const noexcept { return lists_ == nullptr; }
+  std::span<const std::string> tags() const noexcept {
+    return empty() ? std::span<const std::string>() : lists_->tags;
+  }
+  std::span<TagNode* const> nodes() const noexcept {
+    return empty() ? std::span<TagNode* const>() : lists_->nodes;
+  }
+  std::span<const Key> keys() const noexcept {
+    return empty() ? std::span<const Key>() : lists_->keys;
+  }
 
  private:
   static constexpr std::size_t kFirstLimit = 32;
 
-  // Drops duplicates whenever the size has doubled: a loader may name one tag a million times.
+  struct Lists {
+    std::vector<std::string> tags;
+    std::vector<TagNode*> nodes;
+    std::vector<Key> keys;
+    std::size_t limit = kFirstLimit;
+    std::size_t size() const noexcept { return tags.size() + nodes.size() + keys.size(); }
+  };
+
+  // With room for one more dependency.
+  Lists& lists();
   void drop_duplicates();
-  std::size_t size() const noexcept { return tags_.size() + nodes_.size() + keys_.size(); }
 
   InvalidationLog* log_;
-  std::vector<std::string> tags_;
-  std::vector<TagNode*> nodes_;
-  std::vector<Key> keys_;
-  std::size_t limit_ = kFirstLimit;
+  std::unique_ptr<Lists> lists_;  // nullptr: nothing, as most loads have
 };
 
 }  // namespace zoocache::core

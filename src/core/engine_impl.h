@@ -301,8 +301,9 @@ void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry, std::
   cold.function = function.slot;
   cold.size_bytes = std::min(size_bytes, kLargestSize) & kLargestSize;
   queue_of(function).insert(id);
-  entries_.fetch_add(1, std::memory_order_relaxed);
-  bytes_.fetch_add(cold.size_bytes, std::memory_order_relaxed);
+  // One writer at a time, so that no atomic addition is needed.
+  entries_.store(entries() + 1, std::memory_order_relaxed);
+  bytes_.store(bytes() + cold.size_bytes, std::memory_order_relaxed);
   if ((entry.user_bits & state::kCounted) != 0) ++function.counted;
   function.index.insert(entry.hash, id);  // published: from here on readers find it
 }
@@ -375,8 +376,8 @@ void Engine<Policy>::remove_locked(EntryId id, Removal reason, Removed& removed)
   retire_slots(function.index.erase(hot.hash, id, hash_of()));
   queue_of(function).remove(id);
   cold.queue = Queue::kNone;
-  entries_.fetch_sub(1, std::memory_order_relaxed);
-  bytes_.fetch_sub(cold.size_bytes, std::memory_order_relaxed);
+  entries_.store(entries() - 1, std::memory_order_relaxed);
+  bytes_.store(bytes() - cold.size_bytes, std::memory_order_relaxed);
   if constexpr (Policy::kConcurrent) {
     retired_.back().era = Reclaimer::era_of_unlinked();
   } else {

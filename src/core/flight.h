@@ -21,6 +21,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -31,9 +32,11 @@
 #include <utility>
 #include <vector>
 
+#include "core/counted.h"
 #include "core/dep_set.h"
 #include "core/engine.h"
 #include "core/entry.h"
+#include "core/policy.h"
 
 namespace zoocache::core {
 
@@ -47,7 +50,7 @@ class Waiter {
 };
 
 // One running load. A language derives from it to carry the key, the value and the error.
-class Flight {
+class Flight : public UseCount {
  public:
   Flight(const void* owner, std::uint64_t key_hash, Epoch loaded_since, InvalidationLog& log)
       : function(owner), hash(key_hash), born(loaded_since), deps(log) {}
@@ -74,29 +77,30 @@ class Flight {
   std::vector<Flight*> waits_for_;  // flights that code under this load waits for or leads
 };
 
-using FlightPtr = std::shared_ptr<Flight>;
+using FlightPtr = ConcurrentPolicy::Shared<Flight>;
 
 enum class Following { kWaiting, kEnded, kCycle };
 
 template <class Policy>
 class FlightTable {
  public:
+  using Ptr = typename Policy::template Shared<Flight>;
   struct Joined {
-    FlightPtr flight;  // nullptr: a comparison failed
+    Ptr flight;  // nullptr: a comparison failed
     bool leads = false;
   };
 
-  // `matches(const Flight&) -> Match`; `make() -> FlightPtr` for a leader.
+  // `matches(const Flight&) -> Match`; `make() -> Ptr` for a leader.
   template <class Matches, class Make>
   Joined join(const void* function, std::uint64_t hash, Matches&& matches, Make&& make) {
-    std::vector<FlightPtr> other_keys;  // same hash, compared and found different
+    std::vector<Ptr> other_keys;  // same hash, compared and found different
     std::unique_lock lock(mutex_, std::defer_lock);
     for (;;) {
       lock.lock();
-      FlightPtr candidate = find_locked(function, hash, other_keys);
+      Ptr candidate = find_locked(function, hash, other_keys);
       if (candidate == nullptr) {
-        FlightPtr mine = make();
-        flights_.emplace(hash, mine);
+        Ptr mine = make();
+        add_locked(mine);
         return {std::move(mine), true};
       }
       lock.unlock();
@@ -111,17 +115,11 @@ class FlightTable {
   }
 
   // The leader's last word; what the flight carries is set before. Wakes the followers.
-  void finish(const FlightPtr& flight, FlightState outcome) {
+  void finish(const Ptr& flight, FlightState outcome) {
     std::vector<std::shared_ptr<Waiter>> waiters;
     {
       const std::lock_guard lock(mutex_);
-      const auto [first, last] = flights_.equal_range(flight->hash);
-      for (auto at = first; at != last; ++at) {
-        if (at->second == flight) {
-          flights_.erase(at);
-          break;
-        }
-      }
+      remove_locked(flight);
       flight->state_.store(outcome, std::memory_order_release);
       waiters.swap(flight->waiters_);
     }
@@ -130,7 +128,7 @@ class FlightTable {
 
   // Starts to wait. `enclosing`: the flights of the caller's load frames, innermost first; the
   // innermost gets an edge until `leave`.
-  Following follow(const FlightPtr& flight, std::span<Flight* const> enclosing,
+  Following follow(const Ptr& flight, std::span<Flight* const> enclosing,
                    std::shared_ptr<Waiter> waiter) {
     const std::lock_guard lock(mutex_);
     if (flight->state_.load(std::memory_order_relaxed) != FlightState::kRunning) {
@@ -148,7 +146,7 @@ class FlightTable {
   }
 
   // Ends waiting, woken or not. `enclosing` as at `follow`.
-  void leave(const FlightPtr& flight, std::span<Flight* const> enclosing, const Waiter* waiter) {
+  void leave(const Ptr& flight, std::span<Flight* const> enclosing, const Waiter* waiter) {
     std::shared_ptr<Waiter> dropped;  // destroyed after the lock is released
     const std::lock_guard lock(mutex_);
     if (!enclosing.empty()) leave_nested(*enclosing.front(), *flight);
@@ -173,25 +171,60 @@ class FlightTable {
 
   std::size_t size() const {
     const std::lock_guard lock(mutex_);
-    return flights_.size();
+    return running_;
   }
   // After fork, in the child: forgets all flights without running a destructor; their leaders do
   // not exist here.
   void forget_all() noexcept {
-    new (&flights_) std::unordered_multimap<std::uint64_t, FlightPtr>();
+    running_ = 0;
+    new (&few_) std::array<Ptr, kFew>();
+    new (&more_) std::unordered_multimap<std::uint64_t, Ptr>();
   }
   typename Policy::Mutex& mutex() noexcept { return mutex_; }
 
  private:
-  FlightPtr find_locked(const void* function, std::uint64_t hash,
-                        const std::vector<FlightPtr>& except) const {
-    const auto [first, last] = flights_.equal_range(hash);
+  static constexpr std::size_t kFew = 4;
+
+  Ptr find_locked(const void* function, std::uint64_t hash, const std::vector<Ptr>& except) const {
+    const auto is_meant = [&](const Ptr& flight) {
+      return flight->hash == hash && flight->function == function &&
+             std::find(except.begin(), except.end(), flight) == except.end();
+    };
+    if (running_ == 0) return nullptr;
+    for (const Ptr& flight : few_) {
+      if (flight != nullptr && is_meant(flight)) return flight;
+    }
+    if (more_.empty()) return nullptr;
+    const auto [first, last] = more_.equal_range(hash);
     for (auto at = first; at != last; ++at) {
-      const FlightPtr& flight = at->second;
-      if (flight->function != function) continue;
-      if (std::find(except.begin(), except.end(), flight) == except.end()) return flight;
+      if (is_meant(at->second)) return at->second;
     }
     return nullptr;
+  }
+
+  void add_locked(const Ptr& flight) {
+    const auto place = std::find(few_.begin(), few_.end(), nullptr);
+    if (place != few_.end()) {
+      *place = flight;
+    } else {
+      more_.emplace(flight->hash, flight);
+    }
+    ++running_;
+  }
+
+  void remove_locked(const Ptr& flight) noexcept {
+    const auto place = std::find(few_.begin(), few_.end(), flight);
+    if (place != few_.end()) {
+      *place = nullptr;
+      --running_;
+      return;
+    }
+    const auto [first, last] = more_.equal_range(flight->hash);
+    const auto is_it = [&](const auto& at) { return at.second == flight; };
+    const auto found = std::find_if(first, last, is_it);
+    if (found == last) return;
+    more_.erase(found);
+    --running_;
   }
 
   // Whether waiting for `from` would, over any number of waits, be waiting for a flight in `goals`.
@@ -214,11 +247,14 @@ class FlightTable {
     if (found != edges.end()) edges.erase(found);
   }
 
-  mutable typename Policy::Mutex mutex_;  // guards the map and its flights' waiters
+  mutable typename Policy::Mutex mutex_;  // guards the flights and their waiters
   // Guards the edges of all flights: a load of one cache may wait for a flight of another. Taken
   // after `mutex_`.
   static inline typename Policy::Mutex edges_mutex_;
-  std::unordered_multimap<std::uint64_t, FlightPtr> flights_;
+  // The running flights: most often there are but a few, and looking at each is the fastest.
+  std::size_t running_ = 0;
+  std::array<Ptr, kFew> few_;
+  std::unordered_multimap<std::uint64_t, Ptr> more_;
 };
 
 }  // namespace zoocache::core

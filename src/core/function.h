@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include "core/eviction.h"
 #include "core/index.h"
@@ -45,8 +46,22 @@ class PlainCounter {
   std::uint64_t count_ = 0;
 };
 
+// A count as the policy's threads need it: under the GIL an atomic addition would be for nothing.
+class PlainCount {
+ public:
+  explicit PlainCount(std::uint64_t count) noexcept : count_(count) {}
+  void fetch_add(std::uint64_t more, std::memory_order) noexcept { count_ += more; }
+  std::uint64_t load(std::memory_order = std::memory_order_relaxed) const noexcept {
+    return count_;
+  }
+
+ private:
+  std::uint64_t count_;
+};
+
+template <class Policy>
 struct FunctionCounters {
-  using Count = std::atomic<std::uint64_t>;
+  using Count = std::conditional_t<Policy::kConcurrent, std::atomic<std::uint64_t>, PlainCount>;
   Count misses{0};       // calls that found nothing to serve
   Count loads{0};        // loader runs that returned
   Count load_errors{0};  // loader runs that raised
@@ -75,7 +90,8 @@ struct FunctionTotals {
   std::uint64_t stale_hits = 0;
   std::uint64_t refreshes = 0;
 
-  void add(std::uint64_t hits_of_function, const FunctionCounters& counters) noexcept {
+  template <class Policy>
+  void add(std::uint64_t hits_of_function, const FunctionCounters<Policy>& counters) noexcept {
     hits += hits_of_function;
     misses += counters.misses.load(std::memory_order_relaxed);
     loads += counters.loads.load(std::memory_order_relaxed);
@@ -91,7 +107,8 @@ struct FunctionTotals {
   }
 };
 
-inline void count(FunctionCounters::Count& counter) noexcept {
+template <class Count>
+void count(Count& counter) noexcept {
   counter.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -111,7 +128,7 @@ struct Function {
   std::size_t counted = 0;                 // entries with state::kCounted
   std::optional<EvictionQueue> own_queue;  // if it has bounds of its own
   std::conditional_t<Policy::kConcurrent, ShardedCounter, PlainCounter> hits;
-  FunctionCounters counters;
+  FunctionCounters<Policy> counters;
 };
 
 }  // namespace zoocache::core

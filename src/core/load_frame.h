@@ -7,31 +7,37 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "core/counted.h"
 #include "core/dep_set.h"
 #include "core/flight.h"
+#include "core/policy.h"
 
 namespace zoocache::core {
 
 template <class Policy>
-class LoadFrame {
+class LoadFrame : public UseCount {
  public:
-  LoadFrame(InvalidationLog& log, Epoch loaded_since, FlightPtr own_flight,
-            std::shared_ptr<LoadFrame> outer)
+  using FlightPtr = typename Policy::template Shared<Flight>;
+  using Ptr = typename Policy::template Shared<LoadFrame>;
+
+  LoadFrame(InvalidationLog& log, Epoch loaded_since, FlightPtr own_flight, Ptr outer)
       : born(loaded_since),
         flight(std::move(own_flight)),
         parent(std::move(outer)),
         log_(log),
         deps_(log) {}
+  virtual ~LoadFrame() = default;
+  LoadFrame(const LoadFrame&) = delete;
+  LoadFrame& operator=(const LoadFrame&) = delete;
 
   const Epoch born;
   const FlightPtr flight;  // nullptr: the load is unshared
-  const std::shared_ptr<LoadFrame> parent;
+  const Ptr parent;
 
   // The log that the load's dependencies belong to.
   const InvalidationLog& log() const noexcept { return log_; }

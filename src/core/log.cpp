@@ -1,6 +1,7 @@
 #include "core/log.h"
 
 #include <algorithm>
+#include <array>
 
 namespace zoocache::core {
 
@@ -127,31 +128,35 @@ TagNode* InvalidationLog::ensure(const TagPath& path) {
 InvalidationLog::Standing InvalidationLog::bind(const DepSet& deps, const TagNode* function,
                                                 const TagPath* own_key, Epoch born,
                                                 Dependencies* bound) {
-  std::vector<TagNode*> nodes;
-  nodes.reserve(deps.nodes().size() + deps.tags().size() + deps.keys().size());
+  constexpr std::size_t kFew = 8;  // most loads have no more, and need no memory here
+  const std::size_t most = deps.nodes().size() + deps.tags().size() + deps.keys().size();
+  std::array<TagNode*, kFew> few;
+  std::vector<TagNode*> many(most > kFew ? most : 0);
+  TagNode** const nodes = most > kFew ? many.data() : few.data();
+  std::size_t count = 0;
   const std::lock_guard lock(mutex_);
   const Standing standing = judge(deps, function, own_key, born);
   if (standing != Standing::kCurrent) return standing;
   try {
     for (TagNode* node : deps.nodes()) {
       TagTrie::hold(node);
-      nodes.push_back(node);
+      nodes[count++] = node;
     }
-    for (const std::string& tag : deps.tags()) nodes.push_back(ensure(TagPath::trusted(tag)));
+    for (const std::string& tag : deps.tags()) nodes[count++] = ensure(TagPath::trusted(tag));
     for (const DepSet::Key& key : deps.keys()) {
-      nodes.push_back(ensure(HiddenTag(key.function_id, key.key_hash).path()));
+      nodes[count++] = ensure(HiddenTag(key.function_id, key.key_hash).path());
     }
-    if (nodes.size() > 1) {
-      std::sort(nodes.begin(), nodes.end());
-      const auto keep = std::unique(nodes.begin(), nodes.end(), [this](TagNode* a, TagNode* b) {
+    if (count > 1) {
+      std::sort(nodes, nodes + count);
+      TagNode** const end = std::unique(nodes, nodes + count, [this](TagNode* a, TagNode* b) {
         if (a == b) trie_.release(b);
         return a == b;
       });
-      nodes.erase(keep, nodes.end());
+      count = static_cast<std::size_t>(end - nodes);
     }
-    *bound = Dependencies::of(nodes);
+    *bound = Dependencies::of({nodes, count});
   } catch (...) {
-    for (TagNode* node : nodes) trie_.release(node);
+    for (TagNode* node : std::span(nodes, count)) trie_.release(node);
     throw;
   }
   return Standing::kCurrent;

@@ -6,8 +6,10 @@
 //   replaced whole and freed by epoch-based reclamation.
 #pragma once
 
+#include <memory>
 #include <mutex>
 
+#include "core/counted.h"
 #include "core/reclaim.h"
 
 namespace zoocache::core {
@@ -21,12 +23,17 @@ struct ExclusivePolicy {
   struct Guard {
     Guard() noexcept {}  // user-provided: an unused guard is no warning
   };
+  // Of objects that end with the last who refers to them.
+  template <class T>
+  using Shared = Counted<T>;
 };
 
 struct ConcurrentPolicy {
   static constexpr bool kConcurrent = true;
   using Mutex = std::mutex;
   using Guard = ReadGuard;
+  template <class T>
+  using Shared = std::shared_ptr<T>;
 };
 
 }  // namespace zoocache::core

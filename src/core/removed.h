@@ -48,6 +48,7 @@ class Removed {
 
   // REQUIRES: no engine lock is held.
   void flush() noexcept {
+    if (empty()) return;
     if (!nodes_.empty()) log_.release(nodes_);
     nodes_.clear();
     const std::vector<Item> items = std::exchange(items_, {});

@@ -65,7 +65,6 @@ bool begin_loading(Awaitable* self) {
     PyObject* coroutine = call.call_loader();
     if (coroutine != nullptr) self->delegate = iterator_of(coroutine);
     if (self->delegate != nullptr) {
-      call.leave();
       self->stage = Stage::kLoading;
       return true;
     }

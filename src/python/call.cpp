@@ -31,6 +31,8 @@ bool make_probe(const CachedFunction* callable, PyObject* const* items, Py_ssize
   probe->items = items;
   probe->size = size;
   probe->has_instance = callable->signature->has_instance();
+  probe->is_number = size == 1 && !probe->has_instance && small_int(items[0], &probe->number);
+  if (probe->is_number) return hash_item(items[0], &probe->hash) == 0;
   std::uint64_t hash = 0;
   for (Py_ssize_t index = 0; index < size; ++index) {
     std::uint64_t item_hash;
@@ -43,7 +45,6 @@ bool make_probe(const CachedFunction* callable, PyObject* const* items, Py_ssize
     hash = size == 1 ? item_hash : combine(hash, item_hash);
   }
   probe->hash = hash;
-  probe->is_number = size == 1 && !probe->has_instance && small_int(items[0], &probe->number);
   return true;
 }
 
@@ -117,8 +118,7 @@ BindResult Call::prepare() {
 
 // Foreign code may have reset the cache: the call goes on in the new engine, as if it had just
 // arrived there.
-bool Call::follow_reset() {
-  if (callable_->function == function_ && function_ != nullptr) return true;
+bool Call::follow_reset_slow() {
   if (!callable_attach(callable_)) return false;
   state_ = *callable_->state;
   function_ = callable_->function;
@@ -169,8 +169,8 @@ Look Call::look_up(PyObject** value) {
   return Look::kMiss;
 }
 
-std::shared_ptr<PyFlight> Call::make_flight() {
-  auto flight = std::make_shared<PyFlight>(function_, probe_.hash, born_, state_->engine.log());
+core::Counted<PyFlight> Call::make_flight() {
+  core::Counted<PyFlight> flight(new PyFlight(function_, probe_.hash, born_, state_->engine.log()));
   if (probe_.is_number) {
     flight->key = static_cast<core::Word>(probe_.number);
     flight->key_bits = kKeyIsInt;
@@ -202,7 +202,7 @@ std::shared_ptr<PyFlight> Call::make_flight() {
 
 Join Call::join(bool alone) {
   shared_ = !alone;
-  std::shared_ptr<PyFlight> mine = make_flight();
+  core::Counted<PyFlight> mine = make_flight();
   if (mine == nullptr) return Join::kError;
   if (alone) {
     flight_ = std::move(mine);
@@ -216,7 +216,7 @@ Join Call::join(bool alone) {
         const core::Match answer = match_key(callable_, probe_, flight.key, flight.key_bits);
         return answer == core::Match::kRestart ? core::Match::kYes : answer;
       },
-      [&]() -> core::FlightPtr { return mine; });
+      [&]() -> FlightPtr { return mine; });
   if (joined.flight == nullptr) return Join::kError;
   flight_ = joined.flight;
   if (!joined.leads) return Join::kFollow;
@@ -257,7 +257,7 @@ void Call::stop_following() {
 
 Take Call::take_outcome(PyObject** value) {
   const core::FlightState outcome = flight_->state();
-  const core::FlightPtr flight = flight_;
+  const FlightPtr flight = flight_;
   if (outcome == core::FlightState::kAbandoned || outcome == core::FlightState::kRunning) {
     flight_.reset();
     return Take::kRetry;

@@ -23,7 +23,7 @@
 namespace zoocache::python {
 
 // A running load: carries the key while it runs and the outcome afterwards.
-class PyFlight final : public core::Flight {
+class PyFlight final : public core::Flight, public Pooled<PyFlight> {
  public:
   using core::Flight::Flight;
   ~PyFlight() override {
@@ -69,7 +69,7 @@ enum class Look { kHit, kMiss, kError };
 enum class Join { kLead, kFollow, kAgain, kError };
 enum class Take { kTaken, kRetry, kError };
 
-class Call {
+class Call final : public Pooled<Call> {
  public:
   // The arguments outlive the call. Takes its own reference to `callable`.
   Call(CachedFunction* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames);
@@ -113,7 +113,7 @@ class Call {
 
   // Opens the load and declares what `deps=` gives beforehand. False: it failed and is ended.
   bool start_load();
-  // Runs `code` inside the load's context.
+  // Makes the load the current one, if it is not; a load that ends need not be left.
   bool enter();
   void leave();
   // Ends the load with the loader's result (stolen), or nullptr and an error. Stores, wakes the
@@ -145,22 +145,30 @@ class Call {
   PyObject* replace(PyObject* value, PyObject* tags, double ttl_s);
 
  private:
-  bool follow_reset();
+  bool follow_reset() {
+    return (callable_->function == function_ && function_ != nullptr) || follow_reset_slow();
+  }
+  bool follow_reset_slow();
   PyFlight* flight() const { return static_cast<PyFlight*>(flight_.get()); }
-  std::shared_ptr<PyFlight> make_flight();
+  core::Counted<PyFlight> make_flight();
   bool declare_template();
   bool declare_deps_after();
   bool declare(PyObject* tags);
   PyObject* finish_value(PyObject* result);
   PyObject* finish_error();
-  Frame::Gathered close_frame();
+  core::LoadFrame<Policy>::Gathered close_frame();
   bool store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t bound_ns,
              std::size_t size_bytes);
+  core::InvalidationLog::Standing bind_deps(core::Dependencies* bound);
   bool read_ttl(PyObject* value, double* ttl_s, bool* lives);
   bool read_size(PyObject* value, std::size_t* size_bytes);
   bool caches_error(PyObject* error);
   core::DepSet::Key own_key() const { return {function_->tag_id, probe_.hash}; }
-  void tell_outer(const core::Flight& flight, bool complete);
+  void tell_outer(const core::Flight& flight, bool complete) {
+    untold_ = false;
+    if (outer_ == nullptr) return;
+    outer_->add_load(own_key(), flight.deps, flight.expires_ns, complete && flight.storable);
+  }
   void keep_old(core::EntryId id);
   bool may_serve(double span_s, bool invalidated) const;
   PyObject* call_background(PyObject* hook, double timeout_s);
@@ -177,12 +185,11 @@ class Call {
   FramePtr outer_;    // the innermost of the same cache
   core::Epoch arrival_ = 0;
   core::Epoch born_ = 0;
-  core::FlightPtr flight_;
+  FlightPtr flight_;
   std::shared_ptr<core::Waiter> waiter_;
   std::vector<core::Flight*> enclosing_;
   FramePtr frame_;
-  FrameObject* frame_object_ = nullptr;
-  PyObject* token_ = nullptr;
+  EnteredFrame entered_;
   bool shared_ = true;
   bool nested_ = false;  // an edge from the enclosing flight to ours is set
   bool load_open_ = false;

@@ -18,8 +18,8 @@ bool is_collectable(PyObject* object) {
 }  // namespace
 
 bool Call::start_load() {
-  frame_ =
-      std::make_shared<Frame>(state_->engine.log(), born_, shared_ ? flight_ : nullptr, context_);
+  frame_ = FramePtr(new Frame(state_, born_, shared_ ? flight_ : nullptr, context_,
+                              callable_->core->options->engine.max_tag_length));
   if (shared_ && context_ != nullptr) {
     enclosing_ = context_->enclosing();
     if (!enclosing_.empty()) {
@@ -29,37 +29,26 @@ bool Call::start_load() {
   }
   ++open_loads;
   load_open_ = true;
-  frame_object_ = new_frame_object(frame_, state_, callable_->core->options->engine.max_tag_length);
   const CallableOptions& options = *callable_->options;
-  bool declared = frame_object_ != nullptr;
-  if (declared && options.deps_kind == DepsKind::kConstant) declared = declare(options.deps);
-  if (declared && options.deps_kind == DepsKind::kTemplate) {  // it may run users' code
+  bool declared = true;
+  if (options.deps_kind == DepsKind::kConstant) declared = declare(options.deps);
+  if (options.deps_kind == DepsKind::kTemplate) {  // it may run users' code
     declared = enter() && declare_template();
-    leave();
   }
   if (declared) return true;
   end_load(nullptr);
   return false;
 }
 
-bool Call::enter() {
-  token_ = enter_frame(frame_object_);
-  return token_ != nullptr;
-}
+bool Call::enter() { return entered_ || entered_.enter(frame_); }
 
 void Call::leave() {
-  if (token_ == nullptr) return;
-  PyObject* token = token_;
-  token_ = nullptr;
-  leave_frame(token);
+  if (entered_) entered_.leave(frame_);
 }
 
 bool Call::declare(PyObject* tags) {
-  std::vector<std::string> read;
   const std::size_t max_length = callable_->core->options->engine.max_tag_length;
-  if (!read_tags(tags, "deps", max_length, &read)) return false;
-  for (const std::string& tag : read) frame_->add_tag(tag);
-  return true;
+  return add_tags(tags, "deps", max_length, [this](std::string_view tag) { frame_->add_tag(tag); });
 }
 
 bool Call::declare_template() {
@@ -114,23 +103,17 @@ PyObject* Call::end_load(PyObject* result) {
   return value;
 }
 
-Frame::Gathered Call::close_frame() {
-  leave();
-  const Frame::Gathered gathered = frame_->close(flight_->deps);
+core::LoadFrame<Policy>::Gathered Call::close_frame() {
+  if (entered_ && !entered_.is_parent_of(*frame_)) leave();
+  const auto gathered = frame_->close(flight_->deps);
   flight_->storable = gathered.storable;
   if (load_open_) --open_loads;
   load_open_ = false;
-  Py_CLEAR(frame_object_);
+  if (entered_) entered_.forget();
   frame_.reset();
   if (nested_) state_->flights.leave_nested(*enclosing_.front(), *flight_);
   nested_ = false;
   return gathered;
-}
-
-void Call::tell_outer(const core::Flight& flight, bool complete) {
-  untold_ = false;
-  if (outer_ == nullptr) return;
-  outer_->add_load(own_key(), flight.deps, flight.expires_ns, complete && flight.storable);
 }
 
 bool Call::read_ttl(PyObject* value, double* ttl_s, bool* lives) {
@@ -168,25 +151,31 @@ bool Call::read_size(PyObject* value, std::size_t* size_bytes) {
   return good;
 }
 
+// Binds what the load depends on. May throw.
+core::InvalidationLog::Standing Call::bind_deps(core::Dependencies* bound) {
+  core::InvalidationLog& log = state_->engine.log();
+  if (flight_->born == log.clock()) {  // nothing was invalidated since, the own key neither
+    if (flight_->deps.empty()) return core::InvalidationLog::Standing::kCurrent;
+    return log.bind(flight_->deps, function_->node, nullptr, flight_->born, bound);
+  }
+  const core::HiddenTag own(function_->tag_id, probe_.hash);
+  return log.bind(flight_->deps, function_->node, &own.path(), flight_->born, bound);
+}
+
 // Puts the outcome into the table, if its dependencies still stand. Takes no reference.
 bool Call::store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t bound_ns,
                  std::size_t size_bytes) {
   auto& engine = state_->engine;
   core::NewEntry entry;
-  const core::HiddenTag own(function_->tag_id, probe_.hash);
   auto standing = core::InvalidationLog::Standing::kInvalidated;
-  const bool bound = guarded([&] {
-    standing =
-        engine.log().bind(flight_->deps, function_->node, &own.path(), flight_->born, &entry.deps);
-  });
-  if (!bound) return false;
+  if (!guarded([&] { standing = bind_deps(&entry.deps); })) return false;
   if (standing != core::InvalidationLog::Standing::kCurrent) {
     core::count(function_->counters.not_stored);
     engine.note_not_stored(*function_, probe_.hash, standing);
     return true;
   }
   const CallableOptions& options = *callable_->options;
-  const std::int64_t own_ns = core::expiry_ns(engine.now_ns(), ttl_s);
+  const std::int64_t own_ns = ttl_s > 0 ? core::expiry_ns(engine.now_ns(), ttl_s) : 0;
   entry.hash = probe_.hash;
   entry.key = flight()->key;
   if ((flight()->key_bits & kKeyIsInt) == 0) Py_INCREF(to_object(entry.key));
@@ -238,7 +227,7 @@ PyObject* Call::finish_value(PyObject* result) {
     Py_DECREF(result);
     return nullptr;
   }
-  const Frame::Gathered gathered = close_frame();
+  const auto gathered = close_frame();
   const std::int64_t bound_ns = gathered.expires_ns;
   flight_->storable = gathered.storable && lives;  // no time to live leaves none to an outer load
   flight_->deps_complete = true;
@@ -272,11 +261,11 @@ PyObject* Call::finish_error() {
   const bool is_exception = PyErr_GivenExceptionMatches(error, PyExc_Exception) != 0;
   // What the outcome depends on is known only in part if `deps=` would have looked at it later.
   bool complete = true;
-  if (is_exception && token_ != nullptr && !declare_deps_after()) {
+  if (is_exception && entered_ && !declare_deps_after()) {
     PyErr_Clear();
     complete = false;
   }
-  Frame::Gathered gathered{true, true, 0};
+  core::LoadFrame<Policy>::Gathered gathered{true, true, 0};
   if (load_open_) gathered = close_frame();
   const std::int64_t bound_ns = gathered.expires_ns;
   flight_->deps_complete = complete;

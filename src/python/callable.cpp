@@ -31,8 +31,7 @@ PyObject* call_async(PyObject* object, PyObject* const* args, size_t nargsf, PyO
 
 }  // namespace
 
-bool callable_attach(CachedFunction* self) {
-  if (self->function != nullptr) return true;
+bool callable_attach_slow(CachedFunction* self) {
   StatePtr* state = core_state(self->core);
   if (state == nullptr) return false;
   FunctionOptions options;

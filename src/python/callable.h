@@ -70,7 +70,10 @@ int init_callable_type(PyObject* module);
 inline bool is_cached_function(PyObject* object) { return Py_TYPE(object) == &CachedFunctionType; }
 
 // Registers with the core's present engine if it is not yet. False with a Python error.
-bool callable_attach(CachedFunction* self);
+bool callable_attach_slow(CachedFunction* self);
+inline bool callable_attach(CachedFunction* self) {
+  return self->function != nullptr || callable_attach_slow(self);
+}
 // Forgets the engine; `leak` as at core_detach.
 void callable_detach(CachedFunction* self, bool leak);
 

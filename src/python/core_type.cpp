@@ -65,7 +65,7 @@ void Origins::clear() {
 StatePtr* core_state(Core* core) {
   if (*core->state == nullptr) {
     const bool made =
-        guarded([&] { *core->state = std::make_shared<EngineState>(core->options->engine); });
+        guarded([&] { *core->state = StatePtr(new EngineState(core->options->engine)); });
     if (!made) return nullptr;
   }
   return core->state;

@@ -7,18 +7,20 @@
 
 #include <Python.h>
 
-#include <memory>
+#include <utility>
 
+#include "core/counted.h"
 #include "core/engine.h"
 #include "core/flight.h"
 #include "core/load_frame.h"
+#include "python/pool.h"
 
 namespace zoocache::python {
 
 using Policy = core::ExclusivePolicy;
 using Function = core::Function<Policy>;
-using Frame = core::LoadFrame<Policy>;
-using FramePtr = std::shared_ptr<Frame>;
+using FlightPtr = core::FlightTable<Policy>::Ptr;
+using FramePtr = core::LoadFrame<Policy>::Ptr;
 
 // The owner's four bits of an entry's state.
 inline constexpr std::uint64_t kKeyIsInt = 0x10;      // the key word is the int's value itself
@@ -32,14 +34,29 @@ class HandClock final : public core::TimeSource {
   std::int64_t now = 0;
 };
 
-struct EngineState {
+struct EngineState final : core::UseCount {
   explicit EngineState(const Options& options) : engine(options) {}
   HandClock hand_clock;  // in use once a test has set it
   core::Engine<Policy> engine;
   core::FlightTable<Policy> flights;
 };
 
-using StatePtr = std::shared_ptr<EngineState>;
+using StatePtr = core::Counted<EngineState>;
+
+// Every load frame is one: it keeps its engine alive, because its dependencies refer to the log.
+class Frame final : private StatePtr, public core::LoadFrame<Policy>, public Pooled<Frame> {
+ public:
+  Frame(StatePtr state, core::Epoch loaded_since, FlightPtr own_flight, FramePtr outer,
+        std::size_t max_tag_length)
+      : StatePtr(std::move(state)),
+        core::LoadFrame<Policy>((*this)->engine.log(), loaded_since, std::move(own_flight),
+                                std::move(outer)),
+        max_tag_length_(max_tag_length) {}
+  std::size_t max_tag_length() const { return max_tag_length_; }
+
+ private:
+  const std::size_t max_tag_length_;
+};
 
 // Gives back what an entry owns: references to its key and its value.
 inline void drop_entry(core::Word key, core::Word value, std::uint64_t state) noexcept {

@@ -1,5 +1,7 @@
 #include "python/tags.h"
 
+#include <algorithm>
+
 #include "python/errors.h"
 
 namespace zoocache::python {
@@ -23,16 +25,32 @@ bool tag_text(PyObject* object, const char* what, std::string_view* text) {
   return true;
 }
 
+bool checked_tag_text(PyObject* object, const char* what, std::size_t max_length,
+                      std::string_view* text) {
+  return tag_text(object, what, text) && guarded([&] { core::check_tag(*text, max_length); });
+}
+
+std::span<PyObject* const> plain_tags(PyObject* const& object) {
+  std::span<PyObject* const> items(&object, 1);
+  if (PyList_CheckExact(object)) {
+    items = {reinterpret_cast<PyListObject*>(object)->ob_item,
+             static_cast<std::size_t>(PyList_GET_SIZE(object))};
+  } else if (PyTuple_CheckExact(object)) {
+    items = {reinterpret_cast<PyTupleObject*>(object)->ob_item,
+             static_cast<std::size_t>(PyTuple_GET_SIZE(object))};
+  }
+  const bool plain = std::all_of(items.begin(), items.end(),
+                                 [](PyObject* item) { return PyUnicode_CheckExact(item) != 0; });
+  return plain ? items : std::span<PyObject* const>();
+}
+
 namespace {
 
 bool read_tag(PyObject* object, const char* what, std::size_t max_length,
               std::vector<std::string>* tags) {
   std::string_view text;
-  if (!tag_text(object, what, &text)) return false;
-  return guarded([&] {
-    core::check_tag(text, max_length);
-    tags->emplace_back(text);
-  });
+  if (!checked_tag_text(object, what, max_length, &text)) return false;
+  return guarded([&] { tags->emplace_back(text); });
 }
 
 }  // namespace

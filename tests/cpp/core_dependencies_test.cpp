@@ -226,7 +226,8 @@ TEST(LoadFrame, GathersUntilItIsClosed) {
   EXPECT_EQ(closed.expires_ns, 300) << "the earliest end of an inner entry";
   EXPECT_EQ(std::set<std::string>(gathered.tags().begin(), gathered.tags().end()),
             (std::set<std::string>{"a", "b"}));
-  EXPECT_EQ(gathered.nodes(), std::vector<TagNode*>{node});
+  EXPECT_EQ(std::vector<TagNode*>(gathered.nodes().begin(), gathered.nodes().end()),
+            std::vector<TagNode*>{node});
   EXPECT_EQ(gathered.keys().size(), 4U);
   frame.add_tag("late");
   frame.add_hit({1, 9}, {&node, 1}, 1);
