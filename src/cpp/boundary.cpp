@@ -40,12 +40,11 @@ class BlockedThread final : public core::Waiter {
   bool woken_ = false;
 };
 
-ValuePtr lead(Call& call, const std::function<ValuePtr()>& load) {
+ValuePtr lead(Call& call, const Fill& load) {
   call.start_load();
-  ValuePtr value;
   try {
     const CurrentFrame scope(call.frame());
-    value = load();
+    load(*call.box());
   } catch (...) {
     const std::exception_ptr error = std::current_exception();
     if (error == nullptr) {  // no C++ exception: the thread is being cancelled, nobody's outcome
@@ -56,8 +55,7 @@ ValuePtr lead(Call& call, const std::function<ValuePtr()>& load) {
     }
     throw;
   }
-  call.end_load(value);
-  return value;
+  return call.end_load();
 }
 
 // The load runs elsewhere, and we wait a little for it.
@@ -152,7 +150,7 @@ bool peek(FunctionState& function, const Request& request, Use use, void* contex
   return valid;
 }
 
-ValuePtr run(FunctionState& function, Request& request, const std::function<ValuePtr()>& load,
+ValuePtr run(FunctionState& function, Request& request, const Fill& load,
              const std::function<Job()>& make_job) {
   Call call(function, request, current);
   for (;;) {
@@ -166,7 +164,7 @@ ValuePtr run(FunctionState& function, Request& request, const std::function<Valu
   }
 }
 
-void reload(FunctionState& function, Request& request, const std::function<ValuePtr()>& load) {
+void reload(FunctionState& function, Request& request, const Fill& load) {
   try {
     Call call(function, request, nullptr);
     call.begin_detached();
