@@ -185,9 +185,6 @@ class Engine {
   EvictionQueue& queue_of(FunctionType& function) noexcept {
     return function.own_queue ? *function.own_queue : shared_queue_;
   }
-  auto hash_of() const noexcept {
-    return [this](EntryId id) { return slab_.hot(id).hash; };
-  }
   void raise_frequency(HotEntry& hot, std::uint64_t seen) noexcept;
   template <class Matches>
   StoreOutcome locate(FunctionType& function, std::uint64_t hash, Matches&& matches, Lock& lock,

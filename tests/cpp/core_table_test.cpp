@@ -78,7 +78,7 @@ TEST(Slab, EmptyChunksAreGivenBack) {
   }
 }
 
-// Hashes with few different lower halves (the slot) and upper halves (the mark in the slot).
+// Hashes with few different upper halves (they choose the slot and mark it) and lower ones.
 std::uint64_t colliding_hash(std::mt19937_64& random) {
   return (random() % 3 << 32) | (random() % 2 << 63) | (random() % 6);
 }
@@ -90,14 +90,13 @@ TEST(IndexOracle, FindsExactlyWhatIsThere) {
   for (const bool colliding : {true, false}) {
     Index index;
     std::unordered_map<EntryId, std::uint64_t> naive;
-    const auto hash_of = [&](EntryId id) { return naive.at(id); };
     EntryId next = 0;
     const std::uint64_t most = colliding ? 60 : 3000;
     for (int step = 0; step < 60'000; ++step) {
       const bool grows = step % 20'000 < 10'000;
       if (naive.empty() || (naive.size() < most && random() % 100 < (grows ? 70U : 30U))) {
         const std::uint64_t hash = colliding ? colliding_hash(random) : random();
-        std::free(index.reserve(hash_of));
+        Index::destroy(index.reserve());
         naive[next] = hash;
         index.insert(hash, next++);
       } else {
@@ -105,7 +104,7 @@ TEST(IndexOracle, FindsExactlyWhatIsThere) {
         std::advance(
             which, static_cast<std::ptrdiff_t>(random() % std::min<std::size_t>(naive.size(), 50)));
         const auto [id, hash] = *which;
-        std::free(index.erase(hash, id, hash_of));
+        Index::destroy(index.erase(hash, id));
         naive.erase(which);
       }
       ASSERT_EQ(index.live(), naive.size());
@@ -128,7 +127,7 @@ TEST(IndexOracle, FindsExactlyWhatIsThere) {
     index.for_each([&](EntryId id) { all.insert(id); });
     EXPECT_EQ(all.size(), naive.size());
     EXPECT_LE(index.size_bytes(), 64 + 8 * 8 * (naive.size() + 8));
-    std::free(index.reset());
+    Index::destroy(index.reset());
     EXPECT_EQ(index.live(), 0U);
     EXPECT_EQ(index.probe(1, [](EntryId) { return true; }), kNoEntry);
   }
@@ -139,12 +138,12 @@ TEST(Index, GivesMemoryBack) {
   const auto hash_of = [](EntryId id) { return id * 0x9E3779B97F4A7C15ULL; };
   constexpr EntryId kMany = 100'000;
   for (EntryId id = 0; id < kMany; ++id) {
-    std::free(index.reserve(hash_of));
+    Index::destroy(index.reserve());
     index.insert(hash_of(id), id);
   }
   const std::size_t full = index.size_bytes();
   EXPECT_GE(full, std::size_t{kMany} * 8);
-  for (EntryId id = 0; id < kMany; ++id) std::free(index.erase(hash_of(id), id, hash_of));
+  for (EntryId id = 0; id < kMany; ++id) Index::destroy(index.erase(hash_of(id), id));
   EXPECT_LT(index.size_bytes(), full / 1000);
 }
 
@@ -159,7 +158,7 @@ TEST(Index, ReadersAlwaysFindWhatStays) {
   const auto keep = [&](Index::Slots* slots) {
     if (slots != nullptr) replaced.push_back(slots);
   };
-  keep(index.reserve(hash_of));
+  keep(index.reserve());
   index.insert(hash_of(kStays), kStays);
   std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> missed{0};
@@ -180,7 +179,7 @@ TEST(Index, ReadersAlwaysFindWhatStays) {
   for (int step = 0; step < 300'000 || probes < 1000; ++step) {
     const bool grows = step % 400 < 200;
     if (others.empty() || (others.size() < 200 && random() % 100 < (grows ? 80U : 20U))) {
-      keep(index.reserve(hash_of));
+      keep(index.reserve());
       index.insert(hash_of(next), next);
       others.push_back(next);
       next = (next + 1) % 1'000'000;
@@ -189,14 +188,14 @@ TEST(Index, ReadersAlwaysFindWhatStays) {
       const EntryId id = others[which];
       others[which] = others.back();
       others.pop_back();
-      keep(index.erase(hash_of(id), id, hash_of));
+      keep(index.erase(hash_of(id), id));
     }
   }
   stop = true;
   for (std::thread& reader : readers) reader.join();
   EXPECT_EQ(missed.load(), 0U);
   EXPECT_GT(replaced.size(), 10U) << "no array was replaced";
-  for (Index::Slots* slots : replaced) std::free(slots);
+  for (Index::Slots* slots : replaced) Index::destroy(slots);
 }
 
 }  // namespace
