@@ -19,6 +19,8 @@ namespace zoocache::detail {
 namespace {
 
 thread_local FramePtr current;
+// Whether there is one: a hit asks, and this needs neither construction nor destruction.
+constinit thread_local bool in_load = false;
 
 class BlockedThread final : public core::Waiter {
  public:
@@ -111,25 +113,45 @@ FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettin
   return std::make_shared<FunctionState>(cache, std::move(name), std::move(settings));
 }
 
-Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
-           void* context) {
+namespace {
+
+// What a hit found not valid, looked at once more: its own guard ends before anything is dropped.
+[[gnu::noinline]] void bury_dead(FunctionState& function, std::uint64_t hash, Equal equal,
+                                 const void* probe) {
   auto& engine = function.cache->engine;
   core::Removed removed(engine.log());  // dropped after the guard
   const core::ReadGuard guard;
   const core::Epoch clock = engine.log().clock();
   const core::EntryId id = engine.find(function.function, hash, matching(equal, probe));
-  if (id != core::kNoEntry) {
-    core::HotEntry& hot = engine.slab().hot(id);
-    const core::Validity validity = engine.check(id, function.function, clock);
-    if (validity == core::Validity::kValid) {
-      engine.touch(hot);
+  if (id == core::kNoEntry) return;
+  const core::Word value = engine.slab().hot(id).value;
+  const core::Validity validity = engine.check(id, function.function, clock);
+  if (validity == core::Validity::kValid) return;  // stored by somebody meanwhile
+  engine.bury(function.function, id, value, validity, removed);
+}
+
+}  // namespace
+
+Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
+           void* context) {
+  auto& engine = function.cache->engine;
+  bool found = false;
+  {
+    const core::ReadGuard guard;
+    const core::Epoch clock = engine.log().clock();
+    const core::EntryId id = engine.find(function.function, hash, matching(equal, probe));
+    found = id != core::kNoEntry;
+    core::HotEntry* const hot = found ? &engine.slab().hot(id) : nullptr;
+    if (found && (engine.is_validated(hot->state.load(std::memory_order_relaxed), clock) ||
+                  engine.check(id, function.function, clock) == core::Validity::kValid)) {
+      engine.touch(*hot);
       function.function.hits.add();
-      if (current != nullptr) note_hit(function, hash, engine.slab().cold(id));
-      use(context, box_of(hot).value);
+      if (in_load) note_hit(function, hash, engine.slab().cold(id));
+      use(context, box_of(*hot).value);
       return engine.wants_refresh(id, function.function) ? Seen::kLateHit : Seen::kHit;
     }
-    engine.bury(function.function, id, hot.value, validity, removed);
   }
+  if (found) bury_dead(function, hash, equal, probe);
   core::count(function.function.counters.misses);
   return Seen::kMiss;
 }
@@ -203,6 +225,7 @@ void clear_function(FunctionState& function) {
 const FramePtr& current_frame() noexcept { return current; }
 
 FramePtr exchange_current_frame(FramePtr frame) noexcept {
+  in_load = frame != nullptr;
   return std::exchange(current, std::move(frame));
 }
 
