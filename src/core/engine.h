@@ -177,7 +177,8 @@ class Engine {
 
   // What an entry costs beside its value and its list of dependencies: the two records and, at
   // the load of an index, its slot.
-  static constexpr std::size_t kEntryBytes = sizeof(HotEntry) + sizeof(ColdEntry) + 12;
+  static constexpr std::size_t kEntryBytes =
+      sizeof(HotEntry) + sizeof(ColdEntry) + (Policy::kConcurrent ? 24 : 12);
 
  private:
   struct Retired {
@@ -207,7 +208,7 @@ class Engine {
   void remove_locked(EntryId id, Removal reason, Removed& removed);
   void record(const FunctionType& function, EntryId id, Removal reason);
   void sweep(Removed& removed);
-  void retire_slots(Index::Slots* slots) noexcept;
+  void retire_slots(IndexSlots* slots) noexcept;
   void give_back(EntryId id, DropWords drop, Removed& removed);
   void poll(Removed& removed);
   void settle(Removed& removed);
@@ -227,8 +228,8 @@ class Engine {
   std::atomic<std::size_t> entries_{0};
   std::atomic<std::size_t> bytes_{0};
   std::deque<Retired> retired_;
-  Index::Slots* retired_slots_ = nullptr;  // oldest first
-  Index::Slots* newest_retired_slots_ = nullptr;
+  IndexSlots* retired_slots_ = nullptr;  // oldest first
+  IndexSlots* newest_retired_slots_ = nullptr;
   std::size_t since_poll_ = 0;
   Obituaries obituaries_;
   EntryId sweep_next_ = 0;

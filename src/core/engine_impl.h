@@ -304,7 +304,7 @@ void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry, std::
   entries_.fetch_add(1, std::memory_order_relaxed);
   bytes_.fetch_add(cold.size_bytes, std::memory_order_relaxed);
   if ((entry.user_bits & state::kCounted) != 0) ++function.counted;
-  function.index.insert(entry.hash, id);  // published: from here on readers find it
+  function.index.insert(entry.hash, id, entry.key);  // published: from here on readers find it
 }
 
 template <class Policy>

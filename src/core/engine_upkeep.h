@@ -34,7 +34,7 @@ void Engine<Policy>::sweep(Removed& removed) {
 }
 
 template <class Policy>
-void Engine<Policy>::retire_slots(Index::Slots* slots) noexcept {
+void Engine<Policy>::retire_slots(IndexSlots* slots) noexcept {
   if (slots == nullptr) return;
   if constexpr (Policy::kConcurrent) {
     slots->retired_era = Reclaimer::era_of_unlinked();

@@ -114,8 +114,8 @@ struct Function {
   std::string name;
   FunctionOptions options;
   DropWords drop = nullptr;
-  TagNode* node = nullptr;  // held as long as the function lives
-  Index index;
+  TagNode* node = nullptr;                 // held as long as the function lives
+  BasicIndex<Policy::kConcurrent> index;   // hinted: keys of C++ lie elsewhere, in boxes
   std::size_t counted = 0;                 // entries with state::kCounted
   std::optional<EvictionQueue> own_queue;  // if it has bounds of its own
   std::conditional_t<Policy::kConcurrent, ShardedCounter, PlainCounter> hits;

@@ -262,7 +262,7 @@ STRUCTURE_MUTANTS = [
         "a removed slot always becomes empty",
         "",
         INDEX,
-        "    if (slots->at()[slots->next(at)].load(std::memory_order_relaxed) == kEmpty) {\n",
+        "    if (slot_at(slots, slots->next(at)).load(std::memory_order_relaxed) == kEmpty) {\n",
         "    if (at < slots->capacity) {\n",
         program="core_table_test",
     ),
