@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/function.h"
 #include "core/index.h"
 #include "core/slab.h"
 #include "seed.h"
@@ -75,6 +76,55 @@ TEST(Slab, EmptyChunksAreGivenBack) {
   EXPECT_LT(slab.allocate(), slab.bound());
   for (int entry = 0; entry < 10; ++entry) {
     EXPECT_LT(slab.allocate(), EntrySlab::kChunkSize * kChunks) << "the lowest are used again";
+  }
+}
+
+TEST(Slab, RecordsStayWhenFullArenasMoveToHugePages) {
+  EntrySlab slab;
+  constexpr std::size_t kChunks = 35;
+  constexpr EntryId kMany = kChunks * EntrySlab::kChunkSize;
+  for (EntryId count = 0; count < kMany; ++count) {
+    const EntryId id = slab.allocate();
+    slab.hot(id).hash = id + std::uint64_t{1};
+    slab.cold(id).born = id + std::uint64_t{2};
+    slab.cold(id).queue = Queue::kMain;
+  }
+  const auto gone = [](EntryId id) { return id / EntrySlab::kChunkSize % 3 == 1; };
+  for (EntryId id = 0; id < kMany; ++id) {
+    if (gone(id)) slab.release(id);
+  }
+  for (EntryId id = 0; id < kMany; ++id) {
+    if (gone(id)) continue;
+    ASSERT_EQ(slab.hot(id).hash, id + std::uint64_t{1});
+    ASSERT_EQ(slab.cold(id).born, id + std::uint64_t{2});
+  }
+  while (slab.live() < kMany) {
+    const EntryId id = slab.allocate();
+    ASSERT_TRUE(gone(id)) << "handed out twice";
+    ASSERT_EQ(slab.hot(id).state.load(), 0U);
+    ASSERT_EQ(slab.cold(id).born, 0U);
+    ASSERT_EQ(slab.cold(id).newer, kNoEntry);
+  }
+  EXPECT_EQ(slab.bound(), std::size_t{kMany});
+}
+
+TEST(ShardedCounter, CountsForMoreThreadsThanHaveACountOfTheirOwn) {
+  ShardedCounter counter;
+  constexpr int kThreads = 40;
+  constexpr int kEach = 5000;
+  for (int round = 1; round <= 2; ++round) {  // the second one takes over the records of the first
+    std::atomic<int> ready{0};
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&] {
+        counter.add();
+        ++ready;
+        while (ready < kThreads) std::this_thread::yield();
+        for (int step = 1; step < kEach; ++step) counter.add();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    ASSERT_EQ(counter.sum(), std::uint64_t{kEach} * kThreads * static_cast<unsigned>(round));
   }
 }
 
