@@ -60,16 +60,17 @@ using AsioResultOf = AsioResult<typename Signature<F>::Result>;
 template <class Value, class Loader, class Key>
 typename AsioResultOf<Loader>::Done run_asio_loader(std::shared_ptr<Loader> loader,
                                                     std::shared_ptr<AsyncLead> lead, Key key) {
-  ValuePtr value;
   std::exception_ptr error;
   try {
     const Load load(lead->frame());
-    value = std::make_shared<const Value>(co_await std::apply(
-        [&](const auto&... args) { return call_loader(*loader, load, args...); }, key));
+    finish_with<Key, Value>(
+        *lead, co_await std::apply(
+                   [&](const auto&... args) { return call_loader(*loader, load, args...); }, key));
+    co_return;
   } catch (...) {
     error = std::current_exception();
   }
-  lead->finish(std::move(value), std::move(error));
+  lead->finish(std::move(error));
 }
 
 // A call on its way to its handler, and the timer that ends its wait for another's load.

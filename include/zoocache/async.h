@@ -60,17 +60,17 @@ struct Detached {
 // Runs a coroutine loader to its end. Destroyed while suspended, it drops `lead`: abandoned.
 template <class Value, class Loader, class Key>
 Detached run_loader(std::shared_ptr<Loader> loader, std::shared_ptr<AsyncLead> lead, Key key) {
-  ValuePtr value;
   std::exception_ptr error;
   try {
     const Load load(lead->frame());
     auto awaitable =
         std::apply([&](const auto&... args) { return call_loader(*loader, load, args...); }, key);
-    value = std::make_shared<const Value>(co_await std::move(awaitable));
+    finish_with<Key, Value>(*lead, co_await std::move(awaitable));
+    co_return;
   } catch (...) {
     error = std::current_exception();
   }
-  lead->finish(std::move(value), std::move(error));
+  lead->finish(std::move(error));
 }
 
 // How one call of an async function begins: the same for the awaiter and for callbacks.
@@ -242,7 +242,7 @@ class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
     };
   }
 
-  using KeyRequest = detail::KeyRequest<Key>;
+  using KeyRequest = detail::KeyRequest<Key, Value>;
 
   // A hit, for the load `outer`; one that is late starts a load in the background.
   Pointer find(const Load& outer, detail::TakenAs<Args>... args) const {

@@ -72,7 +72,7 @@ class Cache {
 
   // Declares that what the tags name has changed. Several tags are one invalidation.
   // Returns its epoch. Throws InvalidTag; then nothing was invalidated.
-  std::uint64_t invalidate(std::string_view tag) { return invalidate({tag}); }
+  std::uint64_t invalidate(std::string_view tag);
   template <std::convertible_to<std::string_view>... More>
   requires(sizeof...(More) > 0) std::uint64_t
       invalidate(std::string_view tag, const More&... more) {

@@ -11,7 +11,8 @@
 // Keys: the decayed arguments; each has a std::hash and ==. A std::string_view is kept as a
 // std::string, and a call takes either as a std::string_view; char pointers are refused. Values:
 // anything movable. What a loader returns is the value: one that returns a shared_ptr<T> is cached
-// as such, and a call gives a pointer to it. Errors: whatever the loader, the deps() and the
+// as such, and a call gives a pointer to it. A pointer keeps the value alive, and the key that lies
+// beside it, for as long as it is held. Errors: whatever the loader, the deps() and the
 // options' callbacks throw; InvalidTag for what deps() computes; FlightTimeout only if the
 // function's options ask for it. Thread-safety: everything may be called from any thread. Copies
 // are the same cache. It may outlive the Cache object; the entries die with the last of them, which
@@ -105,11 +106,11 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
     return seen != detail::Seen::kMiss;
   }
 
-  using KeyRequest = detail::KeyRequest<Key>;
+  using KeyRequest = detail::KeyRequest<Key, Value>;
 
-  std::function<detail::ValuePtr()> loader_for(const KeyRequest& request) const {
-    return [&loader = *loader_, &request]() -> detail::ValuePtr {
-      return std::make_shared<const Value>(std::apply(loader, request.key()));
+  detail::Fill loader_for(const KeyRequest& request) const {
+    return [&loader = *loader_, &request](detail::Box& box) {
+      detail::fill<Key, Value>(box, std::apply(loader, request.key()));
     };
   }
 

@@ -95,6 +95,11 @@ class Engine {
   // Whether the entry may be served at `clock`, which was loaded before. Marks it as validated,
   // starts a sliding time anew.
   Validity check(EntryId id, const FunctionType& function, Epoch clock) noexcept;
+  // Whether `check` would say at once that it is valid, and leave no trace: what nearly every hit
+  // is.
+  static bool is_validated(std::uint64_t state, Epoch clock) noexcept {
+    return (state & state::kTimed) == 0 && state::validated(state) >= clock;
+  }
   // The same without leaving a trace, for `explain` and sweeps.
   Validity inspect(EntryId id, const FunctionType& function) const noexcept;
 
@@ -172,7 +177,8 @@ class Engine {
 
   // What an entry costs beside its value and its list of dependencies: the two records and, at
   // the load of an index, its slot.
-  static constexpr std::size_t kEntryBytes = sizeof(HotEntry) + sizeof(ColdEntry) + 12;
+  static constexpr std::size_t kEntryBytes =
+      sizeof(HotEntry) + sizeof(ColdEntry) + (Policy::kConcurrent ? 24 : 12);
 
  private:
   struct Retired {
@@ -184,9 +190,6 @@ class Engine {
 
   EvictionQueue& queue_of(FunctionType& function) noexcept {
     return function.own_queue ? *function.own_queue : shared_queue_;
-  }
-  auto hash_of() const noexcept {
-    return [this](EntryId id) { return slab_.hot(id).hash; };
   }
   void raise_frequency(HotEntry& hot, std::uint64_t seen) noexcept;
   template <class Matches>
@@ -205,7 +208,7 @@ class Engine {
   void remove_locked(EntryId id, Removal reason, Removed& removed);
   void record(const FunctionType& function, EntryId id, Removal reason);
   void sweep(Removed& removed);
-  void retire_slots(Index::Slots* slots) noexcept;
+  void retire_slots(IndexSlots* slots) noexcept;
   void give_back(EntryId id, DropWords drop, Removed& removed);
   void poll(Removed& removed);
   void settle(Removed& removed);
@@ -225,8 +228,8 @@ class Engine {
   std::atomic<std::size_t> entries_{0};
   std::atomic<std::size_t> bytes_{0};
   std::deque<Retired> retired_;
-  Index::Slots* retired_slots_ = nullptr;  // oldest first
-  Index::Slots* newest_retired_slots_ = nullptr;
+  IndexSlots* retired_slots_ = nullptr;  // oldest first
+  IndexSlots* newest_retired_slots_ = nullptr;
   std::size_t since_poll_ = 0;
   Obituaries obituaries_;
   EntryId sweep_next_ = 0;

@@ -27,7 +27,7 @@ Engine<Policy>::~Engine() {
   }
   for (const Retired& one : retired_) drop(one.id, one.drop);
   while (retired_slots_ != nullptr) {
-    std::free(std::exchange(retired_slots_, retired_slots_->next_retired));
+    Index::destroy(std::exchange(retired_slots_, retired_slots_->next_retired));
   }
 }
 
@@ -284,7 +284,7 @@ EvictionQueue& Engine<Policy>::largest(bool by_bytes) noexcept {
 
 template <class Policy>
 void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry, std::size_t size_bytes) {
-  retire_slots(function.index.reserve(hash_of()));
+  retire_slots(function.index.reserve());
   const EntryId id = slab_.allocate();
   HotEntry& hot = slab_.hot(id);
   hot.hash = entry.hash;
@@ -305,7 +305,7 @@ void Engine<Policy>::insert(FunctionType& function, const NewEntry& entry, std::
   entries_.store(entries() + 1, std::memory_order_relaxed);
   bytes_.store(bytes() + cold.size_bytes, std::memory_order_relaxed);
   if ((entry.user_bits & state::kCounted) != 0) ++function.counted;
-  function.index.insert(entry.hash, id);  // published: from here on readers find it
+  function.index.insert(entry.hash, id, entry.key);  // published: from here on readers find it
 }
 
 template <class Policy>
@@ -373,7 +373,7 @@ void Engine<Policy>::remove_locked(EntryId id, Removal reason, Removed& removed)
   if (reason == Removal::kExpired) count(function.counters.expirations);
   if (reason == Removal::kInvalidated) count(function.counters.dead_entries);
   if ((hot.state.load(std::memory_order_relaxed) & state::kCounted) != 0) --function.counted;
-  retire_slots(function.index.erase(hot.hash, id, hash_of()));
+  retire_slots(function.index.erase(hot.hash, id));
   queue_of(function).remove(id);
   cold.queue = Queue::kNone;
   entries_.store(entries() - 1, std::memory_order_relaxed);

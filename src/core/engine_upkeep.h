@@ -34,14 +34,14 @@ void Engine<Policy>::sweep(Removed& removed) {
 }
 
 template <class Policy>
-void Engine<Policy>::retire_slots(Index::Slots* slots) noexcept {
+void Engine<Policy>::retire_slots(IndexSlots* slots) noexcept {
   if (slots == nullptr) return;
   if constexpr (Policy::kConcurrent) {
     slots->retired_era = Reclaimer::era_of_unlinked();
     (retired_slots_ == nullptr ? retired_slots_ : newest_retired_slots_->next_retired) = slots;
     newest_retired_slots_ = slots;
   } else {
-    std::free(slots);
+    Index::destroy(slots);
   }
 }
 
@@ -82,7 +82,7 @@ void Engine<Policy>::free_retired(std::uint64_t era, Removed& removed) {
     retired_.pop_front();
   }
   while (retired_slots_ != nullptr && over(retired_slots_->retired_era)) {
-    std::free(std::exchange(retired_slots_, retired_slots_->next_retired));
+    Index::destroy(std::exchange(retired_slots_, retired_slots_->next_retired));
   }
 }
 

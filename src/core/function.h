@@ -16,12 +16,19 @@
 
 namespace zoocache::core {
 
-// Counts without writing to a line that other threads write to.
+// Counts without writing to a line that other threads write to. The first threads have a count each
+// that nobody else writes: a locked addition would wait for every load before it, and keep the
+// processor from beginning the next look-up meanwhile.
 class ShardedCounter {
  public:
   void add() noexcept {
-    const auto where = reinterpret_cast<std::uintptr_t>(&Reclaimer::this_thread()) / 64;
-    shards_[where % kShards].count.fetch_add(1, std::memory_order_relaxed);
+    const std::uint32_t number = Reclaimer::this_thread().number;
+    if (number < kOwn) {
+      std::atomic<std::uint64_t>& own = shards_[number].count;
+      own.store(own.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    } else {
+      shards_[kOwn + number % kShared].count.fetch_add(1, std::memory_order_relaxed);
+    }
   }
   std::uint64_t sum() const noexcept {
     std::uint64_t total = 0;
@@ -30,11 +37,12 @@ class ShardedCounter {
   }
 
  private:
-  static constexpr std::size_t kShards = 8;
+  static constexpr std::size_t kOwn = 16;
+  static constexpr std::size_t kShared = 8;
   struct alignas(64) Shard {
     std::atomic<std::uint64_t> count{0};
   };
-  Shard shards_[kShards];
+  Shard shards_[kOwn + kShared];
 };
 
 class PlainCounter {
@@ -123,8 +131,8 @@ struct Function {
   std::string name;
   FunctionOptions options;
   DropWords drop = nullptr;
-  TagNode* node = nullptr;  // held as long as the function lives
-  Index index;
+  TagNode* node = nullptr;                 // held as long as the function lives
+  BasicIndex<Policy::kConcurrent> index;   // hinted: keys of C++ lie elsewhere, in boxes
   std::size_t counted = 0;                 // entries with state::kCounted
   std::optional<EvictionQueue> own_queue;  // if it has bounds of its own
   std::conditional_t<Policy::kConcurrent, ShardedCounter, PlainCounter> hits;

@@ -39,6 +39,11 @@ inline std::uint64_t hash_bytes(std::string_view text, std::uint64_t seed) noexc
     std::memcpy(&word, at, sizeof word);
     return word;
   };
+  const auto half_at = [](const char* at) {
+    std::uint32_t word;
+    std::memcpy(&word, at, sizeof word);
+    return std::uint64_t{word};
+  };
   const char* at = text.data();
   std::size_t left = text.size();
   std::uint64_t hash = seed ^ secret.first;
@@ -50,8 +55,13 @@ inline std::uint64_t hash_bytes(std::string_view text, std::uint64_t seed) noexc
   if (left >= 8) {
     low = word_at(at);
     high = word_at(at + left - 8);  // overlaps: every byte counts at least once
-  } else if (left > 0) {
-    std::memcpy(&low, at, left);
+  } else if (left >= 4) {
+    low = half_at(at) << 32 | half_at(at + left - 4);
+  } else if (left > 0) {  // the first, the middle and the last of one to three
+    const auto byte_at = [at](std::size_t index) {
+      return std::uint64_t{static_cast<unsigned char>(at[index])};
+    };
+    low = byte_at(0) << 16 | byte_at(left / 2) << 8 | byte_at(left - 1);
   }
   hash = fold_multiply(low ^ secret.second, high ^ hash);
   return fold_multiply(hash ^ text.size(), secret.first);

@@ -11,6 +11,7 @@ namespace zoocache::core {
 namespace {
 
 std::atomic<ReaderRecord*> all_records{nullptr};
+std::atomic<std::uint32_t> record_count{0};
 std::mutex advance_mutex;  // one thread at a time judges whether the era is over
 
 #if defined(__SANITIZE_THREAD__)
@@ -30,7 +31,7 @@ bool register_membarrier() noexcept {
 
 std::atomic<std::uint64_t> Reclaimer::era_{1};
 const bool Reclaimer::light_ = register_membarrier();
-thread_local ReaderRecord* Reclaimer::current_ = nullptr;
+constinit thread_local ReaderRecord* Reclaimer::current_ = nullptr;
 
 // Returns a thread's record when it ends; records are reused and never freed, so that a writer
 // may walk the list at any time.
@@ -58,6 +59,7 @@ ReaderRecord& Reclaimer::attach() noexcept {
   }
   // A thread without a record cannot read safely: no memory for one ends the program.
   auto* record = new ReaderRecord;  // NOLINT(bugprone-unhandled-exception-at-new)
+  record->number = record_count.fetch_add(1, std::memory_order_relaxed);
   record->next = all_records.load(std::memory_order_relaxed);
   while (!all_records.compare_exchange_weak(record->next, record, std::memory_order_release,
                                             std::memory_order_relaxed)) {

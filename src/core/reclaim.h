@@ -20,6 +20,7 @@ namespace zoocache::core {
 struct alignas(64) ReaderRecord {
   std::atomic<std::uint64_t> era{0};  // 0: not reading
   std::uint32_t depth = 0;            // nested guards of the owning thread
+  std::uint32_t number = 0;           // of all records; never changes
   std::atomic<bool> owned{true};
   ReaderRecord* next = nullptr;
 };
@@ -49,7 +50,7 @@ class Reclaimer {
 
   static std::atomic<std::uint64_t> era_;
   static const bool light_;
-  static thread_local ReaderRecord* current_;
+  static constinit thread_local ReaderRecord* current_;  // known to be constant: read at once
 };
 
 // Keeps everything alive that the thread finds while the guard lives. Nests.

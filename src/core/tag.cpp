@@ -80,7 +80,18 @@ std::string quoted(std::string_view text) {
   throw InvalidTag("invalid tag " + quoted(text) + ": " + rule);
 }
 
+// Whether all of it is ASCII that no rule forbids: what nearly every tag is, told without decoding.
+bool is_plain_ascii(std::string_view text) noexcept {
+  bool other = false;
+  for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    other |= byte <= ' ' || byte >= 0x7F || byte == '|';
+  }
+  return !other;
+}
+
 void check_points(std::string_view text, std::size_t max_length) {
+  if (text.size() <= max_length && is_plain_ascii(text)) return;
   std::size_t length = 0;
   for (std::size_t at = 0; at < text.size(); ++length) {
     const char32_t point = next_code_point(text, at);

@@ -106,9 +106,10 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
       if (const auto call = std::exchange(call_, nullptr)) call->abandoned();
     }
     const FramePtr& frame() const noexcept override { return frame_; }
-    void finish(ValuePtr value, std::exception_ptr error) override {
+    BoxPtr box() const noexcept override { return call_ == nullptr ? nullptr : call_->call_.box(); }
+    void finish(std::exception_ptr error) override {
       const auto call = std::exchange(call_, nullptr);
-      if (call != nullptr) call->finished(std::move(value), std::move(error));
+      if (call != nullptr) call->finished(std::move(error));
     }
 
    private:
@@ -142,7 +143,7 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
       const CurrentFrame scope(lead->frame());
       start_(lead);
     } catch (...) {
-      lead->finish(nullptr, std::current_exception());  // it threw before it became asynchronous
+      lead->finish(std::current_exception());  // it threw before it became asynchronous
     }
   }
 
@@ -177,10 +178,11 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
     advance();
   }
 
-  void finished(ValuePtr value, std::exception_ptr error) noexcept {
+  void finished(std::exception_ptr error) noexcept {
+    ValuePtr value;
     try {
       if (error == nullptr) {
-        call_.end_load(value);
+        value = call_.end_load();
       } else {
         call_.fail_load(error);
         if (call_.forgives_errors()) {

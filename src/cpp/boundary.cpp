@@ -19,6 +19,8 @@ namespace zoocache::detail {
 namespace {
 
 thread_local FramePtr current;
+// Whether there is one: a hit asks, and this needs neither construction nor destruction.
+constinit thread_local bool in_load = false;
 
 class BlockedThread final : public core::Waiter {
  public:
@@ -40,12 +42,11 @@ class BlockedThread final : public core::Waiter {
   bool woken_ = false;
 };
 
-ValuePtr lead(Call& call, const std::function<ValuePtr()>& load) {
+ValuePtr lead(Call& call, const Fill& load) {
   call.start_load();
-  ValuePtr value;
   try {
     const CurrentFrame scope(call.frame());
-    value = load();
+    load(*call.box());
   } catch (...) {
     const std::exception_ptr error = std::current_exception();
     if (error == nullptr) {  // no C++ exception: the thread is being cancelled, nobody's outcome
@@ -56,8 +57,7 @@ ValuePtr lead(Call& call, const std::function<ValuePtr()>& load) {
     }
     throw;
   }
-  call.end_load(value);
-  return value;
+  return call.end_load();
 }
 
 // The load runs elsewhere, and we wait a little for it.
@@ -126,25 +126,45 @@ FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettin
 
 FunctionPtr for_job(FunctionState& function) { return function.shared_from_this(); }
 
-Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
-           void* context) {
+namespace {
+
+// What a hit found not valid, looked at once more: its own guard ends before anything is dropped.
+[[gnu::noinline]] void bury_dead(FunctionState& function, std::uint64_t hash, Equal equal,
+                                 const void* probe) {
   auto& engine = function.cache->engine;
   core::Removed removed(engine.log());  // dropped after the guard
   const core::ReadGuard guard;
   const core::Epoch clock = engine.log().clock();
   const core::EntryId id = engine.find(function.function, hash, matching(equal, probe));
-  if (id != core::kNoEntry) {
-    core::HotEntry& hot = engine.slab().hot(id);
-    const core::Validity validity = engine.check(id, function.function, clock);
-    if (validity == core::Validity::kValid) {
-      engine.touch(hot);
+  if (id == core::kNoEntry) return;
+  const core::Word value = engine.slab().hot(id).value;
+  const core::Validity validity = engine.check(id, function.function, clock);
+  if (validity == core::Validity::kValid) return;  // stored by somebody meanwhile
+  engine.bury(function.function, id, value, validity, removed);
+}
+
+}  // namespace
+
+Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void* probe, Use use,
+           void* context) {
+  auto& engine = function.cache->engine;
+  bool found = false;
+  {
+    const core::ReadGuard guard;
+    const core::Epoch clock = engine.log().clock();
+    const core::EntryId id = engine.find(function.function, hash, matching(equal, probe));
+    found = id != core::kNoEntry;
+    core::HotEntry* const hot = found ? &engine.slab().hot(id) : nullptr;
+    if (found && (engine.is_validated(hot->state.load(std::memory_order_relaxed), clock) ||
+                  engine.check(id, function.function, clock) == core::Validity::kValid)) {
+      engine.touch(*hot);
       function.function.hits.add();
-      if (current != nullptr) note_hit(function, hash, engine.slab().cold(id));
-      use(context, box_of(hot).value);
+      if (in_load) note_hit(function, hash, engine.slab().cold(id));
+      use(context, box_of(*hot).value);
       return engine.wants_refresh(id, function.function) ? Seen::kLateHit : Seen::kHit;
     }
-    engine.bury(function.function, id, hot.value, validity, removed);
   }
+  if (found) bury_dead(function, hash, equal, probe);
   core::count(function.function.counters.misses);
   return Seen::kMiss;
 }
@@ -165,7 +185,7 @@ bool peek(FunctionState& function, const Request& request, Use use, void* contex
   return valid;
 }
 
-ValuePtr run(FunctionState& function, Request& request, const std::function<ValuePtr()>& load,
+ValuePtr run(FunctionState& function, Request& request, const Fill& load,
              const std::function<Job()>& make_job) {
   Call call(function, request, current);
   for (;;) {
@@ -179,7 +199,7 @@ ValuePtr run(FunctionState& function, Request& request, const std::function<Valu
   }
 }
 
-void reload(FunctionState& function, Request& request, const std::function<ValuePtr()>& load) {
+void reload(FunctionState& function, Request& request, const Fill& load) {
   try {
     Call call(function, request, nullptr);
     call.begin_detached();
@@ -218,6 +238,7 @@ void clear_function(FunctionState& function) {
 const FramePtr& current_frame() noexcept { return current; }
 
 FramePtr exchange_current_frame(FramePtr frame) noexcept {
+  in_load = frame != nullptr;
   return std::exchange(current, std::move(frame));
 }
 

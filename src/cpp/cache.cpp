@@ -22,6 +22,12 @@ std::vector<core::TagPath> parse_all(const detail::CacheState& state, const Text
 
 Cache::Cache(const Options& options) : state_(std::make_shared<detail::CacheState>(options)) {}
 
+// The usual case allocates nothing.
+std::uint64_t Cache::invalidate(std::string_view tag) {
+  const std::size_t max_length = state_->engine.options().max_tag_length;
+  return state_->engine.log().invalidate(core::TagPath::parse(tag, max_length));
+}
+
 std::uint64_t Cache::invalidate(const std::vector<std::string_view>& tags) {
   if (tags.empty()) throw InvalidTag("invalidate() wants at least one tag; clear() drops all");
   return state_->engine.log().invalidate(parse_all(*state_, tags));

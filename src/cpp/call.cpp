@@ -56,7 +56,7 @@ Join Call::join() {
   constexpr int kSharedRounds = 2;  // then alone, so that storms of invalidations make progress
   shared_ = !alone_ && rounds_ < kSharedRounds;
   auto mine = std::make_shared<CppFlight>(&function_, request_.hash, born_, cache_.engine.log());
-  mine->key = request_.make_box();  // users' code: before the lock
+  mine->box = request_.make_box();  // users' code: before the lock
   if (!shared_) {
     flight_ = std::move(mine);
     leads_ = true;
@@ -65,8 +65,8 @@ Join Call::join() {
   const auto joined = cache_.flights.join(
       &function_, request_.hash,
       [this](const core::Flight& other) {
-        const Box& key = *static_cast<const CppFlight&>(other).key;
-        return request_.equal(key, request_.probe) ? core::Match::kYes : core::Match::kNo;
+        const Box& box = *static_cast<const CppFlight&>(other).box;
+        return request_.equal(box, request_.probe) ? core::Match::kYes : core::Match::kNo;
       },
       [&]() -> core::FlightPtr { return mine; });
   flight_ = joined.flight;
@@ -168,10 +168,8 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
   using Standing = core::InvalidationLog::Standing;
   core::NewEntry entry;
   Standing standing = Standing::kCurrent;
-  std::unique_ptr<Box> box;
   const bool kept = wanted && gathered.wanted && gathered.storable;
   if (kept) {
-    box = request_.make_box();  // users' copy constructors run before anything is bound
     const core::HiddenTag own(function.tag_id, request_.hash);
     standing =
         engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, &entry.deps);
@@ -181,20 +179,21 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
     engine.note_not_stored(function, request_.hash, standing);
     return;
   }
-  box->value = value;
+  flight().box->value = value;
   entry.hash = request_.hash;
   entry.born = flight_->born;
   entry.expires_ns = flight_->expires_ns;
   // An inner entry's time bounds this one's: reading it does not prolong the inner one.
   if (bounds.sliding && !inner_bounds && own_ns != 0) entry.sliding_s = static_cast<float>(lived_s);
   entry.value_bytes = size_bytes;
-  entry.key = reinterpret_cast<core::Word>(box.release());
+  entry.key = reinterpret_cast<core::Word>(flight().box.get());
   entry.value = entry.key;
   core::Removed removed(engine.log());
   engine.store(function, entry, matching(request_), removed);
 }
 
-void Call::end_load(const ValuePtr& value) {
+ValuePtr Call::end_load() {
+  ValuePtr value(box(), box()->value.get());
   try {
     declare_deps_after();
     const Gathered gathered = close_frame();
@@ -208,6 +207,7 @@ void Call::end_load(const ValuePtr& value) {
   tell_outer(*flight_);
   flight().value = value;
   finish(core::FlightState::kDone);
+  return value;
 }
 
 void Call::fail_load(std::exception_ptr error) {

@@ -55,9 +55,11 @@ class Call {
   // load ended.
   void start_load();
   const FramePtr& frame() const noexcept { return frame_; }
-  // Ends the load with a value: stores it, wakes the followers. Throws what the options' callbacks
-  // or deps() throw, with the load ended.
-  void end_load(const ValuePtr& value);
+  // What the load fills. REQUIRES: this call leads.
+  const BoxPtr& box() const noexcept { return flight().box; }
+  // Ends the load with the value in the box: stores it, wakes the followers. Throws what the
+  // options' callbacks or deps() throw, with the load ended.
+  ValuePtr end_load();
   // Ends it with an error, for the followers too.
   void fail_load(std::exception_ptr error);
   // Ends it without an outcome: one of the followers leads.
@@ -75,8 +77,8 @@ class Call {
  private:
   struct CppFlight final : core::Flight {
     using core::Flight::Flight;
-    std::unique_ptr<Box> key;
-    ValuePtr value;
+    BoxPtr box;      // the key; the value is the leader's until the flight has ended
+    ValuePtr value;  // the box's, owning it
     std::exception_ptr error;
   };
   using Gathered = core::LoadFrame<Policy>::Gathered;

@@ -25,12 +25,15 @@ class CacheState {
   Background background;  // ends before what its jobs use
 };
 
-// The table owns boxes: an entry's key word is one, its value word the same.
+// The table owns boxes: an entry's key word is one, its value word the same. They own themselves
+// until they are dropped; whoever got the value meanwhile keeps its box.
 inline const Box& box_of(const core::HotEntry& hot) noexcept {
   return *reinterpret_cast<const Box*>(hot.key);
 }
 inline void drop_box(core::Word key, core::Word, std::uint64_t) noexcept {
-  delete reinterpret_cast<Box*>(key);
+  Box& box = *reinterpret_cast<Box*>(key);
+  ValuePtr own(ValuePtr(), box.value.get());
+  own.swap(box.value);
 }
 
 // Lives as long as somebody can call the function; takes its entries along.

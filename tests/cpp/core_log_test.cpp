@@ -1,11 +1,14 @@
 // The log, the ring and the trie, beside an oracle that remembers every invalidation for ever.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "core/hash.h"
 #include "core/log.h"
 #include "seed.h"
 #include "zoocache/errors.h"
@@ -279,6 +282,30 @@ TEST(Tags, RulesAreKept) {
                                         levels + ":a"};
   for (const std::string& one : bad) EXPECT_THROW(path(one), InvalidTag) << one;
   EXPECT_NO_THROW(TagPath::parse(std::string(4096, 'x'), 4096));
+}
+
+TEST(Tags, HashesTellShortTextsApart) {
+  std::set<std::uint64_t> seen;
+  std::size_t count = 256;
+  for (int first = 0; first < 256; ++first) {
+    const char letter = static_cast<char>(first);
+    seen.insert(hash_bytes({&letter, 1}, 7));
+    for (int second = 0; second < 256; ++second) {
+      std::string text = {letter, static_cast<char>(second)};
+      for (std::size_t length = 2; length <= 20; length += 3, ++count) {
+        text.resize(length, 'x');
+        seen.insert(hash_bytes(text, 7));
+      }
+    }
+  }
+  for (std::size_t at = 0; at < 40; ++at) {  // every byte counts
+    for (std::size_t length = std::max<std::size_t>(at + 1, 3); length <= 40; ++length, ++count) {
+      std::string text(length, 'y');
+      text[at] = 'z';
+      seen.insert(hash_bytes(text, 7));
+    }
+  }
+  EXPECT_EQ(seen.size(), count);
 }
 
 TEST(Tags, AnySegmentCanBeEncoded) {

@@ -402,9 +402,9 @@ TEST(Async, AnAbandonedLoadIsLedByAFollower) {
   ends.leads[0].reset();
   EXPECT_EQ(told, (std::vector<std::string>{"error", "", ""}));
   ASSERT_EQ(ends.leads.size(), 2U) << "exactly one of the two others leads";
-  ends.leads[1]->finish(std::make_shared<const int>(5), nullptr);
+  detail::finish_with<Function::Key, int>(*ends.leads[1], 5);
   EXPECT_EQ(told, (std::vector<std::string>{"error", "5", "5"}));
-  ends.leads[1]->finish(std::make_shared<const int>(6), nullptr);  // too late
+  detail::finish_with<Function::Key, int>(*ends.leads[1], 6);  // too late
   EXPECT_EQ(*get.peek(1), 5);
   EXPECT_EQ(cache.stats().flights, 0U);
 }

@@ -26,14 +26,22 @@ using FunctionPtr = std::shared_ptr<FunctionState>;
 using FramePtr = std::shared_ptr<FrameState>;
 using ValuePtr = std::shared_ptr<const void>;
 
-// A key, and in the table its value. A template derives the key from it.
+// A key and, once it is loaded, its value, in one piece of memory: what a flight carries and then
+// the table keeps. A template that knows both types derives from it.
 struct Box {
   Box() = default;
   Box(const Box&) = delete;
   Box& operator=(const Box&) = delete;
-  virtual ~Box() = default;
+  // Where the value is; nullptr until it is loaded. While the table has the box, this owns it, so
+  // that a reader gets a reference of its own by a copy; otherwise it owns nothing.
   ValuePtr value;
+
+ protected:
+  ~Box() = default;
 };
+using BoxPtr = std::shared_ptr<Box>;
+// What the loader gave, into the box.
+using Fill = std::function<void(Box&)>;
 
 // Whether a stored key is the one that is looked for.
 using Equal = bool (*)(const Box& stored, const void* probe);
@@ -61,7 +69,7 @@ class Request {
   Request& operator=(const Request&) = delete;
   virtual ~Request() = default;
 
-  virtual std::unique_ptr<Box> make_box() const = 0;
+  virtual BoxPtr make_box() const = 0;
   // Dependencies that are known before the load, and those that need its arguments afterwards.
   virtual void deps_before(std::vector<std::string>& tags) const = 0;
   virtual void deps_after(std::vector<std::string>& tags) const = 0;
@@ -89,11 +97,11 @@ bool peek(FunctionState& function, const Request& request, Use use, void* contex
 // Runs a call after a miss: leads with `load`, or follows. Blocks the calling thread. `make_job`
 // makes what calls `reload` for the key, whenever and wherever.
 using Job = std::function<void()>;
-ValuePtr run(FunctionState& function, Request& request, const std::function<ValuePtr()>& load,
+ValuePtr run(FunctionState& function, Request& request, const Fill& load,
              const std::function<Job()>& make_job);
 // A load in the background: leads, unless another load of the key runs. Throws nothing that the
 // load throws: it is counted.
-void reload(FunctionState& function, Request& request, const std::function<ValuePtr()>& load);
+void reload(FunctionState& function, Request& request, const Fill& load);
 // Runs `job`, which calls `reload`, in the background, after a late hit. The end of the last of the
 // function's pointers waits for it, or drops it if it has not begun.
 void start_background(FunctionState& function, const Request& request, Job job);
@@ -106,8 +114,10 @@ class AsyncLead {
  public:
   virtual ~AsyncLead() = default;
   virtual const FramePtr& frame() const noexcept = 0;
+  // What is to be filled before the load is finished without an error; nullptr once it is finished.
+  virtual BoxPtr box() const noexcept = 0;
   // The second call, and later ones, do nothing.
-  virtual void finish(ValuePtr value, std::exception_ptr error) = 0;
+  virtual void finish(std::exception_ptr error) = 0;
 };
 // A call that goes on, as a timer sees it.
 class AsyncPending {

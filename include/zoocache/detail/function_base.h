@@ -45,7 +45,7 @@ class FunctionBase {
 
  protected:
   using Probe = std::tuple<TakenAs<Args>...>;
-  using Request = KeyRequest<Key>;
+  using Request = KeyRequest<Key, Value>;
   using Deps = std::shared_ptr<const DepsSource<Key>>;
 
   FunctionBase(FunctionPtr function, Deps deps)

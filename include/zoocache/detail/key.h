@@ -68,10 +68,42 @@ std::uint64_t hash_of(const Tuple& key) {
 }
 
 template <class Key>
-struct KeyedBox final : Box {
+struct KeyedBox : Box {
   explicit KeyedBox(const Key& stored) : key(stored) {}
   const Key key;
+
+ protected:
+  ~KeyedBox() = default;
 };
+
+template <class Key, class Value>
+struct ValueBox final : KeyedBox<Key> {
+  explicit ValueBox(const Key& stored) : KeyedBox<Key>(stored) {}
+  ~ValueBox() {
+    if (this->value != nullptr) std::destroy_at(std::addressof(loaded));
+  }
+  union {
+    Value loaded;  // once `value` says where it is
+  };
+};
+
+// REQUIRES: the box is one of Key and Value, and not filled.
+template <class Key, class Value, class Loaded>
+void fill(Box& box, Loaded&& loaded) {
+  auto& own = static_cast<ValueBox<Key, Value>&>(box);
+  const Value* const made =
+      ::new (static_cast<void*>(std::addressof(own.loaded))) Value(std::forward<Loaded>(loaded));
+  own.value = ValuePtr(ValuePtr(), made);
+}
+
+// Ends an asynchronous load with a value, unless it has ended.
+template <class Key, class Value, class Loaded>
+void finish_with(AsyncLead& lead, Loaded&& loaded) {
+  const BoxPtr box = lead.box();
+  if (box == nullptr) return;
+  fill<Key, Value>(*box, std::forward<Loaded>(loaded));
+  lead.finish(nullptr);
+}
 
 // `Probe` is the key itself, or a tuple of references to the arguments: a hit copies none.
 template <class Key, class Probe>
@@ -161,7 +193,7 @@ class CallableDeps final : public DepsSource<Key> {
   F compute_;
 };
 
-template <class Key>
+template <class Key, class Value>
 class KeyRequest final : public Request {
  public:
   KeyRequest(Key key, std::shared_ptr<const DepsSource<Key>> deps)
@@ -169,7 +201,7 @@ class KeyRequest final : public Request {
         key_(std::move(key)),
         deps_(std::move(deps)) {}
 
-  std::unique_ptr<Box> make_box() const override { return std::make_unique<KeyedBox<Key>>(key_); }
+  BoxPtr make_box() const override { return std::make_shared<ValueBox<Key, Value>>(key_); }
   void deps_before(std::vector<std::string>& tags) const override {
     if (deps_ != nullptr) deps_->before(key_, tags);
   }

@@ -150,7 +150,7 @@ MUTANTS = [
         "a hit does not pass its dependencies to the outer load",
         "",
         BOUNDARY,
-        "      if (current != nullptr) note_hit(function, hash, engine.slab().cold(id));\n",
+        "      if (in_load) note_hit(function, hash, engine.slab().cold(id));\n",
         "",
         "*Nested*:*Outer*",
         quick=True,

@@ -262,8 +262,8 @@ STRUCTURE_MUTANTS = [
         "a removed slot always becomes empty",
         "",
         INDEX,
-        "    if (slots->at()[(at + 1) & mask].load(std::memory_order_relaxed) == kEmpty) {\n",
-        "    if (at <= mask) {\n",
+        "    if (slot_at(slots, slots->next(at)).load(std::memory_order_relaxed) == kEmpty) {\n",
+        "    if (at < slots->capacity) {\n",
         program="core_table_test",
     ),
     Mutant(
