@@ -48,32 +48,44 @@ bool make_probe(const CachedFunction* callable, PyObject* const* items, Py_ssize
   return true;
 }
 
-core::Match match_key(const CachedFunction* callable, const Probe& probe, core::Word key,
-                      std::uint64_t bits) {
+namespace {
+
+// Whatever user code does to the table meanwhile: of keys that the caller keeps alive.
+core::Match compare_key(const Probe& probe, core::Word key, std::uint64_t bits) {
   const bool stored_number = (bits & kKeyIsInt) != 0;
   if (probe.is_number || stored_number) {
     const bool equal =
         probe.is_number && stored_number && key == static_cast<core::Word>(probe.number);
     return equal ? core::Match::kYes : core::Match::kNo;
   }
-  PyObject* stored = to_object(key);
-  if (probe.simple) return match_items(probe, stored);
+  return match_items(probe, to_object(key));
+}
+
+// Whether the callable was detached from its table while a key was compared; then the error is set.
+bool was_reset(const CachedFunction* callable, const Function* function, core::Match answer) {
+  if (callable->function == function) return false;
+  if (answer != core::Match::kFail) {
+    PyErr_SetString(PyExc_RuntimeError, "the cache was reset while a key was compared");
+  }
+  return true;
+}
+
+}  // namespace
+
+core::Match match_key(const CachedFunction* callable, const Probe& probe, core::Word key,
+                      std::uint64_t bits) {
+  if (probe.is_number || probe.simple || (bits & kKeyIsInt) != 0) {
+    return compare_key(probe, key, bits);
+  }
   // User code may change the table, or detach the callable from it.
   const Function* function = callable->function;
   const std::uint64_t version = function->index.version();
-  Py_INCREF(stored);
-  core::Match answer = match_items(probe, stored);
+  PyObject* stored = Py_NewRef(to_object(key));
+  const core::Match answer = compare_key(probe, key, bits);
   Py_DECREF(stored);
-  if (callable->function != function) {
-    if (answer != core::Match::kFail) {
-      PyErr_SetString(PyExc_RuntimeError, "the cache was reset while a key was compared");
-    }
-    return core::Match::kFail;
-  }
-  if (answer != core::Match::kFail && function->index.version() != version) {
-    answer = core::Match::kRestart;
-  }
-  return answer;
+  if (was_reset(callable, function, answer)) return core::Match::kFail;
+  const bool changed = function->index.version() != version;
+  return changed && answer != core::Match::kFail ? core::Match::kRestart : answer;
 }
 
 Call::Call(CachedFunction* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames)
@@ -213,8 +225,10 @@ Join Call::join(bool alone) {
       function_, probe_.hash,
       [this](const core::Flight& other) {
         const auto& flight = static_cast<const PyFlight&>(other);
-        const core::Match answer = match_key(callable_, probe_, flight.key, flight.key_bits);
-        return answer == core::Match::kRestart ? core::Match::kYes : answer;
+        // Not match_key: a flight is what it is, whatever became of the table.
+        const Function* function = callable_->function;
+        const core::Match answer = compare_key(probe_, flight.key, flight.key_bits);
+        return was_reset(callable_, function, answer) ? core::Match::kFail : answer;
       },
       [&]() -> FlightPtr { return mine; });
   if (joined.flight == nullptr) return Join::kError;

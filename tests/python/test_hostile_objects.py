@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -383,6 +384,27 @@ def test_a_truth_value_that_raises_in_store_if() -> None:
     for _ in range(2):
         with pytest.raises(Boom):
             load()
+
+
+def test_a_flight_is_not_anothers_because_the_table_changed_while_keys_were_compared() -> None:
+    release, started = threading.Event(), threading.Event()
+
+    def loader(key: Any) -> str:
+        if getattr(key, "name", "") == "slow":
+            started.set()
+            assert release.wait(20)
+        return str(getattr(key, "name", key))
+
+    load = cacheable(loader)
+    numbers = iter(range(3))
+    slow = spawn_many(1, lambda: load(Key("slow", on_eq=lambda: load(next(numbers, 0)))))
+    assert started.wait(5), slow[0].error
+    other = spawn_many(1, lambda: load(Key("other")))
+    try:
+        assert join_all(other) == ["other"]
+    finally:
+        release.set()
+    assert join_all(slow) == ["slow"]
 
 
 def test_hostile_keys_from_many_threads() -> None:
