@@ -429,6 +429,9 @@ void Engine<Policy>::clear_locked(FunctionType& function, Removed& removed) {
   std::vector<EntryId> ids;
   ids.reserve(function.index.live());
   function.index.for_each([&](EntryId id) { ids.push_back(id); });
+  // Not as they lie in the index, which is the order of their hashes: what is left when it shrinks
+  // would all belong into one end of the smaller array, and every step walk over all of that.
+  std::sort(ids.begin(), ids.end());
   for (const EntryId id : ids) remove_locked(id, Removal::kRemoved, removed);
 }
 
