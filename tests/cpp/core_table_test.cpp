@@ -206,8 +206,10 @@ TEST(Index, ReadersAlwaysFindWhatStays) {
   Index index;
   std::vector<Index::Slots*> replaced;  // readers may still be in them
   constexpr EntryId kStays = 1'000'000;
+  constexpr std::uint64_t kStaysHash = ~std::uint64_t{0} - (std::uint64_t{1} << 33);
   const auto hash_of = [](EntryId id) {
-    return id == kStays ? std::uint64_t{5} : (std::uint64_t{id} << 40) | (id % 7);
+    // At the end of the array, which a rebuild fills last.
+    return id == kStays ? kStaysHash : ~(std::uint64_t{id} << 40) - (id % 7);
   };
   const auto keep = [&](Index::Slots* slots) {
     if (slots != nullptr) replaced.push_back(slots);
@@ -221,7 +223,7 @@ TEST(Index, ReadersAlwaysFindWhatStays) {
   for (int reader = 0; reader < 2; ++reader) {
     readers.emplace_back([&] {
       while (!stop.load(std::memory_order_relaxed)) {
-        const EntryId found = index.probe(5, [](EntryId id) { return id == kStays; });
+        const EntryId found = index.probe(kStaysHash, [](EntryId id) { return id == kStays; });
         if (found != kStays) ++missed;
         ++probes;
       }
