@@ -13,18 +13,10 @@
 #include <thread>
 #include <vector>
 
-#include "cpp/state.h"
+#include "cache_access.h"
 #include "task.h"
 
 namespace zoocache {
-namespace detail {
-
-struct CacheAccess {
-  static core::Engine<Policy>& engine(Cache& cache) { return cache.state_->engine; }
-};
-
-}  // namespace detail
-
 namespace {
 
 using namespace std::chrono_literals;

@@ -12,17 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "cpp/state.h"
+#include "cache_access.h"
 
 namespace zoocache {
-namespace detail {
-
-struct CacheAccess {
-  static core::Engine<Policy>& engine(Cache& cache) { return cache.state_->engine; }
-};
-
-}  // namespace detail
-
 namespace {
 
 using Bytes = std::vector<std::byte>;
