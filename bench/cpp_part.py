@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from environments import BENCH, BUILD, ROOT, run, say
+from environments import BENCH, BUILD, ROOT, run, run_each, say
 
 BOOST_HEADER = "boost/unordered/concurrent_flat_map.hpp"
 PROGRAMS = ("hit_bench", "insert_bench", "invalidate_bench")
@@ -56,11 +56,7 @@ def build(beside_others: bool) -> str:
     if boost:
         configure.append(f"-DZOOCACHE_BENCH_BOOST={boost}")
     say("building the C++ benchmarks")
-    for command in (configure, ["cmake", "--build", "--preset", "release"]):
-        done = run(command, cwd=ROOT)
-        if done.returncode:
-            return f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-1000:]}"
-    return ""
+    return run_each([configure, ["cmake", "--build", "--preset", "release"]])
 
 
 def run_program(name: str, repeats: int, quick: bool) -> list[dict[str, Any]]:

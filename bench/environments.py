@@ -121,6 +121,15 @@ def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
+def run_each(commands: list[list[str]]) -> str:
+    """Runs them at the repository's root until one fails; returns why, empty if none did."""
+    for command in commands:
+        done = run(command, cwd=ROOT)
+        if done.returncode:
+            return f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-1000:]}"
+    return ""
+
+
 def make_environment(path: str, folder: Path, stamp: str) -> tuple[Path, bool]:
     """An environment that was made for `stamp`, and whether it is new."""
     python, marker = folder / "bin" / "python", folder / ".made-for"

@@ -11,16 +11,14 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from environments import BENCH, BUILD, ROOT, Interpreter, run, say
+from environments import BENCH, BUILD, ROOT, Interpreter, run_each, say
 
-sys.path.insert(0, str(BENCH / "measure"))
 FOLDER = BUILD / "counted"
 PROGRAM = BENCH / "measure" / "counted.py"
 SCENARIOS = (
@@ -46,11 +44,7 @@ def build(interpreter: Interpreter) -> str:
     configure += ["-DZOOCACHE_PYTHON=ON", f"-DPython_EXECUTABLE={python}"]
     configure += [f"-DCMAKE_INSTALL_PREFIX={FOLDER / 'site'}"]
     install = ["cmake", "--install", str(FOLDER), "--component", "python"]
-    for command in (configure, ["cmake", "--build", str(FOLDER)], install):
-        done = run(command)
-        if done.returncode:
-            return f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-1000:]}"
-    return ""
+    return run_each([configure, ["cmake", "--build", str(FOLDER)], install])
 
 
 def plain_name(function: str) -> str:
