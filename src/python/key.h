@@ -104,22 +104,28 @@ PyObject* freeze(PyObject* arg, PyObject* what);
 
 int hash_other(PyObject* item, uint64_t* hash);
 
-// Hash of an item, well mixed. 0, or -1 with the error that a __hash__ raised. Runs user code only
-// for objects of user types.
-inline int hash_item(PyObject* item, uint64_t* hash) {
+// Hash of an int that fits 64 bits or of a str that knows its own; false for other items. Runs no
+// user code.
+inline bool hash_ordinary(PyObject* item, uint64_t* hash) {
   int64_t value;
   if (small_int(item, &value)) {
     *hash = mix(static_cast<uint64_t>(value), ItemKind::kInt);
-    return 0;
+    return true;
   }
   if (PyUnicode_CheckExact(item)) {
     const Py_hash_t known = reinterpret_cast<PyASCIIObject*>(item)->hash;
     if (known != -1) [[likely]] {
       *hash = mix(static_cast<uint64_t>(known), ItemKind::kStr);
-      return 0;
+      return true;
     }
   }
-  return hash_other(item, hash);
+  return false;
+}
+
+// Hash of an item, well mixed. 0, or -1 with the error that a __hash__ raised. Runs user code only
+// for objects of user types.
+inline int hash_item(PyObject* item, uint64_t* hash) {
+  return hash_ordinary(item, hash) ? 0 : hash_other(item, hash);
 }
 
 // REQUIRES: two exact strs.

@@ -15,7 +15,7 @@ inline PyObject* plain_hit(CachedFunction* self, core::EntryId id, core::Epoch c
   if (id == core::kNoEntry) return nullptr;
   core::HotEntry& hot = self->slab->hot(id);
   const std::uint64_t state = hot.state.load(std::memory_order_relaxed);
-  const bool known = core::state::validated(state) >= clock && (state & core::state::kTimed) == 0;
+  const bool known = self->engine->is_validated(state, clock);
   if ((state & kValueIsError) != 0 || self->options->looks_at_hits) return nullptr;
   if (!known && self->engine->check(id, *self->function, clock) != core::Validity::kValid) {
     return nullptr;
@@ -54,8 +54,8 @@ inline PyObject* hit_single(CachedFunction* self, PyObject* arg) {
 
 // Hash of two items or more that are ints of a word's size or strs, after the instance if there is
 // one: make_probe's. False if another item is among them.
-inline bool hash_ordinary(PyObject* const* items, Py_ssize_t count, bool has_instance,
-                          std::uint64_t* hash) {
+inline bool hash_all_ordinary(PyObject* const* items, Py_ssize_t count, bool has_instance,
+                              std::uint64_t* hash) {
   std::uint64_t sum = 0;
   Py_ssize_t index = 0;
   if (has_instance) {
@@ -63,16 +63,9 @@ inline bool hash_ordinary(PyObject* const* items, Py_ssize_t count, bool has_ins
     index = 1;
   }
   for (; index < count; ++index) {
-    PyObject* item = items[index];
-    std::int64_t number;
-    if (small_int(item, &number)) {
-      sum = combine(sum, mix(static_cast<std::uint64_t>(number), ItemKind::kInt));
-    } else {
-      if (!PyUnicode_CheckExact(item)) return false;
-      const Py_hash_t known = reinterpret_cast<PyASCIIObject*>(item)->hash;
-      if (known == -1) return false;
-      sum = combine(sum, mix(static_cast<std::uint64_t>(known), ItemKind::kStr));
-    }
+    std::uint64_t item_hash;
+    if (!hash_ordinary(items[index], &item_hash)) return false;
+    sum = combine(sum, item_hash);
   }
   *hash = sum;
   return true;
@@ -89,7 +82,7 @@ inline bool match_ordinary(PyObject* key, PyObject* const* items, Py_ssize_t cou
     index = 1;
   }
   for (; index < count; ++index) {
-    if (stored[index] != items[index] && match_item(stored[index], items[index]) != 1) return false;
+    if (match_item(stored[index], items[index]) != 1) return false;
   }
   return true;
 }
@@ -99,7 +92,7 @@ inline bool match_ordinary(PyObject* key, PyObject* const* items, Py_ssize_t cou
 inline PyObject* hit_direct(CachedFunction* self, PyObject* const* args, Py_ssize_t count) {
   const bool has_instance = self->signature->has_instance();
   std::uint64_t hash;
-  if (count > 1 && hash_ordinary(args, count, has_instance, &hash)) {
+  if (count > 1 && hash_all_ordinary(args, count, has_instance, &hash)) {
     const core::Epoch clock = self->log->clock();
     const core::EntryId id = self->function->index.probe(hash, [&](core::EntryId at) {
       const core::HotEntry& hot = self->slab->hot(at);
