@@ -5,7 +5,12 @@ include(GNUInstallDirs)
 set(zoocache_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/zoocache")
 install(DIRECTORY include/zoocache DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT cpp
   FILES_MATCHING PATTERN "*.h")
-install(TARGETS zoocache_core EXPORT zoocache-targets
+set(zoocache_targets zoocache_core)
+if(ZOOCACHE_LMDB)
+  list(APPEND zoocache_targets zoocache_lmdb)
+  install(FILES cmake/FindLMDB.cmake DESTINATION "${zoocache_cmake_dir}" COMPONENT cpp)
+endif()
+install(TARGETS ${zoocache_targets} EXPORT zoocache-targets
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT cpp
   INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT zoocache-targets NAMESPACE zoocache:: FILE zoocacheTargets.cmake
@@ -23,5 +28,10 @@ file(RELATIVE_PATH zoocache_pc_to_prefix
   "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
 string(REGEX REPLACE "/$" "" zoocache_pc_to_prefix "${zoocache_pc_to_prefix}")
 configure_file(cmake/zoocache.pc.in zoocache.pc @ONLY)
-install(FILES "${PROJECT_BINARY_DIR}/zoocache.pc"
+set(zoocache_pc_files "${PROJECT_BINARY_DIR}/zoocache.pc")
+if(ZOOCACHE_LMDB)
+  configure_file(cmake/zoocache-lmdb.pc.in zoocache-lmdb.pc @ONLY)
+  list(APPEND zoocache_pc_files "${PROJECT_BINARY_DIR}/zoocache-lmdb.pc")
+endif()
+install(FILES ${zoocache_pc_files}
   DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT cpp)

@@ -1,6 +1,9 @@
 # The extension module zoocache._zoocache. Installed as the component "python"; scikit-build-core
 # adds the .py files itself, a plain `cmake --install --component python` adds them too, so that its
 # prefix can stand on PYTHONPATH.
+if(NOT ZOOCACHE_LMDB)
+  message(FATAL_ERROR "the Python extension module needs ZOOCACHE_LMDB=ON")
+endif()
 find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
 if(NOT nanobind_DIR)
   execute_process(COMMAND "${Python_EXECUTABLE}" -m nanobind --cmake_dir
@@ -11,17 +14,18 @@ include(CheckIPOSupported)
 
 file(GLOB python_sources CONFIGURE_DEPENDS src/python/*.cpp)
 nanobind_add_module(_zoocache NB_STATIC NB_SUPPRESS_WARNINGS NOMINSIZE ${python_sources})
-target_link_libraries(_zoocache PRIVATE zoocache::core)
+target_link_libraries(_zoocache PRIVATE zoocache::core zoocache::lmdb)
 target_compile_definitions(_zoocache PRIVATE ZOOCACHE_VERSION="${PROJECT_VERSION}")
 zoocache_own(_zoocache)
-set_target_properties(zoocache_core _zoocache PROPERTIES
+set_target_properties(zoocache_core zoocache_lmdb _zoocache PROPERTIES
   CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 
 # The hit path crosses from the module into the core: link-time optimisation lets it be inlined.
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT ZOOCACHE_SANITIZE)
   check_ipo_supported(RESULT ZOOCACHE_HAS_LTO OUTPUT unused LANGUAGES CXX)
   if(ZOOCACHE_HAS_LTO)
-    set_target_properties(zoocache_core _zoocache PROPERTIES INTERPROCEDURAL_OPTIMIZATION ON)
+    set_target_properties(zoocache_core zoocache_lmdb _zoocache PROPERTIES
+      INTERPROCEDURAL_OPTIMIZATION ON)
   endif()
 endif()
 

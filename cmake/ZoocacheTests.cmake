@@ -1,4 +1,7 @@
 # One GoogleTest program for each tests/cpp/*_test.cpp; RapidCheck is at hand in all of them.
+if(NOT ZOOCACHE_LMDB)
+  message(FATAL_ERROR "the C++ tests need ZOOCACHE_LMDB=ON")
+endif()
 enable_testing()
 include(GoogleTest)
 find_package(GTest REQUIRED)
@@ -17,7 +20,8 @@ foreach(source IN LISTS test_sources)
   add_executable(${name} "${source}")
   zoocache_own(${name})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/cpp")
-  target_link_libraries(${name} PRIVATE zoocache::core GTest::gtest_main rapidcheck)
+  target_link_libraries(${name} PRIVATE zoocache::core zoocache::lmdb LMDB::LMDB
+    GTest::gtest_main rapidcheck)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
   gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 60)
 endforeach()

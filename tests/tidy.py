@@ -59,7 +59,7 @@ ROOMS = (
     Room("include/zoocache/", ("zoocache/",), (STANDARD,)),
     Room("src/core/", ("core/", "zoocache/"), (SYSTEM,)),
     Room("src/cpp/", ("cpp/", "core/", "zoocache/"), (SYSTEM,)),
-    Room("src/lmdb/", ("lmdb/", "core/", "zoocache/"), (SYSTEM, re.compile(r"<lmdb\.h>"))),
+    Room("src/lmdb/", ("lmdb/", "core/", "zoocache/"), (SYSTEM, re.compile(r"<(lmdb|xxhash)\.h>"))),
     Room("src/redis/", ("redis/", "core/", "zoocache/"), (re.compile(r"<.*>"),)),
     Room(
         "src/python/",

@@ -7,6 +7,8 @@
 #include <functional>
 #include <limits>
 
+#include <zoocache/home.h>
+
 namespace zoocache {
 
 inline constexpr std::size_t kUnbounded = std::numeric_limits<std::size_t>::max();
@@ -33,6 +35,9 @@ struct Options {
   // block, and runs each job once. Empty: worker threads of the cache, made when they are needed.
   // Coroutine loaders need none: they run by themselves.
   std::function<void(std::function<void()>)> background = nullptr;
+  // Where the invalidations live that this cache shares with others; see home.h. Empty: they are
+  // its own.
+  HomePtr home = nullptr;
 };
 
 // What is done with values that are about to stop being valid, or have. A value that was

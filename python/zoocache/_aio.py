@@ -9,12 +9,26 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["make_waiter"]
+__all__ = ["in_thread", "make_waiter"]
+
+T = TypeVar("T")
 
 # What the extension drives, and what ends its waiting.
 Waiter = tuple[Generator[Any, Any, bool], Callable[[], None]]
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """Runs the call in a worker thread of asyncio or trio, whichever runs the caller."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        trio = sys.modules.get("trio")
+        if trio is None:
+            return call()
+        return await trio.to_thread.run_sync(call)  # type: ignore[no-any-return]
+    return await loop.run_in_executor(None, call)
 
 
 def make_waiter(timeout_s: float) -> Waiter:

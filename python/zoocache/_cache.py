@@ -73,7 +73,12 @@ class Invalidating:
         self.__enter__()
 
     async def __aexit__(self, *exc_info: object) -> None:
-        self.__exit__()
+        if not self.core.has_home():
+            self.__exit__()
+            return
+        from zoocache._aio import in_thread  # noqa: PLC0415 - see the module
+
+        await in_thread(self.__exit__)
 
 
 class Cache:
@@ -117,9 +122,15 @@ class Cache:
             ring_records: invalidations that are remembered; a power of two, default 65,536.
             explain_records: removed entries that `explain` remembers; default 4,096.
             debug: warn when a cached value was changed by a caller; default False.
-            storage_url, bus_url: None or "memory://".
-            prefix: a name for shared homes; means nothing in one process.
-            lmdb_map_size: likewise.
+            bus_url: where invalidations are shared: "lmdb://<folder>" by the processes of one
+                machine; None or "memory://" by nobody.
+            storage_url: where values are kept; None or "memory://", which is the process itself.
+            prefix: a name for a log of its own in the folder; 1 to 64 of A-Z a-z 0-9 . _ -
+            max_log_tags: different tags that a shared log remembers; default 1,000,000.
+            lock_timeout: seconds that an invalidation waits for those of other processes before it
+                raises HomeUnreachable; default 1.
+            lmdb_map_size: bytes that a shared log may take; the same in all processes, default
+                2**30. When it is full, the oldest tags are forgotten.
 
         Options of the older package of this name that mean nothing here are accepted with a
         DeprecationWarning that says why.
@@ -132,6 +143,7 @@ class Cache:
             TypeError: an unknown option.
             InvalidOption: a value that is not allowed.
             RuntimeError: the cache is in use with other options.
+            HomeUnreachable: the folder cannot be used; the message says why.
         """
         self._configure(dict(options))
 
@@ -276,17 +288,27 @@ class Cache:
         return decorate
 
     async def invalidate_async(self, *tags: str, wait: bool = False, tag: str | None = None) -> int:
-        """As `invalidate`, for async programs; in one process it never waits."""
+        """As `invalidate`, for async programs: what waits for other processes does so elsewhere."""
         del wait
         if tag is not None and not tags:
             tags = (tag,)
         elif tag is not None:
             raise TypeError("invalidate_async() takes its tags by position; tag= is for one alone")
-        return self.core.invalidate_from(self.core.origin(1), tags)
+        origin = self.core.origin(1)
+        if not self.core.has_home():
+            return self.core.invalidate_from(origin, tags)
+        from zoocache._aio import in_thread  # noqa: PLC0415 - see the module
+
+        return await in_thread(lambda: self.core.invalidate_from(origin, tags))
 
     async def clear_async(self) -> None:
         """As `clear`, for async programs."""
-        self.core.clear()
+        if not self.core.has_home():
+            self.core.clear()
+            return
+        from zoocache._aio import in_thread  # noqa: PLC0415 - see the module
+
+        await in_thread(self.core.clear)
 
     def invalidating(self, *tags: str) -> Invalidating:
         """For a write that commits inside a `with` block; see Invalidating."""
@@ -385,7 +407,12 @@ class Cache:
         self, key: str, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
     ) -> None:
         """As `set`, for async programs."""
-        self.set(key, value, deps, ttl)
+        if not self.core.has_home():
+            self.set(key, value, deps, ttl)
+            return
+        from zoocache._aio import in_thread  # noqa: PLC0415 - see the module
+
+        await in_thread(lambda: self.set(key, value, deps, ttl))
 
     # What belongs to the running load does so whatever its cache.
     add_deps = staticmethod(_zoocache.add_deps)

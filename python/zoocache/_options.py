@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,8 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "ring_records": 65_536,
     "explain_records": 4_096,
     "debug": False,
+    "max_log_tags": 1_000_000,
+    "lock_timeout": 1,
     **{name: default for name, (default, _) in _OBSOLETE.items()},
 }
 
@@ -160,14 +163,25 @@ def check_error_classes(name: str, value: Any) -> tuple[type[Exception], ...] | 
     return classes or None
 
 
-def _check_url(name: str, value: Any) -> None:
-    check_text(name, value)
-    if value is not None and value != "memory://":
+def _home(storage_url: str | None, bus_url: str | None) -> dict[str, Any]:
+    """Where the log and the values live, as the engine takes it. Raises InvalidOption."""
+    check_text("storage_url", storage_url)
+    check_text("bus_url", bus_url)
+    if storage_url not in (None, "memory://"):
         raise _refuse(
-            name,
-            value,
-            "this version keeps everything in process memory; leave it out, or say 'memory://'",
+            "storage_url",
+            storage_url,
+            "values are kept in process memory; leave it out, or say 'memory://'. Processes share "
+            "what was invalidated with bus_url='lmdb://<folder>'",
         )
+    if bus_url in (None, "memory://"):
+        return {}
+    scheme, separator, folder = bus_url.partition("://")
+    if scheme != "lmdb" or not separator:
+        raise _refuse("bus_url", bus_url, "'lmdb://<folder>', 'memory://' or None")
+    if not folder or "\0" in folder:
+        raise _refuse("bus_url", bus_url, "it names no folder; say for example 'lmdb://./cache'")
+    return {"lmdb_path": os.path.expanduser(folder)}  # noqa: PTH111 - './x' stays as it is
 
 
 def configured(given: dict[str, Any]) -> dict[str, Any]:
@@ -185,10 +199,13 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
             known = ", ".join(name for name in CONFIGURE_DEFAULTS if name not in _OBSOLETE)
             raise TypeError(f"configure() has no option {name!r}; it has {known}")
     made: dict[str, Any] = {}
-    _check_url("storage_url", given.get("storage_url"))
-    _check_url("bus_url", given.get("bus_url"))
-    check_text("prefix", given.get("prefix"))
-    check_count("lmdb_map_size", given.get("lmdb_map_size"), 1)
+    made.update(_home(given.get("storage_url"), given.get("bus_url")))
+    made["prefix"] = check_text("prefix", given.get("prefix"))
+    made["max_log_tags"] = check_count("max_log_tags", given.get("max_log_tags"), 16)
+    made["lock_timeout"] = check_seconds("lock_timeout", given.get("lock_timeout"))
+    if made["lock_timeout"] == math.inf:
+        raise _refuse("lock_timeout", math.inf, "a time in seconds above 0")
+    made["lmdb_map_size"] = check_count("lmdb_map_size", given.get("lmdb_map_size"), 1)
     for name in ("max_entries", "max_bytes", "max_tag_length", "ring_records"):
         made[name] = check_count(name, given.get(name), 1)
     made["explain_records"] = check_count("explain_records", given.get("explain_records"), 0)

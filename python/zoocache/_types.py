@@ -99,6 +99,8 @@ class ConfigureOptions(TypedDict, total=False):
     ring_records: int
     explain_records: int
     debug: bool
+    max_log_tags: int
+    lock_timeout: float
     prune_after: int | None
     tti_flush_secs: int
     auto_prune_secs: int | None

@@ -148,8 +148,12 @@ class Engine {
   // in one critical section: who sees the new clock does not find the entry any more, so that no
   // outer load can be younger than the invalidation and have read what it removed. Other keys with
   // the same hash go as well; no comparison runs. The epoch.
+  // In this process; then `announce_key`, without the engine's lock, tells a home of it.
   Epoch invalidate_key(FunctionType& function, std::uint64_t hash, std::uint32_t origin,
                        Removed& removed);
+  // A key has no name that other processes know: there the whole function dies. Throws
+  // HomeUnreachable.
+  void announce_key(const FunctionType& function, std::uint32_t origin);
   // Removes everything and gives the memory back, unless a reader is at work. The caller has
   // invalidated the root before.
   void clear(Removed& removed);

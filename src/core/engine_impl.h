@@ -10,7 +10,9 @@ Engine<Policy>::Engine(const Options& options)
     : options_((check_options(options), options)),
       log_(options.ring_records),
       shared_queue_(slab_, options.max_entries, options.max_bytes),
-      obituaries_(options.explain_records) {}
+      obituaries_(options.explain_records) {
+  if (options.home != nullptr) log_.set_home(options.home->connect());
+}
 
 template <class Policy>
 Engine<Policy>::~Engine() {
@@ -40,7 +42,8 @@ Function<Policy>& Engine<Policy>::add_function(std::string name, const FunctionO
   function->options = options;
   function->drop = drop;
   const Lock lock(mutex_);
-  function->tag_id = next_tag_id_++;
+  // What a home tells of functions it tells by name; two of one name die together then.
+  function->tag_id = log_.home() != nullptr ? shared_function_id(function->name) : next_tag_id_++;
   function->node = log_.acquire(HiddenTag(function->tag_id).path());
   if (options.max_entries != kUnbounded || options.max_bytes != kUnbounded) {
     function->own_queue.emplace(slab_, options.max_entries, options.max_bytes);
@@ -347,14 +350,19 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
     }
   } catch (const std::bad_alloc&) {
     // What cannot be taken out must not be served: the whole function dies.
-    return log_.invalidate(HiddenTag(function.tag_id).path(), origin);
+    return log_.apply(HiddenTag(function.tag_id).path(), origin);
   }
-  const Epoch epoch = log_.invalidate(own.path(), origin);
+  const Epoch epoch = log_.apply(own.path(), origin);
   if (any) {
     obituaries_.add({function.tag_id, hash, Removal::kInvalidated, epoch, own.path().back().hash,
                      std::string(kByOwnKey), log_.now_ms()});
   }
   return epoch;
+}
+
+template <class Policy>
+void Engine<Policy>::announce_key(const FunctionType& function, std::uint32_t origin) {
+  log_.announce(HiddenTag(function.tag_id).path(), origin);
 }
 
 template <class Policy>

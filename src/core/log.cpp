@@ -6,6 +6,26 @@
 namespace zoocache::core {
 
 Epoch InvalidationLog::invalidate(std::span<const TagPath> paths, std::uint32_t origin) {
+  if (home_ == nullptr) return apply(paths, origin);
+  std::vector<Change> changes;
+  changes.reserve(paths.size());
+  for (const TagPath& path : paths) changes.emplace_back(path.text());
+  return home_->append(*this, changes, origin);
+}
+
+Epoch InvalidationLog::invalidate_root(std::uint32_t origin) {
+  if (home_ == nullptr) return apply_root(origin);
+  const Change everything;
+  return home_->append(*this, {&everything, 1}, origin);
+}
+
+void InvalidationLog::announce(const TagPath& path, std::uint32_t origin) {
+  if (home_ == nullptr) return;
+  const Change change{path.text(), true};
+  home_->append(*this, {&change, 1}, origin);
+}
+
+Epoch InvalidationLog::apply(std::span<const TagPath> paths, std::uint32_t origin) noexcept {
   const InvalidationRing::Note note{origin, now_ms()};
   const std::lock_guard lock(mutex_);
   const Epoch epoch = clock_.load(std::memory_order_relaxed) + 1;  // (1)
@@ -21,7 +41,7 @@ Epoch InvalidationLog::invalidate(std::span<const TagPath> paths, std::uint32_t 
   return epoch;
 }
 
-Epoch InvalidationLog::invalidate_root(std::uint32_t origin) {
+Epoch InvalidationLog::apply_root(std::uint32_t origin) noexcept {
   const InvalidationRing::Note note{origin, now_ms()};
   const std::lock_guard lock(mutex_);
   const Epoch epoch = clock_.load(std::memory_order_relaxed) + 1;
@@ -200,7 +220,11 @@ void InvalidationLog::release(std::span<TagNode* const> nodes) noexcept {
   for (TagNode* node : nodes) trie_.release(node);
 }
 
-Epoch InvalidationLog::version(const TagPath& path) const {
+Epoch InvalidationLog::version(const TagPath& path) {
+  if (home_ != nullptr) {
+    arrive();  // finds out what has become of the home
+    return home_->version(path);
+  }
   const std::lock_guard lock(mutex_);
   return newest(path);
 }

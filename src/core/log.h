@@ -11,12 +11,15 @@
 // the clock after the walk could mark as validated what the walk had missed; an epoch allocated
 // outside the mutex could be published before an older one is written (models: in_process.pml,
 // ring.pml).
+// With a home (home.h) the log is one process's copy of a shared one: `invalidate` goes through the
+// home, `apply` is what it tells, and a call that begins asks `arrive` for its clock.
 // Thread-safety: every member may be called from any thread.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -27,6 +30,7 @@
 #include "core/dep_set.h"
 #include "core/dependencies.h"
 #include "core/epoch.h"
+#include "core/home.h"
 #include "core/invalidation_ring.h"
 #include "core/tag.h"
 #include "core/tag_trie.h"
@@ -46,17 +50,38 @@ class InvalidationLog {
   // REQUIRES: as Engine::set_time_source.
   void set_time_source(TimeSource* source) noexcept { time_source_ = source; }
 
+  // Makes the log a copy of the home's. REQUIRES: before the first use.
+  void set_home(std::unique_ptr<LogHome> home) noexcept { home_ = std::move(home); }
+  LogHome* home() const noexcept { return home_.get(); }
+
   Epoch clock() const noexcept { return clock_.load(std::memory_order_acquire); }
+  // The clock for a call that begins: everything that was invalidated before it is in the log, what
+  // other processes invalidated included.
+  Epoch arrive() noexcept {
+    if (home_ != nullptr && !home_->is_fresh()) [[unlikely]]
+      home_->refresh(*this);
+    return clock();
+  }
   const InvalidationRing& ring() const noexcept { return ring_; }
   TagNode* root() const noexcept { return trie_.root(); }
 
-  // Invalidates all `paths` at one new epoch, published once: when it returns all are dead.
+  // Invalidates all `paths` at one new epoch, the home's if there is one: when it returns all are
+  // dead, wherever the home reaches. Throws HomeUnreachable; they are dead here all the same.
   Epoch invalidate(std::span<const TagPath> paths, std::uint32_t origin = 0);
   Epoch invalidate(const TagPath& path, std::uint32_t origin = 0) {
     return invalidate(std::span<const TagPath>(&path, 1), origin);
   }
   // Invalidates the root: every entry there is, with or without dependencies.
   Epoch invalidate_root(std::uint32_t origin = 0);
+  // Tells the home of what was done here already, more precisely than `path` says.
+  void announce(const TagPath& path, std::uint32_t origin = 0);
+
+  // The same in this log alone, published once.
+  Epoch apply(std::span<const TagPath> paths, std::uint32_t origin = 0) noexcept;
+  Epoch apply(const TagPath& path, std::uint32_t origin = 0) noexcept {
+    return apply(std::span<const TagPath>(&path, 1), origin);
+  }
+  Epoch apply_root(std::uint32_t origin = 0) noexcept;
 
   enum class Standing {
     kCurrent,
@@ -84,8 +109,9 @@ class InvalidationLog {
   void release(std::span<TagNode* const> nodes) noexcept;
   void release(TagNode* node) noexcept { release(std::span<TagNode* const>(&node, 1)); }
 
-  // Newest known invalidation of the tag or of an ancestor; 0 if none is known.
-  Epoch version(const TagPath& path) const;
+  // Newest known invalidation of the tag or of an ancestor, by the home's clock if there is one; 0
+  // if none is known. Throws HomeUnreachable.
+  Epoch version(const TagPath& path);
 
   struct TagRow {
     std::string tag;
@@ -112,6 +138,7 @@ class InvalidationLog {
   TagNode* ensure(const TagPath& path);
 
   TimeSource* time_source_ = nullptr;
+  std::unique_ptr<LogHome> home_;
   std::atomic<Epoch> clock_{0};
   mutable std::mutex mutex_;  // guards everything below, and the publication of the clock
   InvalidationRing ring_;

@@ -151,7 +151,7 @@ Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void*
   bool found = false;
   {
     const core::ReadGuard guard;
-    const core::Epoch clock = engine.log().clock();
+    const core::Epoch clock = engine.log().arrive();
     const core::EntryId id = engine.find(function.function, hash, matching(equal, probe));
     found = id != core::kNoEntry;
     core::HotEntry* const hot = found ? &engine.slab().hot(id) : nullptr;
@@ -171,6 +171,7 @@ Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void*
 
 bool peek(FunctionState& function, const Request& request, Use use, void* context) {
   auto& engine = function.cache->engine;
+  engine.log().arrive();
   const core::ReadGuard guard;
   const core::EntryId id = engine.find(function.function, request.hash, matching(request));
   const bool valid =
@@ -224,8 +225,11 @@ void start_background(FunctionState& function, const Request& request, Job job) 
 
 void invalidate_key(FunctionState& function, const Request& request) {
   auto& engine = function.cache->engine;
-  core::Removed removed(engine.log());
-  engine.invalidate_key(function.function, request.hash, 0, removed);
+  {
+    core::Removed removed(engine.log());
+    engine.invalidate_key(function.function, request.hash, 0, removed);
+  }
+  engine.announce_key(function.function, 0);
 }
 
 void clear_function(FunctionState& function) {

@@ -5,6 +5,7 @@
 #include "core/tag.h"
 #include "cpp/state.h"
 #include "cpp/told.h"
+#include "zoocache/errors.h"
 
 namespace zoocache {
 namespace {
@@ -74,7 +75,11 @@ class Invalidating::Hold {
     state_->engine.log().hold_tags(paths_);
   }
   ~Hold() {
-    state_->engine.log().invalidate(paths_);
+    try {
+      state_->engine.log().invalidate(paths_);
+    } catch (const HomeUnreachable&) {
+      // Done here, and the home's connection goes on trying; a destructor has nobody to tell.
+    }
     state_->engine.log().release_tags(paths_);
   }
   Hold(const Hold&) = delete;

@@ -21,7 +21,7 @@ Call::Call(FunctionState& function, Request& request, FramePtr context)
       request_(request),
       context_(std::move(context)),
       outer_(open_load_of(context_, cache_.engine.log())),
-      arrival_(cache_.engine.log().clock()) {}
+      arrival_(cache_.engine.log().arrive()) {}
 
 Call::~Call() {
   stop_following();

@@ -31,7 +31,7 @@ class Call {
   // In place of it in the background: whatever there is, it is loaded anew.
   void begin_detached() noexcept {
     detached_ = true;
-    born_ = cache_.engine.log().clock();
+    born_ = cache_.engine.log().arrive();
   }
 
   // After a miss: whether the options let an old value be handed out, instead of waiting for a load

@@ -176,7 +176,7 @@ Begun begin_call(Awaitable* self, PyObject** value) {
   }
   if (bound != kBound) return Begun::kError;
   if (self->kind == CallKind::kReload) return begin_reload(self, value);
-  if (self->kind == CallKind::kRefresh) self->call->invalidate_key(0);
+  if (self->kind == CallKind::kRefresh && !self->call->invalidate_key(0)) return Begun::kError;
   return advance(self, value);
 }
 

@@ -116,7 +116,7 @@ BindResult Call::prepare() {
   function_ = callable_->function;
   // Read before anything of the call is looked at: what is invalidated from here on may be missed
   // by the call, what was invalidated before may not.
-  arrival_ = state_->engine.log().clock();
+  arrival_ = state_->engine.log().arrive();
   if (!detached_ && !current_frame(&context_)) return kBindError;
   for (outer_ = context_; outer_ != nullptr && &outer_->log() != &state_->engine.log();) {
     outer_ = outer_->parent;
@@ -134,7 +134,7 @@ bool Call::follow_reset_slow() {
   if (!callable_attach(callable_)) return false;
   state_ = *callable_->state;
   function_ = callable_->function;
-  arrival_ = state_->engine.log().clock();
+  arrival_ = state_->engine.log().arrive();
   outer_.reset();
   return true;
 }
@@ -337,12 +337,16 @@ PyObject* Call::peek(PyObject* fallback) {
   return hand_out(callable_, to_object(engine.slab().hot(id).value));
 }
 
-void Call::invalidate_key(std::uint32_t origin) {
+bool Call::invalidate_key(std::uint32_t origin) {
   auto& engine = state_->engine;
+  const std::uint64_t tag_id = function_->tag_id;
   core::Removed removed(engine.log());
   // Whoever refreshes wants a load that began after this.
   arrival_ = engine.invalidate_key(*function_, probe_.hash, origin, removed);
   removed.flush();
+  if (engine.log().home() == nullptr) return true;
+  const core::HiddenTag everywhere_else(tag_id);
+  return guarded_without_gil([&] { engine.log().announce(everywhere_else.path(), origin); });
 }
 
 }  // namespace zoocache::python

@@ -138,8 +138,9 @@ class Call final : public Pooled<Call> {
   // around the call depends on what it saw.
   PyObject* peek(PyObject* fallback);
 
-  // Kills the entry, loads in flight and outer entries through the log.
-  void invalidate_key(std::uint32_t origin);
+  // Kills the entry, loads in flight and outer entries through the log. False with an error: a home
+  // was not told.
+  bool invalidate_key(std::uint32_t origin);
   // Kills what there is under the key and stores a value that was not loaded here, as of now.
   // `ttl_s` < 0: the core's default.
   PyObject* replace(PyObject* value, PyObject* tags, double ttl_s);

@@ -131,7 +131,7 @@ Look Call::load_softly(PyObject** value) {
 
 bool Call::begin_detached() {
   if (!follow_reset()) return false;
-  born_ = state_->engine.log().clock();
+  born_ = state_->engine.log().arrive();
   return true;
 }
 

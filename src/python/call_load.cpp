@@ -309,7 +309,7 @@ PyObject* Call::replace(PyObject* value, PyObject* tags, double ttl_s) {
   std::size_t size_bytes = 0;
   if (!read_tags(tags, "deps", max_length, &read) || !read_size(value, &size_bytes)) return nullptr;
   // Outer entries that used the old value, or its absence, die; so do loads in flight.
-  invalidate_key(callable_->core->origins->current(1));
+  if (!invalidate_key(callable_->core->origins->current(1)) || !follow_reset()) return nullptr;
   born_ = state_->engine.log().clock();
   flight_ = make_flight();
   if (flight_ == nullptr) return nullptr;

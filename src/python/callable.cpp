@@ -31,15 +31,41 @@ PyObject* call_async(PyObject* object, PyObject* const* args, size_t nargsf, PyO
 
 }  // namespace
 
+namespace {
+
+// The name that the function has in every process; for what has none, its type's.
+bool shared_name(PyObject* wrapped, std::string* name) {
+  for (const char* part : {"__module__", "__qualname__"}) {
+    PyObject* text = PyObject_GetAttrString(wrapped, part);
+    if (text == nullptr) {
+      PyErr_Clear();
+      text = PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(wrapped)), part);
+    }
+    const char* utf8 = text == nullptr ? nullptr : PyUnicode_AsUTF8(text);
+    const bool added = utf8 != nullptr && guarded([&] { (*name += utf8) += '.'; });
+    Py_XDECREF(text);
+    if (!added) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool callable_attach_slow(CachedFunction* self) {
+  std::string name;
   StatePtr* state = core_state(self->core);
   if (state == nullptr) return false;
+  if ((*state)->engine.log().home() != nullptr) {
+    if (self->wrapped != nullptr && !shared_name(self->wrapped, &name)) return false;
+    state = core_state(self->core);  // asking for a name may run users' code
+    if (state == nullptr) return false;
+  }
   FunctionOptions options;
   options.max_entries = self->options->max_entries;
   options.max_bytes = self->options->max_bytes;
   options.aging = *self->options;
   const bool added =
-      guarded([&] { self->function = &(*state)->engine.add_function("", options, drop_entry); });
+      guarded([&] { self->function = &(*state)->engine.add_function(name, options, drop_entry); });
   if (!added) return false;
   *self->state = *state;
   self->engine = &(*state)->engine;
@@ -88,7 +114,15 @@ PyObject* callable_cache_clear(PyObject* object, PyObject*) {
   if (!callable_attach(self)) return nullptr;
   const StatePtr state = *self->state;
   core::InvalidationLog& log = state->engine.log();
-  log.invalidate(core::HiddenTag(self->function->tag_id).path(), self->core->origins->current(0));
+  const core::HiddenTag all(self->function->tag_id);
+  const std::uint32_t origin = self->core->origins->current(0);
+  if (log.home() == nullptr) {
+    log.apply(all.path(), origin);
+  } else if (!guarded_without_gil([&] { log.invalidate(all.path(), origin); }) ||
+             !callable_attach(self)) {
+    return nullptr;
+  }
+  if (&(*self->state)->engine != &state->engine) Py_RETURN_NONE;  // reset meanwhile: it is empty
   core::Removed removed(log);
   state->engine.clear_function(*self->function, removed);
   self->hits_before_clear = self->function->hits.sum();

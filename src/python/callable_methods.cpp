@@ -45,7 +45,7 @@ PyObject* callable_invalidate(CachedFunction* self, PyObject* const* args, size_
   if (bound == kBadCall) {
     PyErr_Format(PyExc_TypeError, "invalidate(): the arguments do not fit %R", self->wrapped);
   } else if (bound == kBound) {
-    call->invalidate_key(self->core->origins->current(0));
+    static_cast<void>(call->invalidate_key(self->core->origins->current(0)));
   }
   delete call;
   if (PyErr_Occurred() != nullptr) return nullptr;

@@ -3,11 +3,13 @@
 #include <frameobject.h>
 
 #include <memory>
+#include <span>
 
 #include "python/callable.h"
 #include "python/errors.h"
 #include "python/static_type.h"
 #include "python/tags.h"
+#include "zoocache/lmdb.h"
 
 namespace zoocache::python {
 
@@ -134,6 +136,16 @@ bool read_invalidate_keywords(PyObject* kwnames, PyObject* const** args, Py_ssiz
   return true;
 }
 
+// Declares the paths changed; with a home, without the GIL. The epoch, or nullptr with an error.
+PyObject* declare(const StatePtr& state, std::span<const core::TagPath> paths,
+                  std::uint32_t origin) {
+  core::InvalidationLog& log = state->engine.log();
+  if (log.home() == nullptr) return PyLong_FromUnsignedLongLong(log.apply(paths, origin));
+  core::Epoch epoch = 0;
+  const bool done = guarded_without_gil([&] { epoch = log.invalidate(paths, origin); });
+  return done ? PyLong_FromUnsignedLongLong(epoch) : nullptr;
+}
+
 // (*tags, wait=False) -> epoch
 PyObject* core_invalidate(PyObject* object, PyObject* const* args, Py_ssize_t count,
                           PyObject* kwnames) {
@@ -141,17 +153,16 @@ PyObject* core_invalidate(PyObject* object, PyObject* const* args, Py_ssize_t co
   if (!read_invalidate_keywords(kwnames, &args, &count)) return nullptr;
   StatePtr* state = core_state(self);
   if (state == nullptr) return nullptr;
-  core::Epoch epoch = 0;
-  if (count == 1) {  // the usual case allocates nothing
+  if (count == 1 && (*state)->engine.log().home() == nullptr) {  // usual, and allocates nothing
     std::string_view text;
     if (!tag_text(args[0], "invalidate", &text)) return nullptr;
     const std::uint32_t origin = self->origins->current(0);
+    core::Epoch epoch = 0;
     const bool done = guarded([&] {
       const auto path = core::TagPath::parse(text, self->options->engine.max_tag_length);
-      epoch = (*state)->engine.log().invalidate(path, origin);
+      epoch = (*state)->engine.log().apply(path, origin);
     });
-    if (!done) return nullptr;
-    return PyLong_FromUnsignedLongLong(epoch);
+    return done ? PyLong_FromUnsignedLongLong(epoch) : nullptr;
   }
   std::vector<core::TagPath> paths;
   if (!parse_tags(self, args, count, "invalidate", &paths)) return nullptr;
@@ -159,8 +170,8 @@ PyObject* core_invalidate(PyObject* object, PyObject* const* args, Py_ssize_t co
     PyErr_SetString(PyExc_TypeError, "invalidate() wants at least one tag; clear() drops all");
     return nullptr;
   }
-  epoch = (*state)->engine.log().invalidate(paths, self->origins->current(0));
-  return PyLong_FromUnsignedLongLong(epoch);
+  const StatePtr kept = *state;  // others may reset the cache meanwhile
+  return declare(kept, paths, self->origins->current(0));
 }
 
 // (origin, tags) -> epoch, for callers that noted the place themselves.
@@ -182,7 +193,8 @@ PyObject* core_invalidate_from(PyObject* object, PyObject* const* args, Py_ssize
     PyErr_SetString(PyExc_TypeError, "invalidate() wants at least one tag; clear() drops all");
     return nullptr;
   }
-  return PyLong_FromUnsignedLongLong((*state)->engine.log().invalidate(paths, origin));
+  const StatePtr kept = *state;
+  return declare(kept, paths, origin);
 }
 
 PyObject* core_origin(PyObject* object, PyObject* skip) {
@@ -232,11 +244,21 @@ PyObject* core_clear(PyObject* object, PyObject*) {
   StatePtr* state = core_state(self);
   if (state == nullptr) return nullptr;
   const StatePtr kept = *state;  // destructors of values may reset the cache
-  core::Removed removed(kept->engine.log());
-  kept->engine.log().invalidate_root(self->origins->current(0));
+  core::InvalidationLog& log = kept->engine.log();
+  const std::uint32_t origin = self->origins->current(0);
+  bool done = true;
+  if (log.home() == nullptr) {
+    log.apply_root(origin);
+  } else {
+    done = guarded_without_gil([&] { log.invalidate_root(origin); });
+  }
+  PyObject* error = done ? nullptr : take_error();
+  core::Removed removed(log);
   kept->engine.clear(removed);
-  removed.flush();
-  Py_RETURN_NONE;
+  removed.flush();  // runs users' destructors
+  if (done) Py_RETURN_NONE;
+  put_error(error);
+  return nullptr;
 }
 
 PyObject* core_reset(PyObject* object, PyObject*) {
@@ -286,6 +308,28 @@ bool read_flag(PyObject* options, const char* name, bool* value) {
   return truth >= 0;
 }
 
+bool read_text(PyObject* options, const char* name, std::string* value) {
+  PyObject* given = PyDict_GetItemString(options, name);
+  if (given == nullptr) return true;
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(given, &size);
+  if (text != nullptr) value->assign(text, static_cast<std::size_t>(size));
+  return text != nullptr;
+}
+
+// The home that the options name, opened: what is wrong with it is said now.
+bool read_home(PyObject* options, HomePtr* home) {
+  std::string path;
+  LmdbOptions about;
+  const bool read = read_text(options, "lmdb_path", &path) &&
+                    read_text(options, "prefix", &about.prefix) &&
+                    read_size(options, "max_log_tags", &about.max_log_tags) &&
+                    read_size(options, "lmdb_map_size", &about.map_bytes) &&
+                    read_seconds(options, "lock_timeout", &about.lock_timeout_s);
+  if (!read) return false;
+  return path.empty() || guarded_without_gil([&] { *home = lmdb_home(path, about); });
+}
+
 // (options): a dict of what differs from the defaults, its types checked by the caller. The next
 // use makes an engine with them.
 PyObject* core_configure(PyObject* object, PyObject* options) {
@@ -306,6 +350,7 @@ PyObject* core_configure(PyObject* object, PyObject* options) {
                     read_flag(options, "debug", &made.debug);
   if (!read) return nullptr;
   made.engine.default_ttl_s = made.default_ttl_s;
+  if (!read_home(options, &made.engine.home)) return nullptr;
   if (!guarded([&] { core::check_options(made.engine); })) return nullptr;
   core_detach(self, false);
   *self->options = made;
@@ -314,6 +359,26 @@ PyObject* core_configure(PyObject* object, PyObject* options) {
 
 PyObject* core_used(PyObject* object, PyObject*) {
   return PyBool_FromLong(*as_core(object)->state != nullptr);
+}
+
+// Whether the log is shared: then to invalidate may wait for other processes.
+PyObject* core_has_home(PyObject* object, PyObject*) {
+  return PyBool_FromLong(as_core(object)->options->engine.home != nullptr);
+}
+
+// What is known of the home; None without one.
+PyObject* core_home(PyObject* object, PyObject*) {
+  StatePtr* state = core_state(as_core(object));
+  if (state == nullptr) return nullptr;
+  const StatePtr kept = *state;
+  core::LogHome* home = kept->engine.log().home();
+  if (home == nullptr) Py_RETURN_NONE;
+  core::HomeStatus told;
+  if (!guarded_without_gil([&] { told = home->status(); })) return nullptr;
+  return Py_BuildValue("{s:s,s:O,s:K,s:K,s:K,s:K,s:s}", "kind", told.kind.c_str(), "reachable",
+                       told.reachable ? Py_True : Py_False, "generation", told.generation, "clock",
+                       told.clock, "applied", told.applied, "floor", told.floor, "trouble",
+                       told.trouble.c_str());
 }
 
 constexpr char kInvalidateDoc[] =
@@ -330,7 +395,9 @@ constexpr char kInvalidateDoc[] =
     "    The epoch of the invalidation, an int.\n\n"
     "Raises:\n"
     "    InvalidTag: a tag breaks a rule; nothing was invalidated.\n"
-    "    TypeError: a tag is not a str, or there is none.\n\n"
+    "    TypeError: a tag is not a str, or there is none.\n"
+    "    HomeUnreachable: the shared home did not acknowledge it. It is done in this process, and\n"
+    "        tried again in the home.\n\n"
     "Thread-safe.";
 constexpr char kClearDoc[] =
     "clear($self, /)\n--\n\n"
@@ -351,6 +418,8 @@ PyMethodDef core_methods[] = {
     {"reset", core_reset, METH_NOARGS, nullptr},
     {"after_fork", core_after_fork, METH_NOARGS, nullptr},
     {"configure", core_configure, METH_O, nullptr},
+    {"has_home", core_has_home, METH_NOARGS, nullptr},
+    {"home", core_home, METH_NOARGS, nullptr},
     {"used", core_used, METH_NOARGS, nullptr},
     {"set_time", core_set_time, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};

@@ -6,6 +6,7 @@ PyObject* invalid_tag_type = nullptr;
 PyObject* invalid_option_type = nullptr;
 PyObject* flight_timeout_type = nullptr;
 PyObject* storage_is_full_type = nullptr;
+PyObject* home_unreachable_type = nullptr;
 
 int init_errors() {
   PyObject* module = PyImport_ImportModule("zoocache._errors");
@@ -16,7 +17,8 @@ int init_errors() {
   } wanted[] = {{"InvalidTag", &invalid_tag_type},
                 {"InvalidOption", &invalid_option_type},
                 {"FlightTimeout", &flight_timeout_type},
-                {"StorageIsFull", &storage_is_full_type}};
+                {"StorageIsFull", &storage_is_full_type},
+                {"HomeUnreachable", &home_unreachable_type}};
   for (const auto& one : wanted) {
     *one.type = PyObject_GetAttrString(module, one.name);
     if (*one.type == nullptr) {
@@ -35,6 +37,8 @@ void translate_exception() {
     PyErr_SetString(invalid_tag_type, error.what());
   } catch (const InvalidOption& error) {
     PyErr_SetString(invalid_option_type, error.what());
+  } catch (const HomeUnreachable& error) {
+    PyErr_SetString(home_unreachable_type, error.what());
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
   } catch (const std::exception& error) {

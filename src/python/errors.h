@@ -15,6 +15,7 @@ extern PyObject* invalid_tag_type;
 extern PyObject* invalid_option_type;
 extern PyObject* flight_timeout_type;
 extern PyObject* storage_is_full_type;
+extern PyObject* home_unreachable_type;
 
 // Imports them from zoocache._errors. 0, or -1 with a Python error.
 int init_errors();
@@ -43,6 +44,20 @@ bool guarded(Code&& code) {
     translate_exception();
     return false;
   }
+}
+
+// The same without the GIL, for code that waits for other processes.
+template <class Code>
+bool guarded_without_gil(Code&& code) {
+  std::exception_ptr error;
+  PyThreadState* const saved = PyEval_SaveThread();
+  try {
+    code();
+  } catch (const std::exception&) {
+    error = std::current_exception();
+  }
+  PyEval_RestoreThread(saved);  // under no handler: at exit it may not return
+  return error == nullptr || guarded([&error] { std::rethrow_exception(error); });
 }
 
 }  // namespace zoocache::python

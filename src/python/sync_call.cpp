@@ -145,8 +145,7 @@ PyObject* call_slow(CachedFunction* self, PyObject* const* args, size_t nargsf, 
     result = PyObject_Vectorcall(self->wrapped, args, argument_count(nargsf), kwnames);
   } else if (bound == kBound) {
     try {
-      if (refresh) call->invalidate_key(0);
-      result = run_sync(*call);
+      if (!refresh || call->invalidate_key(0)) result = run_sync(*call);
     } catch (const std::exception&) {
       translate_exception();
       if (call->load_is_open()) call->abandon();

@@ -26,7 +26,8 @@ def with_blocks(language: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("document", with_blocks("python"), ids=lambda path: path.name)
-def test_python_blocks_run(document: Path) -> None:
+def test_python_blocks_run(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some make a folder beside them
     zoocache.reset()
     namespace: dict[str, object] = {"__name__": "document"}
     for number, code in enumerate(blocks(document, "python"), start=1):

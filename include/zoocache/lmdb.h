@@ -1,0 +1,38 @@
+// The home of the processes of one machine: an LMDB file that they share. No server, no daemon.
+//
+//   zoocache::Cache cache{{.home = zoocache::lmdb_home("./cache")}};
+//
+// Promises what one process has, across them: after invalidate() has returned in one, no call that
+// starts later in any returns a value that was loaded before it. An invalidation that returned is
+// not lost when processes are killed; the end of the operating system ends the cache with it.
+// Link zoocache::lmdb.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include <zoocache/home.h>
+
+namespace zoocache {
+
+struct LmdbOptions {
+  // A name for a log of its own inside the folder: 1 to 64 of A-Z a-z 0-9 . _ - ; empty: none.
+  std::string prefix = {};
+  // The most different tags that the log remembers; the oldest are forgotten, which empties caches
+  // that have not looked since. Range 2^4 .. 2^24.
+  std::size_t max_log_tags = 1'000'000;
+  // What the log may take of the address space and, at the most, of the disk, in bytes; the same in
+  // all processes. When it is full, the oldest tags are forgotten. Range 2^20 .. 2^36.
+  std::size_t map_bytes = std::size_t{1} << 30;
+  // How long an invalidation waits for other processes' ones, in seconds, before it throws
+  // HomeUnreachable: one that was stopped may be in the way. Range above 0.
+  double lock_timeout_s = 1;
+};
+
+// `path`: a folder on a local disk, which is made if it is not there, readable by this user alone.
+// Throws InvalidOption for options out of range; HomeUnreachable if the folder cannot be used now:
+// it cannot be made or written to, belongs to others, lies on a network file system, is in use by
+// processes of another PID namespace. Thread-safe.
+HomePtr lmdb_home(const std::string& path, const LmdbOptions& options = {});
+
+}  // namespace zoocache

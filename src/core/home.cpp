@@ -1,0 +1,52 @@
+#include "core/home.h"
+
+#include <cstring>
+#include <exception>
+
+#include "core/hash.h"
+#include "core/log.h"
+
+namespace zoocache::core {
+namespace {
+
+constexpr std::size_t kFunctionText = 1 + sizeof(std::uint64_t);  // a HiddenTag of a function
+
+// False: the text says nothing that is known here.
+bool apply_text(InvalidationLog& log, std::string_view text, std::uint32_t origin) {
+  if (text.size() == kFunctionText && text.front() == kHiddenMark) {
+    std::uint64_t id;
+    std::memcpy(&id, text.data() + 1, sizeof id);
+    log.apply(HiddenTag(id).path(), origin);
+    return true;
+  }
+  if (text.empty() || text.front() == kHiddenMark) return false;
+  log.apply(TagPath::parse(text, kMaxTagLengthLimit), origin);
+  return true;
+}
+
+}  // namespace
+
+void apply_changes(InvalidationLog& log, std::span<const Change> changes,
+                   std::uint32_t origin) noexcept {
+  for (const Change& change : changes) {
+    if (change.is_done_here) continue;
+    bool known = false;
+    try {
+      known = apply_text(log, change.text, origin);
+    } catch (const std::exception&) {  // no tag, or no memory to say so
+      known = false;
+    }
+    if (!known) log.apply_root(origin);
+  }
+}
+
+std::uint64_t shared_function_id(std::string_view name) noexcept {
+  std::uint64_t id = 0x8CB92BA72F3D8DD7ULL;
+  for (const char letter : name) {
+    id = fold_multiply(id ^ static_cast<unsigned char>(letter), 0xD6E8FEB86659FD93ULL);
+    id += 0xA0761D6478BD642FULL;
+  }
+  return id;
+}
+
+}  // namespace zoocache::core

@@ -1,0 +1,90 @@
+// A home: where the invalidation log that several caches share lives. The memory of one process,
+// an LMDB file of one machine, a server. The engine sees nothing of it but this.
+//
+//   call        arrive: is_fresh, or refresh          what was acknowledged is applied to the local
+//                                                     log before the call looks at the table
+//   invalidate  append, refresh                       acknowledged by the home, then applied here
+//
+// A home has a clock of its own; its epochs are not the local log's. What it tells is applied to
+// the local log as invalidations of now, in its order, so that an entry's `born` and `validated`
+// are local epochs always. Interleavings, with H the home's clock and L the local one:
+//   (1) a load reads L, then runs its loader. What the home acknowledges later, or had acknowledged
+//       and was not yet applied, gets a later L when it is applied: the entry does not survive it.
+//   (2) a call compares H with what was applied before it reads L: every invalidation that had
+//       returned when the call began is in L (model: in_process.pml, with the apply as the writer).
+//   (3) `append` returns after its own change was applied here: rule (2) holds for the writer's own
+//       calls without a look at the home.
+// Where the home cannot be asked, `refresh` invalidates everything: every call loads, one flight
+// for those that came before it began, and nothing stale is served.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/epoch.h"
+#include "core/tag.h"
+
+namespace zoocache::core {
+
+class InvalidationLog;
+
+// What changed, as a home keeps it: a tag; a function, as its hidden tag; everything, as "".
+struct Change {
+  Change() = default;
+  Change(std::string_view what, bool done_here = false) noexcept  // NOLINT(*-explicit-*)
+      : text(what), is_done_here(done_here) {}
+  Change(const std::string& what) noexcept : text(what) {}  // NOLINT(*-explicit-*)
+  std::string_view text;
+  // The caller has done it already, more precisely than the text says: its own log is not told.
+  bool is_done_here = false;
+};
+
+struct HomeStatus {
+  std::string kind;        // "memory", "lmdb"
+  bool reachable = false;  // as of the last time it was asked
+  std::uint64_t generation = 0;
+  Epoch clock = 0;      // the home's newest epoch
+  Epoch applied = 0;    // what the local log reflects of it
+  Epoch floor = 0;      // everything at or below it may have been forgotten
+  std::string trouble;  // why it is not reachable
+};
+
+// A cache's own connection to a home. Thread-safety: everything from any thread, but that `log` is
+// the same in every call.
+class LogHome {
+ public:
+  LogHome() = default;
+  virtual ~LogHome() = default;
+  LogHome(const LogHome&) = delete;
+  LogHome& operator=(const LogHome&) = delete;
+
+  // Whether `log` reflects everything that was acknowledged before the call. Every hit asks.
+  virtual bool is_fresh() const noexcept = 0;
+  // Makes it so: applies what is new, or invalidates everything. Waits for no process that writes.
+  virtual void refresh(InvalidationLog& log) noexcept = 0;
+
+  // Declares `changes` at one new epoch, which it returns once the home has acknowledged it and it
+  // is applied to `log`. Throws HomeUnreachable, and the changes are applied to `log` all the same:
+  // the home may or may not have them.
+  // `origin`: the local log's note of where it was declared.
+  virtual Epoch append(InvalidationLog& log, std::span<const Change> changes,
+                       std::uint32_t origin) = 0;
+
+  // The home's newest epoch that names the tag or an ancestor; 0 if it knows none. Throws
+  // HomeUnreachable.
+  virtual Epoch version(const TagPath& path) = 0;
+  virtual HomeStatus status() = 0;
+};
+
+// Applies changes as a home tells them. Text that is none of them invalidates everything: it may be
+// of a later version of this library.
+void apply_changes(InvalidationLog& log, std::span<const Change> changes,
+                   std::uint32_t origin = 0) noexcept;
+
+// The number of a function in every process: of its name.
+std::uint64_t shared_function_id(std::string_view name) noexcept;
+
+}  // namespace zoocache::core

@@ -1,0 +1,84 @@
+// The log's LMDB environment: one for each real folder and process.
+//
+// LMDB forbids to open a file twice in one process, and closing one of the two would drop the locks
+// of both; so environments are shared, by a registry. A child of fork() may use nothing of an
+// inherited one: it is marked, its descriptors are closed before the child opens the folder anew.
+// The map has one fixed size: resizing it while another thread reads the clock crashes.
+// Thread-safety: everything from any thread.
+#pragma once
+
+#include <lmdb.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/epoch.h"
+#include "lmdb/folder.h"
+#include "lmdb/timed_lock.h"
+
+namespace zoocache::lmdb {
+
+// Throws HomeUnreachable for an LMDB error number other than MDB_SUCCESS.
+void check(int result, const char* what);
+
+class Environment {
+ public:
+  // The process's environment of the folder. `patience`: as enter_folder. `map_bytes` counts for
+  // the first who opens it. Throws HomeUnreachable.
+  static std::shared_ptr<Environment> open(const std::string& path, std::size_t map_bytes,
+                                           std::chrono::nanoseconds patience);
+  ~Environment();
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  // The shared clock: the newest transaction that anybody committed. May be ahead of what a
+  // transaction that begins now sees: it says "look", no more.
+  core::Epoch clock() const noexcept {
+    MDB_envinfo info;
+    mdb_env_info(env_, &info);
+    return info.me_last_txnid;
+  }
+  // False in a child of fork() that inherited it.
+  bool is_ours() const noexcept { return !inherited_.load(std::memory_order_relaxed); }
+  // Whether the log's name still leads to the file that was opened.
+  bool is_same_file() const noexcept;
+  // Whether the folder still is what was opened, and nobody uses it who must not. If not, says why.
+  bool is_intact(std::string* trouble) const;
+
+  MDB_env* env() const noexcept { return env_; }
+  MDB_dbi rows() const noexcept { return rows_; }
+  std::uint64_t nonce() const noexcept { return nonce_; }
+  // To be held by who begins to write, and by who begins to read for the first time: LMDB's own
+  // mutexes, which wait for ever, then have one to wait at the most.
+  TimedLock& writers() noexcept { return *writers_; }
+  TimedLock& readers() noexcept { return *readers_; }
+  const std::string& folder() const noexcept { return folder_; }
+
+ private:
+  friend class Registry;
+  Environment(std::string folder, std::size_t map_bytes, std::chrono::nanoseconds patience);
+  void open_log(FolderLife& life);
+  bool open_rows(FolderLife& life);
+  void close_log() noexcept;
+
+  const std::string folder_;
+  const std::size_t map_bytes_;
+  File presence_;
+  std::string presence_path_;
+  std::unique_ptr<TimedLock> writers_;
+  std::unique_ptr<TimedLock> readers_;
+  MDB_env* env_ = nullptr;
+  MDB_dbi rows_ = 0;
+  std::uint64_t nonce_ = 0;
+  std::uint64_t device_ = 0;  // of the log's file
+  std::uint64_t inode_ = 0;
+  std::uint64_t lock_inode_ = 0;
+  mutable std::atomic<std::int64_t> folder_changed_ns_{-1};  // when it was last looked at
+  std::atomic<bool> inherited_{false};
+  bool is_registered_ = false;
+};
+
+}  // namespace zoocache::lmdb

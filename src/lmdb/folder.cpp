@@ -1,0 +1,219 @@
+#include "lmdb/folder.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+namespace zoocache::lmdb {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Of <linux/magic.h> and the file systems' own sources: locks and shared memory do not reach across
+// their machines.
+constexpr struct {
+  std::uint32_t magic;
+  const char* name;
+} kNetworkFileSystems[] = {
+    {0x6969, "NFS"},      {0x517B, "SMB"},       {0xFF534D42, "CIFS"}, {0xFE534D42, "SMB2"},
+    {0x00C36400, "Ceph"}, {0x5346414F, "AFS"},   {0x01021997, "9P"},   {0x0BD00BD0, "Lustre"},
+    {0x01161970, "GFS2"}, {0x7461636F, "OCFS2"}, {0x6B414653, "AFS"},  {0x65735546, "FUSE"},
+    {0x47504653, "GPFS"},
+};
+
+std::uint64_t pid_namespace() {
+  struct stat about;
+  return stat("/proc/self/ns/pid", &about) == 0 ? about.st_ino : 0;
+}
+
+struct Neighbour {
+  int format = 0;
+  std::uint64_t space = 0;
+  int pid = 0;
+  std::string path;
+};
+
+template <class Number>
+const char* read_number(const char* at, const char* end, Number* number) {
+  const auto read = std::from_chars(at, end, *number);
+  return read.ec == std::errc() ? read.ptr : nullptr;
+}
+
+// "process-v<format>-<namespace>-<pid>"
+bool parse_neighbour(const fs::path& path, Neighbour* found) {
+  const std::string name = path.filename().string();
+  constexpr std::string_view kPrefix = "process-v";
+  if (!name.starts_with(kPrefix)) return false;
+  const char* const end = name.data() + name.size();
+  const char* at = read_number(name.data() + kPrefix.size(), end, &found->format);
+  if (at == nullptr || at == end || *at != '-') return false;
+  at = read_number(at + 1, end, &found->space);
+  if (at == nullptr || at == end || *at != '-') return false;
+  at = read_number(at + 1, end, &found->pid);
+  found->path = path.string();
+  return at == end;
+}
+
+// The processes that use the folder. `tidy`: removes the files of those that ended.
+std::vector<Neighbour> live_neighbours(const std::string& folder, bool tidy) {
+  std::vector<Neighbour> live;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    Neighbour one;
+    if (!parse_neighbour(entry.path(), &one)) continue;
+    const File file = File::open_existing(one.path, O_RDWR);
+    if (!file) continue;
+    if (file.is_locked()) {
+      live.push_back(one);
+    } else if (tidy) {
+      unlink(one.path.c_str());
+    }
+  }
+  return live;
+}
+
+std::string unfit(const std::string& folder, const std::vector<Neighbour>& live) {
+  const std::uint64_t space = pid_namespace();
+  for (const Neighbour& one : live) {
+    const std::string who = folder + " is used by process " + std::to_string(one.pid);
+    if (one.format != kFormat) {
+      return who + " with another version of zoocache; stop it, or give each version its folder";
+    }
+    if (one.space != space) {
+      return who +
+             " of another PID namespace, where its locks mean nothing; give each container "
+             "its folder, or let them share the namespace";
+    }
+  }
+  return {};
+}
+
+std::string boot_id() {
+  std::string id = read_small_file("/proc/sys/kernel/random/boot_id");
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  if (id.empty()) throw HomeUnreachable("/proc/sys/kernel/random/boot_id is empty; mount /proc");
+  return id;
+}
+
+std::string boot_path(const std::string& folder) { return folder + "/boot-v1"; }
+
+File hold_opening(const std::string& folder, std::chrono::nanoseconds patience) {
+  constexpr std::chrono::nanoseconds kPause{1'000'000};
+  File file = File::open(folder + "/open.lock", O_RDWR | O_CREAT);
+  for (; !file.try_lock(); patience -= kPause) {
+    if (patience.count() <= 0) {
+      throw HomeUnreachable(folder +
+                            " is being opened by another process, which does not come to "
+                            "an end; see who holds open.lock");
+    }
+    const timespec pause{0, kPause.count()};
+    nanosleep(&pause, nullptr);
+  }
+  return file;
+}
+
+// The nonce of the file's life; 0 if it is of another one.
+std::uint64_t nonce_of(const std::string& folder) {
+  const std::string text = read_small_file(boot_path(folder));
+  const std::string here = boot_id() + ' ';
+  std::uint64_t nonce = 0;
+  if (!text.starts_with(here)) return 0;
+  const char* const end = text.data() + text.size();
+  const auto read = std::from_chars(text.data() + here.size(), end, nonce, 16);
+  return read.ec == std::errc() ? nonce : 0;
+}
+
+}  // namespace
+
+std::string prepare_folder(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    const fs::path above = fs::absolute(path).lexically_normal().parent_path();
+    fs::create_directories(above, error);
+    if (error) fail("cannot make the folder " + above.string(), error.value());
+    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) fail("cannot make " + path, errno);
+  }
+  const fs::path real = fs::canonical(path, error);
+  if (error) fail("cannot use the folder " + path, error.value());
+  struct stat about;
+  if (stat(real.c_str(), &about) != 0) fail("cannot use the folder " + path, errno);
+  if (!S_ISDIR(about.st_mode)) {
+    throw HomeUnreachable(path + " is not a folder; an LMDB home wants one of its own");
+  }
+  if (about.st_uid != geteuid()) {
+    throw HomeUnreachable(path + " belongs to user " + std::to_string(about.st_uid) +
+                          " and this process runs as " + std::to_string(geteuid()) +
+                          "; all processes of a home run as its owner");
+  }
+  if ((about.st_mode & 022) != 0) {
+    throw HomeUnreachable(path +
+                          " can be written to by others, who could put false data there; "
+                          "chmod 700 " +
+                          path);
+  }
+  struct statfs system;
+  if (statfs(real.c_str(), &system) != 0) fail("cannot ask for the file system of " + path, errno);
+  for (const auto& one : kNetworkFileSystems) {
+    if (static_cast<std::uint32_t>(system.f_type) == one.magic) {
+      throw HomeUnreachable(path + " lies on " + one.name +
+                            ", whose locks and memory are not one machine's; choose a local disk");
+    }
+  }
+  return real.string();
+}
+
+void renew_folder(const std::string& folder, FolderLife& life) {
+  const std::string log = log_path(folder);
+  for (const std::string& path : {log, log + "-lock", writers_path(folder), readers_path(folder)}) {
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) fail("cannot remove " + path, errno);
+  }
+  do {
+    if (getrandom(&life.nonce, sizeof life.nonce, 0) != sizeof life.nonce) {
+      fail("cannot draw a random number", errno);
+    }
+  } while (life.nonce == 0);
+  char text[20];
+  const auto end = std::to_chars(text, text + sizeof text, life.nonce, 16).ptr;
+  write_small_file(boot_path(folder), boot_id() + ' ' + std::string(text, end) + '\n');
+}
+
+FolderLife enter_folder(const std::string& folder, std::chrono::nanoseconds patience) {
+  FolderLife life;
+  life.opening = hold_opening(folder, patience);
+  const std::vector<Neighbour> live = live_neighbours(folder, true);
+  const std::string trouble = unfit(folder, live);
+  if (!trouble.empty()) throw HomeUnreachable(trouble);
+  life.is_shared = !live.empty();
+  life.nonce = nonce_of(folder);
+  std::error_code error;
+  const bool has_log = fs::exists(log_path(folder), error);
+  if (life.nonce == 0 && has_log && life.is_shared) {
+    throw HomeUnreachable(boot_path(folder) + " is missing or damaged while processes use the " +
+                          "folder; stop them, or remove the whole folder");
+  }
+  if (life.nonce == 0 || !has_log) renew_folder(folder, life);
+  life.presence_path = folder + "/process-v" + std::to_string(kFormat) + '-' +
+                       std::to_string(pid_namespace()) + '-' + std::to_string(getpid());
+  life.presence = File::open(life.presence_path, O_RDWR | O_CREAT);
+  if (!life.presence.try_lock()) {
+    throw HomeUnreachable(folder +
+                          " is open already in this process, by another copy of the "
+                          "zoocache library; use one of them, or another folder");
+  }
+  return life;
+}
+
+std::string unfit_neighbour(const std::string& folder) {
+  return unfit(folder, live_neighbours(folder, false));
+}
+
+}  // namespace zoocache::lmdb

@@ -1,0 +1,291 @@
+#include "lmdb/lmdb_log.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <utility>
+
+namespace zoocache::lmdb {
+namespace {
+
+using core::Change;
+using core::Epoch;
+using core::InvalidationLog;
+
+constexpr std::int64_t kLookAgainMs = 1000;  // at the folder, while hits find the clock unmoved
+constexpr std::int64_t kTryAgainMs = 100;    // to open what cannot be opened
+constexpr std::int64_t kRetryKeptMs = 20;    // what was not acknowledged
+constexpr std::size_t kMaxKept = 65'536;     // then: everything
+constexpr std::size_t kTrimmedAtOnce = 16;   // by an append that finds too many texts
+constexpr std::size_t kTrimmedWhenFull = 64;
+constexpr int kTriesWhenFull = 4;
+constexpr std::chrono::milliseconds kShortWait{50};  // for others who open the folder just now
+
+std::uint64_t random_number() {
+  std::uint64_t number = 0;
+  while (number == 0) {
+    if (getrandom(&number, sizeof number, 0) < 0) number = 0;
+  }
+  return number;
+}
+
+std::chrono::nanoseconds seconds(double span) {
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(span, 1e9) * 1e9));
+}
+
+}  // namespace
+
+// The reader at work while the scope lives.
+class LmdbLog::Reading {
+ public:
+  Reading(LmdbLog& home, Environment& environment) : home_(home) {
+    if (home_.reader_ == nullptr) {
+      const Locked beginning(environment.readers(), kShortWait, environment.folder());
+      int result = mdb_txn_begin(environment.env(), nullptr, MDB_RDONLY, &home_.reader_);
+      if (result == MDB_READERS_FULL) {
+        int dead = 0;
+        mdb_reader_check(environment.env(), &dead);
+        result = mdb_txn_begin(environment.env(), nullptr, MDB_RDONLY, &home_.reader_);
+      }
+      check(result, "begin to read");
+    } else {
+      const int result = mdb_txn_renew(home_.reader_);
+      if (result != MDB_SUCCESS) {
+        home_.drop_reader();
+        check(result, "begin to read");
+      }
+    }
+  }
+  ~Reading() { mdb_txn_reset(home_.reader_); }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+  MDB_txn* get() const noexcept { return home_.reader_; }
+  Epoch snapshot() const noexcept { return mdb_txn_id(home_.reader_); }
+
+ private:
+  LmdbLog& home_;
+};
+
+LmdbLog::LmdbLog(std::string path, LmdbOptions options)
+    : path_(std::move(path)), options_(std::move(options)), self_(random_number()) {}
+
+LmdbLog::~LmdbLog() { drop_reader(); }
+
+void LmdbLog::drop_reader() noexcept {
+  if (reader_ == nullptr) return;
+  // A child of fork() leaves the parent's transaction alone.
+  if (environments_.back()->is_ours()) mdb_txn_abort(reader_);
+  reader_ = nullptr;
+}
+
+Environment& LmdbLog::connect(InvalidationLog& log, std::chrono::nanoseconds patience) {
+  std::string why = "not opened";
+  if (shared_.load() != nullptr && environments_.back()->is_intact(&why)) {
+    return *environments_.back();
+  }
+  lose(log, why);
+  std::shared_ptr<Environment> opened = Environment::open(path_, options_.map_bytes, patience);
+  if (!opened->is_intact(&why)) throw HomeUnreachable(why);
+  drop_reader();
+  // Hits may be looking at the old one's clock: it stays.
+  if (environments_.empty() || environments_.back() != opened) environments_.push_back(opened);
+  Environment& environment = *environments_.back();
+  const Reading reading(*this, environment);
+  applied_.store(reading.snapshot());
+  // Whatever was stored while nothing was known may have missed something.
+  log.apply_root();
+  look_again_ms_.store(now_ms() + kLookAgainMs);
+  trouble_.clear();
+  shared_.store(&environment, std::memory_order_release);
+  return environment;
+}
+
+void LmdbLog::lose(InvalidationLog& log, const std::string& trouble) noexcept {
+  shared_.store(nullptr, std::memory_order_release);
+  log.apply_root();
+  try_again_ms_ = now_ms() + kTryAgainMs;
+  try {
+    trouble_ = trouble;
+  } catch (const std::bad_alloc&) {
+    trouble_.clear();
+  }
+}
+
+void LmdbLog::refresh(InvalidationLog& log) noexcept {
+  Environment* environment = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (shared_.load() == nullptr && now_ms() < try_again_ms_) {
+      log.apply_root();
+      return;
+    }
+    try {
+      catch_up(log, 0, 0);
+      environment = shared_.load();
+    } catch (const std::exception& error) {
+      lose(log, error.what());
+    }
+  }
+  if (environment != nullptr && has_kept_.load()) retry_kept(*environment);
+}
+
+void LmdbLog::catch_up(InvalidationLog& log, Epoch own, std::uint32_t origin) {
+  Environment& environment = connect(log, kShortWait);
+  const Reading reading(*this, environment);
+  const Epoch snapshot = reading.snapshot();
+  const Epoch applied = applied_.load();
+  if (snapshot > applied) {
+    const LogRows rows(reading.get(), environment.rows(), environment.nonce());
+    Meta meta;
+    if (!rows.read_meta(&meta) || meta.nonce != environment.nonce()) {
+      throw HomeUnreachable(path_ + " holds another log than it did; remove the whole folder");
+    }
+    if (applied < meta.floor) {
+      log.apply_root();
+    } else {
+      rows.for_each_after(applied, [&](const Row& row) {
+        const Change change{row.text, row.done_by == self_};
+        core::apply_changes(log, {&change, 1}, row.epoch == own ? origin : 0);
+      });
+    }
+    applied_.store(snapshot, std::memory_order_release);
+  }
+  const std::int64_t span_ms = has_kept_.load() ? kRetryKeptMs : kLookAgainMs;
+  look_again_ms_.store(now_ms() + span_ms, std::memory_order_relaxed);
+}
+
+Epoch LmdbLog::append(InvalidationLog& log, std::span<const Change> changes, std::uint32_t origin) {
+  try {
+    return append_or_throw(log, changes, origin);
+  } catch (const std::exception& error) {
+    core::apply_changes(log, changes, origin);
+    keep(changes);
+    throw HomeUnreachable(std::string("not acknowledged, and kept to be tried again: ") +
+                          error.what());
+  }
+}
+
+Epoch LmdbLog::append_or_throw(InvalidationLog& log, std::span<const Change> changes,
+                               std::uint32_t origin) {
+  std::shared_ptr<Environment> environment;
+  {
+    const std::lock_guard lock(mutex_);
+    connect(log, seconds(options_.lock_timeout_s));
+    environment = environments_.back();
+  }
+  const Epoch epoch = write(*environment, changes, seconds(options_.lock_timeout_s));
+  const std::lock_guard lock(mutex_);
+  catch_up(log, epoch, origin);
+  if (shared_.load() != environment.get()) {
+    throw HomeUnreachable(environment->folder() + " was replaced at the same moment");
+  }
+  return epoch;
+}
+
+Epoch LmdbLog::write(Environment& environment, std::span<const Change> changes,
+                     std::chrono::nanoseconds patience) {
+  const Kept kept = take_kept();
+  try {
+    const Locked writing(environment.writers(), patience, environment.folder());
+    Epoch epoch = 0;
+    for (int left = kTriesWhenFull; epoch == 0; --left) {
+      try {
+        epoch = write_rows(environment, kept, changes);
+      } catch (const LogIsFull&) {
+        if (left == 0) throw;
+        make_room(environment);
+      }
+    }
+    // Rows in a file that was taken away are read by nobody.
+    std::string why;
+    if (!environment.is_intact(&why)) throw HomeUnreachable(why);
+    return epoch;
+  } catch (...) {
+    keep(std::vector<Change>(kept.begin(), kept.end()));
+    throw;
+  }
+}
+
+Epoch LmdbLog::write_rows(Environment& environment, const Kept& kept,
+                          std::span<const Change> changes) {
+  Transaction transaction(environment.env());
+  LogRows rows(transaction.get(), environment.rows(), environment.nonce());
+  const Epoch applied = applied_.load();
+  std::uint32_t index = 0;
+  for (const std::string& text : kept) rows.put({text}, index++, applied, self_);
+  for (const Change& change : changes) rows.put(change, index++, applied, self_);
+  // What a transaction changes it writes to free pages, so half of the map is kept free.
+  rows.trim(options_.max_log_tags, options_.map_bytes / 2, kTrimmedAtOnce + 2 * changes.size());
+  const Epoch epoch = transaction.id();
+  transaction.commit();
+  return epoch;
+}
+
+void LmdbLog::make_room(Environment& environment) {
+  Transaction transaction(environment.env());
+  LogRows rows(transaction.get(), environment.rows(), environment.nonce());
+  rows.trim(0, 0, kTrimmedWhenFull);
+  transaction.commit();
+}
+
+LmdbLog::Kept LmdbLog::take_kept() {
+  const std::lock_guard lock(kept_mutex_);
+  has_kept_.store(false);
+  return std::exchange(kept_, {});
+}
+
+void LmdbLog::keep(std::span<const Change> changes) {
+  if (changes.empty()) return;
+  const std::lock_guard lock(kept_mutex_);
+  has_kept_.store(true);
+  look_again_ms_.store(now_ms() + kRetryKeptMs, std::memory_order_relaxed);
+  for (const Change& change : changes) {
+    const std::string text(change.text);
+    if (std::find(kept_.begin(), kept_.end(), text) == kept_.end()) kept_.push_back(text);
+  }
+  if (kept_.size() > kMaxKept) kept_.assign(1, std::string());
+}
+
+void LmdbLog::retry_kept(Environment& environment) noexcept {
+  try {
+    write(environment, {}, std::chrono::nanoseconds(0));
+  } catch (const std::exception&) {
+    return;  // it is kept, and tried at a later hit
+  }
+}
+
+Epoch LmdbLog::version(const core::TagPath& path) {
+  const std::lock_guard lock(mutex_);
+  if (shared_.load() == nullptr) throw HomeUnreachable(trouble_);
+  Environment& environment = *environments_.back();
+  const Reading reading(*this, environment);
+  const LogRows rows(reading.get(), environment.rows(), environment.nonce());
+  Epoch newest = rows.version("");
+  for (std::size_t index = 0; index < path.size(); ++index) {
+    newest = std::max(newest, rows.version(path.text().substr(0, path[index].end)));
+  }
+  return newest;
+}
+
+core::HomeStatus LmdbLog::status() {
+  const std::lock_guard lock(mutex_);
+  core::HomeStatus status;
+  status.kind = "lmdb";
+  status.applied = applied_.load();
+  status.trouble = trouble_;
+  Environment* const environment = shared_.load();
+  status.reachable = environment != nullptr;
+  if (environment == nullptr) return status;
+  status.generation = environment->nonce();
+  status.clock = environment->clock();
+  const Reading reading(*this, *environment);
+  Meta meta;
+  if (LogRows(reading.get(), environment->rows(), environment->nonce()).read_meta(&meta)) {
+    status.floor = meta.floor;
+  }
+  return status;
+}
+
+}  // namespace zoocache::lmdb

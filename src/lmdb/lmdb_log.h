@@ -1,0 +1,98 @@
+// A cache's connection to an LMDB home: see core/home.h for what it promises.
+//
+//   hit         (1) the shared clock  (2) is it what was applied?  if so, that was all
+//   refresh     (1) begin to read: snapshot s  (2) rows after `applied`, oldest first, are applied
+//               (3) applied := s          one refresh at a time
+//   append      (1) writers' lock, in time  (2) rows, commit at epoch e  (3) unlock
+//               (4) refresh: s >= e, since the commit was before
+//
+// `applied` comes from the number of the snapshot that was read, never from the shared clock: that
+// one may be ahead of what a reader that begins now sees. Then the writer has not returned yet, and
+// the next hit looks again.
+// What was declared and not acknowledged is kept and tried again, at the next append or, some
+// milliseconds later, at the next hit.
+// Thread-safety: as LogHome.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/home.h"
+#include "core/log.h"
+#include "lmdb/environment.h"
+#include "lmdb/rows.h"
+#include "zoocache/lmdb.h"
+
+namespace zoocache::lmdb {
+
+class LmdbLog final : public core::LogHome {
+ public:
+  // Opens the folder; one that cannot be opened now is tried again when it is used.
+  LmdbLog(std::string path, LmdbOptions options);
+  ~LmdbLog() override;
+
+  bool is_fresh() const noexcept override {
+    const Environment* const environment = shared_.load(std::memory_order_acquire);
+    return environment != nullptr &&
+           environment->clock() <= applied_.load(std::memory_order_acquire) &&
+           now_ms() < look_again_ms_.load(std::memory_order_relaxed);
+  }
+  void refresh(core::InvalidationLog& log) noexcept override;
+  core::Epoch append(core::InvalidationLog& log, std::span<const core::Change> changes,
+                     std::uint32_t origin) override;
+  core::Epoch version(const core::TagPath& path) override;
+  core::HomeStatus status() override;
+
+ private:
+  class Reading;
+  using Kept = std::vector<std::string>;
+
+  static std::int64_t now_ms() noexcept {
+    return core::read_clock_ns(CLOCK_MONOTONIC_COARSE) / 1'000'000;
+  }
+  // The environment, opened anew if it has to be: then nothing of before is valid. `patience` with
+  // others who open it just now. With the mutex.
+  Environment& connect(core::InvalidationLog& log, std::chrono::nanoseconds patience);
+  void catch_up(core::InvalidationLog& log, core::Epoch own, std::uint32_t origin);
+  core::Epoch append_or_throw(core::InvalidationLog& log, std::span<const core::Change> changes,
+                              std::uint32_t origin);
+  // One transaction of what was kept and of `changes`; what was kept is kept again if it fails.
+  core::Epoch write(Environment& environment, std::span<const core::Change> changes,
+                    std::chrono::nanoseconds patience);
+  core::Epoch write_rows(Environment& environment, const Kept& kept,
+                         std::span<const core::Change> changes);
+  void make_room(Environment& environment);
+  Kept take_kept();
+  void keep(std::span<const core::Change> changes);
+  void retry_kept(Environment& environment) noexcept;
+  // Nothing is known: everything dies.
+  void lose(core::InvalidationLog& log, const std::string& trouble) noexcept;
+  void drop_reader() noexcept;
+
+  const std::string path_;
+  const LmdbOptions options_;
+  std::uint64_t self_ = 0;  // this connection, in rows; not 0
+
+  std::atomic<Environment*> shared_{nullptr};  // nullptr: not reachable
+  std::atomic<core::Epoch> applied_{0};
+  std::atomic<std::int64_t> look_again_ms_{0};  // at the latest
+
+  std::mutex mutex_;  // guards the reader, the environments and `trouble_`
+  std::vector<std::shared_ptr<Environment>> environments_;  // the last is in use; hits may hold any
+  MDB_txn* reader_ = nullptr;                               // of the last one, at rest
+  std::int64_t try_again_ms_ = 0;
+  std::string trouble_;
+
+  std::mutex kept_mutex_;  // guards what follows
+  Kept kept_;              // declared, and not acknowledged
+  std::atomic<bool> has_kept_{false};
+};
+
+}  // namespace zoocache::lmdb

@@ -1,0 +1,372 @@
+// What every home has to hold, for each of them: caches that share it act as one. A home of another
+// kind joins by one line at the end.
+#include <gtest/gtest.h>
+#include <zoocache/lmdb.h>
+#include <zoocache/zoocache.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/home.h"
+#include "core/log.h"
+#include "history.h"
+#include "seed.h"
+#include "temporary_folder.h"
+
+namespace zoocache::testing {
+namespace {
+
+struct Place {
+  TemporaryFolder folder;
+  HomePtr home;
+};
+using MakePlace = std::function<std::unique_ptr<Place>()>;
+
+class Homes : public ::testing::TestWithParam<std::pair<std::string, MakePlace>> {
+ protected:
+  Options options() const { return {.home = place_->home}; }
+
+  const std::unique_ptr<Place> place_ = GetParam().second();
+};
+
+// A function that counts its loads, and the cache it belongs to.
+struct Counted {
+  explicit Counted(const Options& options, const std::string& name = "get") : cache(options) {
+    get.emplace(cache.cacheable(
+        name, [this](int id) { return id * 1000 + ++loads; }, deps("org:acme:user:{0}")));
+  }
+  int operator()(int id) { return *(*get)(id); }
+
+  int loads = 0;
+  Cache cache;
+  std::optional<CachedFunction<int, int>> get;
+};
+
+TEST_P(Homes, AnInvalidationReachesEveryCache) {
+  Counted first(options());
+  Counted second(options());
+  EXPECT_EQ(first(1), second(1));
+  EXPECT_EQ(first(1), second(1));
+  first.cache.invalidate("org:acme:user:1");
+  EXPECT_EQ(second(1), 1002);
+  EXPECT_EQ(first(1), 1002);
+  EXPECT_EQ(second(2), 2003) << "another tag";
+  EXPECT_EQ(second(1), 1002);
+}
+
+TEST_P(Homes, ParentsKillChildrenAndNobodyElse) {
+  Counted first(options());
+  Counted second(options());
+  second(1);
+  first.cache.invalidate("org:acme2");
+  first.cache.invalidate("org:acme:user:1:orders");
+  EXPECT_EQ(second(1), 1001);
+  first.cache.invalidate("org");
+  EXPECT_EQ(second(1), 1002);
+}
+
+TEST_P(Homes, SeveralTagsAreOneEpoch) {
+  Counted first(options());
+  Counted second(options());
+  second(1);
+  second(2);
+  const std::uint64_t before = first.cache.invalidate("x");
+  const std::uint64_t epoch = first.cache.invalidate("org:acme:user:1", "org:acme:user:2");
+  EXPECT_GT(epoch, before);
+  EXPECT_EQ(second(1), 1003);
+  EXPECT_EQ(second(2), 2004);
+  EXPECT_EQ(second.cache.tag_version("org:acme:user:1"), epoch);
+  EXPECT_EQ(second.cache.tag_version("org:acme:user:2:deeper"), epoch);
+  EXPECT_EQ(first.cache.tag_version("x"), before);
+  EXPECT_EQ(first.cache.tag_version("never"), 0U);
+}
+
+TEST_P(Homes, ClearReachesEveryCache) {
+  Counted first(options());
+  Counted second(options());
+  second(1);
+  first.cache.clear();
+  EXPECT_EQ(second(1), 1002);
+}
+
+TEST_P(Homes, KeysOfAFunctionOfTheSameNameDieEverywhere) {
+  Counted first(options());
+  Counted second(options());
+  Counted other(options(), "other");
+  first(1);
+  first(2);
+  second(1);
+  other(1);
+  first.get->invalidate(1);
+  EXPECT_EQ(second(1), 1002) << "as old as what was invalidated";
+  EXPECT_EQ(first(2), 2002) << "here the key alone died";
+  EXPECT_EQ(first(1), 1003);
+  EXPECT_EQ(other(1), 1001);
+}
+
+TEST_P(Homes, AFunctionIsClearedEverywhere) {
+  Counted first(options());
+  Counted second(options());
+  Counted other(options(), "other");
+  second(1);
+  other(1);
+  first.get->clear();
+  EXPECT_EQ(second(1), 1002);
+  EXPECT_EQ(other(1), 1001);
+}
+
+TEST_P(Homes, ALoadThatAnotherCacheInvalidatedIsNotStored) {
+  Counted writer(options());
+  Cache cache(options());
+  int loads = 0;
+  const auto get = cache.cacheable(
+      "load",
+      [&](int id) {
+        if (++loads == 1) writer.cache.invalidate("user:" + std::to_string(id));
+        return loads;
+      },
+      deps("user:{0}"));
+  EXPECT_EQ(*get(7), 1) << "current when the call began";
+  EXPECT_EQ(*get(7), 2);
+  EXPECT_EQ(*get(7), 2);
+}
+
+TEST_P(Homes, OuterEntriesDieWithInnerOnes) {
+  Counted writer(options());
+  Counted reader(options());
+  int loads = 0;
+  const auto outer = reader.cache.cacheable("outer", [&](int id) { return reader(id) + ++loads; });
+  EXPECT_EQ(*outer(1), 1002);
+  writer.cache.invalidate("org:acme");
+  EXPECT_EQ(*outer(1), 1004);
+}
+
+TEST_P(Homes, ACacheThatComesLateIsUpToDate) {
+  Counted first(options());
+  const std::uint64_t epoch = first.cache.invalidate("org:acme:user:1");
+  Counted late(options());
+  EXPECT_EQ(late(1), 1001);
+  EXPECT_EQ(late.cache.tag_version("org:acme:user:1"), epoch);
+  first.cache.invalidate("org:acme:user:1");
+  EXPECT_EQ(late(1), 1002);
+}
+
+TEST_P(Homes, ACacheThatGoesLeavesTheOthers) {
+  Counted first(options());
+  {
+    Counted short_lived(options());
+    short_lived(1);
+    short_lived.cache.invalidate("org");
+  }
+  Counted second(options());
+  first(1);
+  second.cache.invalidate("org");
+  EXPECT_EQ(first(1), 1002);
+}
+
+TEST_P(Homes, HeldTagsAreInvalidatedEverywhere) {
+  Counted first(options());
+  Counted second(options());
+  second(1);
+  {
+    const auto held = first.cache.invalidating({"org:acme"});
+    EXPECT_EQ(second(1), 1001);
+  }
+  EXPECT_EQ(second(1), 1002);
+}
+
+TEST_P(Homes, CachesWithoutItHearNothing) {
+  Counted first(options());
+  Counted alone((Options()));
+  alone(1);
+  first.cache.invalidate("org");
+  EXPECT_EQ(alone(1), 1001);
+}
+
+TEST_P(Homes, LongTagsOfAnyScript) {
+  Options wide = options();
+  wide.max_tag_length = 4096;
+  Cache writer(wide);
+  Cache reader(wide);
+  std::string tag = "t";
+  for (int index = 0; index < 4095; ++index) tag += "\xE7\x8A\xAC";  // three bytes each
+  int loads = 0;
+  const auto get = reader.cacheable(
+      "get", [&loads](int) { return ++loads; }, deps(tag));
+  const auto same = reader.cacheable(
+      "same", [&loads](int) { return ++loads; }, deps(tag.substr(0, tag.size() - 3)));
+  EXPECT_EQ(*get(1), 1);
+  EXPECT_EQ(*same(1), 2);
+  const std::uint64_t epoch = writer.invalidate(tag);
+  EXPECT_EQ(reader.tag_version(tag), epoch);
+  EXPECT_EQ(*get(1), 3);
+  EXPECT_EQ(*same(1), 2);
+}
+
+// One connection as the engine has it.
+struct Connection {
+  explicit Connection(const HomePtr& home) : log(1 << 8) { log.set_home(home->connect()); }
+  core::LogHome& home() { return *log.home(); }
+  core::InvalidationLog log;
+};
+
+// What was done by a writer itself need not be told to it, unless it takes away what was not.
+TEST_P(Homes, WhatAWriterDidHidesNothingThatItHasNotHeard) {
+  Connection first(place_->home);
+  Connection second(place_->home);
+  first.log.arrive();
+  second.log.arrive();
+  const core::HiddenTag function(7);
+  const core::Epoch quiet = second.log.clock();
+  second.log.announce(function.path());
+  EXPECT_EQ(second.log.clock(), quiet) << "it has done that itself";
+  first.log.announce(function.path());  // hears of the second's on the way
+  const core::Epoch heard = second.log.clock();
+  second.log.announce(function.path());  // takes the row away that it has not heard
+  EXPECT_GT(second.log.clock(), heard);
+}
+
+TEST_P(Homes, WhatALaterVersionSaysInvalidatesEverything) {
+  Counted reader(options());
+  reader(1);
+  Connection writer(place_->home);
+  for (const std::string text : {"\x01", "\x01news of the future", "a::b", "no\ttag", " "}) {
+    const int before = reader(1);
+    const core::Change change(text);
+    writer.home().append(writer.log, {&change, 1}, 0);
+    EXPECT_NE(reader(1), before) << ::testing::PrintToString(text);
+  }
+}
+
+constexpr std::size_t kTags = 12;
+
+std::string tag_number(std::size_t index) { return "t:" + std::to_string(index); }
+
+// A connection whose log has a node for each tag, as if entries depended on them.
+struct Watching : Connection {
+  explicit Watching(const HomePtr& home) : Connection(home) {
+    log.arrive();
+    for (std::size_t index = 0; index < kTags; ++index) {
+      nodes[index] = log.acquire(core::TagPath::trusted(tag_number(index)));
+    }
+  }
+  ~Watching() { log.release(nodes); }
+  std::array<core::TagNode*, kTags> nodes{};
+  std::array<core::Epoch, kTags> heard{};  // the home's epochs
+};
+
+// Random declarations from several connections that come late and go: a log that looks hears
+// exactly of the tags that were declared since it looked last, whatever was compacted meanwhile.
+TEST_P(Homes, EveryLogHearsOfEachTagThatChangedAndOfNoOther) {
+  const std::uint64_t seed = test_seed();
+  SCOPED_TRACE(seed_note(seed));
+  std::mt19937_64 random(seed);
+  std::vector<std::unique_ptr<Watching>> connections;
+  std::array<core::Epoch, kTags> newest{};
+  for (int step = 0; step < 2000; ++step) {
+    if (connections.size() < 2 || random() % 100 == 0) {
+      connections.push_back(std::make_unique<Watching>(place_->home));
+      connections.back()->heard = newest;
+      if (connections.size() > 5) connections.erase(connections.begin());
+    }
+    Watching& one = *connections[random() % connections.size()];
+    std::array<core::Epoch, kTags> before{};
+    for (std::size_t index = 0; index < kTags; ++index) before[index] = one.nodes[index]->version;
+    if (random() % 2 == 0) {
+      const std::size_t first = random() % kTags;
+      const std::size_t second = random() % kTags;
+      const std::string texts[] = {tag_number(first), tag_number(second)};
+      const core::TagPath paths[] = {core::TagPath::trusted(texts[0]),
+                                     core::TagPath::trusted(texts[1])};
+      newest[first] = newest[second] = one.log.invalidate(paths);
+    } else {
+      one.log.arrive();
+    }
+    EXPECT_TRUE(one.home().is_fresh());
+    for (std::size_t index = 0; index < kTags; ++index) {
+      EXPECT_EQ(one.nodes[index]->version > before[index], newest[index] > one.heard[index])
+          << tag_number(index) << " in step " << step;
+      EXPECT_EQ(one.home().version(core::TagPath::trusted(tag_number(index))), newest[index]);
+    }
+    one.heard = newest;
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+// The call rule across caches, as linearizability_test.cpp has it within one.
+TEST_P(Homes, TheCallRuleAcrossCaches) {
+  constexpr std::uint32_t kSources = 16;
+  constexpr int kThreads = 4;
+  const std::uint64_t seed = test_seed();
+  SCOPED_TRACE(seed_note(seed));
+  std::array<std::atomic<std::uint64_t>, kSources> versions{};
+  std::vector<std::unique_ptr<Cache>> caches;
+  std::vector<CachedFunction<std::uint64_t, std::uint32_t>> functions;
+  for (int index = 0; index < 2; ++index) {
+    caches.push_back(std::make_unique<Cache>(options()));
+    functions.push_back(caches.back()->cacheable(
+        "get", [&versions](std::uint32_t source) { return versions[source].load(); },
+        deps("s:{0}")));
+  }
+  std::atomic<bool> stop{false};
+  std::vector<Recorder> recorders(kThreads);
+  std::vector<std::thread> threads;
+  for (int index = 0; index < kThreads; ++index) {
+    threads.emplace_back([&, index] {
+      std::mt19937_64 random(seed + static_cast<std::uint64_t>(index));
+      Recorder& recorder = recorders[static_cast<std::size_t>(index)];
+      const auto at = static_cast<std::size_t>(index % 2);
+      while (!stop.load() && recorder.reads.size() < 300'000) {
+        const auto source = static_cast<std::uint32_t>(random() % kSources);
+        if (random() % 50 == 0) {
+          const std::uint64_t version = versions[source].fetch_add(1) + 1;
+          if (random() % 4 == 0) {
+            functions[at].invalidate(source);
+          } else {
+            caches[at]->invalidate("s:" + std::to_string(source));
+          }
+          recorder.acknowledged.push_back({tick(), source, version});
+        } else {
+          const std::uint64_t began = tick();
+          recorder.reads.push_back({began, source, *functions[at](source)});
+        }
+      }
+    });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  const Verdict verdict = check(recorders);
+  EXPECT_EQ(verdict.stale, 0U) << verdict.first;
+  EXPECT_GT(verdict.reads, 1000U);
+  EXPECT_GT(verdict.invalidations, 20U);
+}
+
+std::unique_ptr<Place> in_memory() {
+  auto place = std::make_unique<Place>();
+  place->home = memory_home();
+  return place;
+}
+
+std::unique_ptr<Place> in_lmdb() {
+  auto place = std::make_unique<Place>();
+  place->home = lmdb_home(place->folder.path());
+  return place;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Homes,
+                         ::testing::Values(std::pair<std::string, MakePlace>("memory", in_memory),
+                                           std::pair<std::string, MakePlace>("lmdb", in_lmdb)),
+                         [](const auto& one) { return one.param.first; });
+
+}  // namespace
+}  // namespace zoocache::testing
