@@ -175,7 +175,7 @@ MUTANTS = [
         "invalidating one key does not go through the log",
         "",
         ENGINE,
-        "  const Epoch epoch = log_.invalidate(own.path(), origin);\n",
+        "  const Epoch epoch = log_.apply(own.path(), origin);\n",
         "  const Epoch epoch = log_.clock();\n",
         "*Key*",
     ),

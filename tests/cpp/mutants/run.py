@@ -21,12 +21,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from home_mutants import HOME_MUTANTS
 from mutants import MUTANTS, Mutant
 from structure_mutants import STRUCTURE_MUTANTS
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["-std=c++20", "-O1", "-w", "-Isrc", "-Iinclude", "-Itests/cpp"]
-LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-lpthread"]
+LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-llmdb", "-lpthread"]
 PRELUDE = "#include <chrono>\n#include <thread>\n"
 TRIES = 4
 
@@ -58,6 +59,8 @@ def build(copy: Path, program: str) -> str | None:
     sources = list(copy.glob("src/core/*.cpp"))
     if not program.startswith("core_"):
         sources += copy.glob("src/cpp/*.cpp")
+    if program.startswith(("home_", "lmdb_")):
+        sources += copy.glob("src/lmdb/*.cpp")
     sources.append(copy / "tests" / "cpp" / f"{program}.cpp")
 
     def compile_one(source: Path) -> subprocess.CompletedProcess[str]:
@@ -84,7 +87,11 @@ def caught_by(copy: Path, mutant: Mutant) -> str | None:
             f"--gtest_filter={mutant.tests}",
             "--gtest_fail_fast",
         ]
-        environment = {**os.environ, "ZOOCACHE_LINEARIZABILITY_MS": str(span_ms)}
+        environment = {
+            **os.environ,
+            "ZOOCACHE_LINEARIZABILITY_MS": str(span_ms),
+            "ZOOCACHE_KILL_MS": str(span_ms),
+        }
         try:
             done = subprocess.run(
                 command,
@@ -109,7 +116,7 @@ def names(output: str, mark: str) -> list[str]:
 
 
 def copy_sources(copy: Path) -> None:
-    for part in ("src/core", "src/cpp", "include", "tests/cpp"):
+    for part in ("src/core", "src/cpp", "src/lmdb", "include", "tests/cpp"):
         shutil.copytree(ROOT / part, copy / part)
 
 
@@ -164,7 +171,7 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--table")
     options = parser.parse_args()
-    chosen = [one for one in MUTANTS + STRUCTURE_MUTANTS if options.only in one.name]
+    chosen = [one for one in MUTANTS + STRUCTURE_MUTANTS + HOME_MUTANTS if options.only in one.name]
     if options.quick:
         chosen = [mutant for mutant in chosen if mutant.quick]
     for program in sorted({mutant.program for mutant in chosen}):

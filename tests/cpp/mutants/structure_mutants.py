@@ -18,12 +18,12 @@ STRUCTURE_MUTANTS = [
         ENGINE,
         "  const auto same_hash = [&](EntryId id) { return slab_.hot(id).hash == hash; };\n",
         "  const auto same_hash = [&](EntryId id) { return slab_.hot(id).hash == hash; };\n"
-        f"  log_.invalidate(own.path(), origin);\n  mutex_.unlock();\n  {PAUSE}\n"
+        f"  log_.apply(own.path(), origin);\n  mutex_.unlock();\n  {PAUSE}\n"
         "  mutex_.lock();\n",
         "*InvalidatingOneKey*",
         also=(
             (
-                "  const Epoch epoch = log_.invalidate(own.path(), origin);\n",
+                "  const Epoch epoch = log_.apply(own.path(), origin);\n",
                 "  const Epoch epoch = log_.clock();\n",
             ),
         ),

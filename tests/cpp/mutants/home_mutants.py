@@ -1,0 +1,233 @@
+"""Broken homes: what the rules of `core/home.h` and `src/lmdb` are there for."""
+
+from __future__ import annotations
+
+from mutants import PAUSE, Mutant
+
+MEMORY = "src/core/memory_home.cpp"
+HOME = "src/core/home.cpp"
+LMDB_LOG = "src/lmdb/lmdb_log.cpp"
+LMDB_LOG_H = "src/lmdb/lmdb_log.h"
+ROWS = "src/lmdb/rows.cpp"
+ENVIRONMENT = "src/lmdb/environment.cpp"
+FOLDER = "src/lmdb/folder.cpp"
+LOCK = "src/lmdb/timed_lock.cpp"
+CONFORMANCE = "home_conformance_test"
+PROCESSES = "lmdb_processes_test"
+FOLDERS = "lmdb_folder_test"
+
+HOME_MUTANTS = [
+    Mutant(
+        "a call does not ask the home",
+        "",
+        "src/core/log.h",
+        "    if (home_ != nullptr && !home_->is_fresh()) [[unlikely]]\n"
+        "      home_->refresh(*this);\n",
+        "",
+        program=CONFORMANCE,
+        quick=True,
+    ),
+    Mutant(
+        "a home's news takes effect after a hit has read the local clock",
+        "",
+        "src/core/log.h",
+        "    if (home_ != nullptr && !home_->is_fresh()) [[unlikely]]\n"
+        "      home_->refresh(*this);\n"
+        "    return clock();\n",
+        "    const Epoch before = clock();\n"
+        "    if (home_ != nullptr && !home_->is_fresh()) home_->refresh(*this);\n"
+        "    return before;\n",
+        program=CONFORMANCE,
+    ),
+    Mutant(
+        "text that is not known is passed over",
+        "",
+        HOME,
+        "    if (!known) log.apply_root(origin);\n",
+        "    static_cast<void>(known);\n",
+        program=CONFORMANCE,
+        quick=True,
+    ),
+    Mutant(
+        "memory: a row hides one that its writer has not heard",
+        "",
+        MEMORY,
+        "        if (!told) done_by = 0;\n",
+        "        static_cast<void>(told);\n",
+        "*memory*",
+        program=CONFORMANCE,
+    ),
+    Mutant(
+        "lmdb: a row hides one that its writer has not heard",
+        "",
+        ROWS,
+        "    if (there && at > applied && number_at<std::uint64_t>(value, 0) != self) "
+        "done_by = 0;\n",
+        "    static_cast<void>(applied);\n    static_cast<void>(there);\n",
+        "*lmdb*",
+        program=CONFORMANCE,
+        quick=True,
+    ),
+    Mutant(
+        "lmdb: applied becomes the shared clock instead of the snapshot",
+        "",
+        LMDB_LOG,
+        "    applied_.store(snapshot, std::memory_order_release);\n",
+        f"    {PAUSE}\n    applied_.store(environment.clock(), std::memory_order_release);\n",
+        program=PROCESSES,
+    ),
+    Mutant(
+        "lmdb: applied moves before the rows are applied",
+        "",
+        LMDB_LOG,
+        "  if (snapshot > applied) {\n",
+        "  if (snapshot > applied) {\n    applied_.store(snapshot, std::memory_order_release);\n"
+        f"    {PAUSE}\n",
+        program=CONFORMANCE,
+    ),
+    Mutant(
+        "lmdb: an invalidation returns before it is applied here",
+        "",
+        LMDB_LOG,
+        "  catch_up(log, epoch, origin);\n  if (shared_.load() != environment.get()) {\n",
+        "  static_cast<void>(origin);\n  if (shared_.load() != environment.get()) {\n",
+        program=CONFORMANCE,
+    ),
+    Mutant(
+        "lmdb: what was forgotten is not asked for",
+        "",
+        LMDB_LOG,
+        "    if (applied < meta.floor) {\n",
+        "    if (applied > meta.floor && applied < meta.floor) {\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: trimming does not raise the floor",
+        "",
+        ROWS,
+        "    meta.floor = row.epoch;\n",
+        "",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: the older row of a text stays",
+        "",
+        ROWS,
+        "    remove_if_there(view(key));\n",
+        "",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: only the first of several tags is written",
+        "",
+        LMDB_LOG,
+        "  for (const Change& change : changes) rows.put(change, index++, applied, self_);\n",
+        "  for (const Change& change : changes.first(changes.empty() ? 0 : 1)) {\n"
+        "    rows.put(change, index++, applied, self_);\n  }\n",
+        program=CONFORMANCE,
+        quick=True,
+    ),
+    Mutant(
+        "lmdb: what was not acknowledged is forgotten",
+        "",
+        LMDB_LOG,
+        '    keep(changes);\n    throw HomeUnreachable(std::string("not acknowledged',
+        '    throw HomeUnreachable(std::string("not acknowledged',
+        program=PROCESSES,
+    ),
+    Mutant(
+        "lmdb: what was not acknowledged is not done here either",
+        "",
+        LMDB_LOG,
+        "    core::apply_changes(log, changes, origin);\n    keep(changes);\n",
+        "    keep(changes);\n",
+        program=PROCESSES,
+    ),
+    Mutant(
+        "lmdb: a home that is lost goes on serving",
+        "",
+        LMDB_LOG,
+        "  shared_.store(nullptr, std::memory_order_release);\n  log.apply_root();\n",
+        "  shared_.store(nullptr, std::memory_order_release);\n  static_cast<void>(log);\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: while it is lost, calls do not count",
+        "",
+        LMDB_LOG,
+        "      log.apply_root();\n      return;\n",
+        "      return;\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: hits do not look at the folder",
+        "",
+        LMDB_LOG_H,
+        "           now_ms() < look_again_ms_.load(std::memory_order_relaxed);\n",
+        "           now_ms() >= 0;\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: writers wait for ever",
+        "",
+        LOCK,
+        "    failed = lock_within(&page_->mutex, slice);\n",
+        "    failed = pthread_mutex_lock(&page_->mutex);\n",
+        program=PROCESSES,
+    ),
+    Mutant(
+        "lmdb: a dead owner's lock is not taken over",
+        "",
+        LOCK,
+        "    pthread_mutex_consistent(&page_->mutex);\n    failed = 0;\n",
+        "    pthread_mutex_unlock(&page_->mutex);\n",
+        program=PROCESSES,
+    ),
+    Mutant(
+        "lmdb: another boot's log is read on",
+        "",
+        FOLDER,
+        "  if (!text.starts_with(here)) return 0;\n",
+        "",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: a folder is wiped under a process that uses it",
+        "",
+        FOLDER,
+        "  life.is_shared = !live.empty();\n",
+        "  life.is_shared = false;\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: a process of another version is not looked for",
+        "",
+        FOLDER,
+        "    if (one.format != kFormat) {\n",
+        "    if (one.format < 0) {\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: a replaced file is not noticed",
+        "",
+        ENVIRONMENT,
+        "  return stat(log_path(folder_).c_str(), &about) == 0 && about.st_ino == inode_ &&\n"
+        "         about.st_dev == device_;\n",
+        "  return stat(folder_.c_str(), &about) == 0 || true;\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: a child of fork() goes on with its parent's environment",
+        "",
+        ENVIRONMENT,
+        "      one.inherited_.store(true);\n",
+        "",
+        program=PROCESSES,
+        also=(
+            (
+                "    self.entries_.clear();\n    self.mutex_.unlock();\n",
+                "    self.mutex_.unlock();\n",
+            ),
+        ),
+    ),
+]
