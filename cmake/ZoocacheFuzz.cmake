@@ -1,9 +1,14 @@
-# One libFuzzer program for each tests/fuzz/*_fuzz.cpp; the library is instrumented for coverage
+# One libFuzzer program for each tests/fuzz/*_fuzz.cpp; the libraries are instrumented for coverage
 # too.
 if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   message(FATAL_ERROR "ZOOCACHE_FUZZ needs clang; the compiler is ${CMAKE_CXX_COMPILER_ID}.")
 endif()
-target_compile_options(zoocache_core PRIVATE -fsanitize=fuzzer-no-link)
+if(NOT ZOOCACHE_LMDB)
+  message(FATAL_ERROR "the fuzz targets need ZOOCACHE_LMDB=ON")
+endif()
+foreach(library IN ITEMS zoocache_core zoocache_codec)
+  target_compile_options(${library} PRIVATE -fsanitize=fuzzer-no-link)
+endforeach()
 
 file(GLOB fuzz_sources CONFIGURE_DEPENDS tests/fuzz/*_fuzz.cpp)
 foreach(source IN LISTS fuzz_sources)
@@ -13,5 +18,5 @@ foreach(source IN LISTS fuzz_sources)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
   target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-  target_link_libraries(${name} PRIVATE zoocache::core)
+  target_link_libraries(${name} PRIVATE zoocache::core zoocache::codec)
 endforeach()

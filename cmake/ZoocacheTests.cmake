@@ -20,7 +20,7 @@ foreach(source IN LISTS test_sources)
   add_executable(${name} "${source}")
   zoocache_own(${name})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/cpp")
-  target_link_libraries(${name} PRIVATE zoocache::core zoocache::lmdb LMDB::LMDB
+  target_link_libraries(${name} PRIVATE zoocache::core zoocache::lmdb zoocache::codec LMDB::LMDB
     GTest::gtest_main rapidcheck)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
   gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 60)

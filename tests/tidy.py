@@ -60,10 +60,13 @@ ROOMS = (
     Room("src/core/", ("core/", "zoocache/"), (SYSTEM,)),
     Room("src/cpp/", ("cpp/", "core/", "zoocache/"), (SYSTEM,)),
     Room("src/lmdb/", ("lmdb/", "core/", "zoocache/"), (SYSTEM, re.compile(r"<(lmdb|xxhash)\.h>"))),
+    Room(
+        "src/codec/", ("codec/", "core/", "zoocache/"), (SYSTEM, re.compile(r"<(lz4|xxhash)\.h>"))
+    ),
     Room("src/redis/", ("redis/", "core/", "zoocache/"), (re.compile(r"<.*>"),)),
     Room(
         "src/python/",
-        ("python/", "core/", "lmdb/", "redis/", "zoocache/"),
+        ("python/", "core/", "codec/", "lmdb/", "redis/", "zoocache/"),
         (SYSTEM, PYTHON_HEADERS),
     ),
 )
