@@ -21,6 +21,7 @@ __all__ = [
     "HomeUnreachable",
     "InvalidOption",
     "InvalidTag",
+    "Refused",
     "SerializationError",
     "StorageIsFull",
     "ZoocacheError",
@@ -56,6 +57,10 @@ class FlightTimeout(ZoocacheError, TimeoutError):
 
 class SerializationError(ZoocacheError):
     """A value cannot be kept outside this process; the message names the path inside it."""
+
+
+class Refused(Exception):
+    """Why a value cannot be kept; the codec makes a SerializationError of it."""
 
 
 def shown(value: object) -> str:

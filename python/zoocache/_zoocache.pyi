@@ -39,6 +39,23 @@ def add_deps(deps: str | Iterable[str]) -> None:
 def no_store() -> None:
     """Lets the running load's result go to its callers without being stored."""
 
+def encode(value: object, registry: dict[str, type] | None, canonical: bool, /) -> bytes:
+    """The value as bytes, from which decode() makes one that is equal in value and type.
+
+    Objects are kept if the registry has their class; with None if their class is found under its
+    own name, which is for keys. Canonical: equal sets have equal bytes in every process.
+
+    Raises:
+        SerializationError: something in the value cannot be kept; the message names the path.
+    """
+
+def decode(data: bytes, registry: dict[str, type] | None, /) -> Any:
+    """The value that encode() made these bytes of; classes come from the registry alone.
+
+    Raises:
+        SerializationError: the bytes are no value, or need a class that is not registered.
+    """
+
 def stats(core: Core) -> dict[str, int]: ...
 def tags(core: Core, prefix: str) -> list[tuple[str, int, int]]: ...
 def tag_version(core: Core, tag: str) -> int: ...

@@ -7,6 +7,7 @@ PyObject* invalid_option_type = nullptr;
 PyObject* flight_timeout_type = nullptr;
 PyObject* storage_is_full_type = nullptr;
 PyObject* home_unreachable_type = nullptr;
+PyObject* serialization_error_type = nullptr;
 
 int init_errors() {
   PyObject* module = PyImport_ImportModule("zoocache._errors");
@@ -18,7 +19,8 @@ int init_errors() {
                 {"InvalidOption", &invalid_option_type},
                 {"FlightTimeout", &flight_timeout_type},
                 {"StorageIsFull", &storage_is_full_type},
-                {"HomeUnreachable", &home_unreachable_type}};
+                {"HomeUnreachable", &home_unreachable_type},
+                {"SerializationError", &serialization_error_type}};
   for (const auto& one : wanted) {
     *one.type = PyObject_GetAttrString(module, one.name);
     if (*one.type == nullptr) {
@@ -39,6 +41,8 @@ void translate_exception() {
     PyErr_SetString(invalid_option_type, error.what());
   } catch (const HomeUnreachable& error) {
     PyErr_SetString(home_unreachable_type, error.what());
+  } catch (const SerializationError& error) {
+    PyErr_SetString(serialization_error_type, error.what());
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
   } catch (const std::exception& error) {

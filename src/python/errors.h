@@ -16,6 +16,7 @@ extern PyObject* invalid_option_type;
 extern PyObject* flight_timeout_type;
 extern PyObject* storage_is_full_type;
 extern PyObject* home_unreachable_type;
+extern PyObject* serialization_error_type;
 
 // Imports them from zoocache._errors. 0, or -1 with a Python error.
 int init_errors();
