@@ -48,11 +48,11 @@ def take_apart(value: Any, registry: Registry | None) -> tuple[int, Parts, Label
         Refused: the value cannot be kept.
     """
     cls = type(value)
-    plain = plain_of(cls)
-    if plain is not None:
-        return plain.kind, plain.take(value), ()
     record = record_of(cls)
     if record is None:
+        plain = plain_of(cls)
+        if plain is not None:
+            return plain.kind, plain.take(value), ()
         raise Refused("its type is none of those that can; keep what it is made of instead")
     name = _registered_name(cls, registry)
     parts, labels = record.take(value)

@@ -14,7 +14,8 @@ import sys
 import types
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from operator import attrgetter
+from typing import Any, ClassVar, cast
 
 from zoocache._errors import Refused
 
@@ -31,13 +32,19 @@ class Record:
     """The fields of one class. It does not refer to the class, which may die."""
 
     kind: ClassVar[int]
+    in_dict: ClassVar[bool] = False  # fields may lie in the object's __dict__
 
     def __init__(self, cls: type, names: Iterable[str] = ()) -> None:
         self.names = tuple(names)
         self.shape = ",".join(self.names)
-        # What is computed anew, and what typing leaves on an object of a generic class.
-        self._lazy = {"__orig_class__", *_cached_properties(cls)}
         self._slots = _slot_names(cls) - set(self.names)
+        # What else a __dict__ may have: what is computed anew, and what typing leaves on an object
+        # of a generic class.
+        self._known = {"__orig_class__", *_cached_properties(cls)}
+        if self.in_dict:
+            self._known.update(self.names)
+        # attrgetter of one name returns no tuple.
+        self._get = attrgetter(*self.names) if len(self.names) > 1 else self._get_one
 
     def take(self, value: Any) -> Taken:
         """The values of the fields, in the order of their names.
@@ -55,12 +62,27 @@ class Record:
         """
         raise NotImplementedError
 
-    def _check_attributes(self, value: Any, kept: Iterable[str]) -> None:
-        """Refuses attributes that would be lost; a cached_property computes its own anew."""
-        surplus = set(getattr(value, "__dict__", ())) - set(kept) - self._lazy
-        surplus |= {name for name in self._slots if hasattr(value, name)}
-        if surplus:
-            raise Refused(f"its attribute {min(surplus)!r} is none of its fields")
+    def _get_one(self, value: Any) -> tuple[Any, ...]:
+        return tuple(getattr(value, name) for name in self.names)
+
+    def _fields(self, value: Any) -> tuple[Any, ...]:
+        try:
+            return self._get(value)
+        except AttributeError:
+            missing = [name for name in self.names if not hasattr(value, name)]
+            if not missing:
+                raise
+            raise Refused(f"its field {missing[0]!r} is not set") from None
+
+    def _check_attributes(self, value: Any) -> None:
+        """Refuses attributes that would be lost."""
+        attributes = getattr(value, "__dict__", ())
+        if not self._known.issuperset(attributes):
+            surplus = min(set(attributes) - self._known)
+            raise Refused(f"its attribute {surplus!r} is none of its fields")
+        for name in self._slots:
+            if hasattr(value, name):
+                raise Refused(f"its attribute {name!r} is none of its fields")
 
     def _check_count(self, values: Values) -> None:
         if len(values) != len(self.names):
@@ -95,14 +117,15 @@ class _Flag(Record):
 
 class _Dataclass(Record):
     kind = 8
+    in_dict = True
 
     def take(self, value: Any) -> Taken:
-        self._check_attributes(value, self.names)
-        return tuple(_field(value, name) for name in self.names), self.names
+        self._check_attributes(value)
+        return self._fields(value), self.names
 
     def build(self, cls: type, values: Values) -> Any:
         self._check_count(values)
-        built = object.__new__(cls)
+        built: Any = object.__new__(cls)
         for name, value in zip(self.names, values, strict=True):
             _set(built, name, value)
         return built
@@ -112,7 +135,7 @@ class _NamedTuple(Record):
     kind = 9
 
     def take(self, value: Any) -> Taken:
-        self._check_attributes(value, ())
+        self._check_attributes(value)
         items = tuple(tuple.__iter__(value))
         self._check_count(items)
         return items, self.names
@@ -126,8 +149,8 @@ class _Struct(Record):
     kind = 10
 
     def take(self, value: Any) -> Taken:
-        self._check_attributes(value, ())
-        return tuple(_field(value, name) for name in self.names), self.names
+        self._check_attributes(value)
+        return self._fields(value), self.names
 
     # msgspec makes no struct without its __post_init__, after which the fields are set once more.
     def build(self, cls: type, values: Values) -> Any:
@@ -142,6 +165,7 @@ class _Model(Record):
     """Pydantic's models keep their fields in `__dict__`, which need not have all of them."""
 
     kind = 11
+    in_dict = True
 
     def __init__(self, cls: Any) -> None:
         super().__init__(cls, cls.model_fields)
@@ -150,7 +174,7 @@ class _Model(Record):
         self._slots -= _slot_names(_pydantic().BaseModel)
 
     def take(self, value: Any) -> Taken:
-        self._check_attributes(value, self.names)
+        self._check_attributes(value)
         state = _model_base(type(value)).__getstate__(value)
         attributes = state["__dict__"]
         present = tuple(name for name in self.names if name in attributes)
@@ -175,7 +199,7 @@ class _Model(Record):
         )
         if not good:
             raise Refused("a model with fields that its class has not")
-        built = object.__new__(cls)
+        built: Any = object.__new__(cls)
         state = {
             "__dict__": dict(zip(present, rest, strict=True)),
             "__pydantic_fields_set__": fields_set,
@@ -203,8 +227,8 @@ def _new_record(cls: Any) -> Record | None:
         return _Flag(cls) if issubclass(cls, enum.Flag) else _Enum(cls)
     foreign = _c_bases(cls)
     if issubclass(cls, tuple):
-        names = getattr(cls, "_fields", None)
-        is_named = isinstance(names, tuple) and all(isinstance(name, str) for name in names)
+        names: Any = getattr(cls, "_fields", None)
+        is_named = type(names) is tuple and all(type(name) is str for name in names)
         return _NamedTuple(cls, names) if is_named and foreign == [tuple] else None
     struct = getattr(sys.modules.get("msgspec"), "Struct", None)
     if struct is not None and issubclass(cls, struct):
@@ -213,9 +237,9 @@ def _new_record(cls: Any) -> Record | None:
         return None
     if _pydantic() is not None and issubclass(cls, _pydantic().BaseModel):
         return _Model(cls)
-    if dataclasses.is_dataclass(cls):
-        return _Dataclass(cls, (field.name for field in dataclasses.fields(cls)))
-    return None
+    if not dataclasses.is_dataclass(cls):
+        return None
+    return _Dataclass(cast("type", cls), (field.name for field in dataclasses.fields(cls)))
 
 
 def _c_bases(cls: type) -> list[type]:
@@ -255,13 +279,6 @@ def _slot_names(cls: type) -> set[str]:
         for name, member in base.__dict__.items()
         if isinstance(member, types.MemberDescriptorType)
     }
-
-
-def _field(value: Any, name: str) -> Any:
-    try:
-        return getattr(value, name)
-    except AttributeError:
-        raise Refused(f"its field {name!r} is not set") from None
 
 
 def _has_str_keys(values: Any) -> bool:

@@ -177,29 +177,37 @@ class Decoder {
     return read_set(mark, count, depth);
   }
 
+  // A tuple or list with empty places is hidden from the collector, through which the code of a
+  // class could find it.
   PyObject* read_tuple(Py_ssize_t size, int depth) {
     PyObject* tuple = PyTuple_New(size);
-    for (Py_ssize_t at = 0; tuple != nullptr && at < size; ++at) {
+    if (tuple == nullptr || size == 0) return tuple;
+    PyObject_GC_UnTrack(tuple);
+    for (Py_ssize_t at = 0; at < size; ++at) {
       PyObject* item = read(depth + 1);
       if (item == nullptr) {
-        Py_CLEAR(tuple);
-      } else {
-        PyTuple_SET_ITEM(tuple, at, item);
+        Py_DECREF(tuple);
+        return nullptr;
       }
+      PyTuple_SET_ITEM(tuple, at, item);
     }
+    PyObject_GC_Track(tuple);
     return tuple;
   }
 
   PyObject* read_list(Py_ssize_t size, int depth) {
     PyObject* list = PyList_New(size);
-    for (Py_ssize_t at = 0; list != nullptr && at < size; ++at) {
+    if (list == nullptr) return nullptr;
+    PyObject_GC_UnTrack(list);
+    for (Py_ssize_t at = 0; at < size; ++at) {
       PyObject* item = read(depth + 1);
       if (item == nullptr) {
-        Py_CLEAR(list);
-      } else {
-        PyList_SET_ITEM(list, at, item);
+        Py_DECREF(list);
+        return nullptr;
       }
+      PyList_SET_ITEM(list, at, item);
     }
+    PyObject_GC_Track(list);
     return list;
   }
 

@@ -205,7 +205,7 @@ class Encoder {
 
   bool write_set(std::uint8_t mark, PyObject* value, const Step& step) {
     PyObject* members = PySequence_Tuple(value);
-    if (members == nullptr) return false;
+    if (members == nullptr) return refuse_for_error(value, step);
     const Py_ssize_t size = PyTuple_GET_SIZE(members);
     bool good = writer_.byte(mark) && writer_.count(static_cast<std::size_t>(size));
     const std::size_t start = writer_.size();
