@@ -207,6 +207,9 @@ HOSTILE = {
     + encode((2**40,))
     + encode("C")
     + encode(b"x" * 8),
+    "an array with more bytes than its shape": (
+        b"\xe8\x05\x04" + encode("<i8") + encode((1,)) + encode("C") + encode(b"x" * 16)
+    ),
     "an array of no size": b"\xe8\x05\x04"
     + encode("<i8")
     + encode((-1, -1))
@@ -224,6 +227,13 @@ HOSTILE = {
         b"\xe8\x05\x04" + encode("<U1") + encode((1,)) + encode("C") + encode(b"\0\0\x11\0")
     ),
 }
+
+
+def test_what_would_take_long_or_look_at_files_is_not_tried() -> None:
+    with pytest.raises(SerializationError, match="no time zone has the key"):
+        decode(HOSTILE["a zone outside"])
+    with pytest.raises(SerializationError, match="made of smaller ints"):
+        decode(HOSTILE["a Fraction of large numbers"])
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -204,6 +204,7 @@ REFUSED = [
     *(np.float64(1), np.int64(1), np.array([None]), np.zeros(2).view(MyArray)),
     *(np.ma.array([1]), np.zeros(2, "V0"), ValueError("x"), sys.version_info),
     np.zeros(1, [("a", "i4"), ("b", object)]),
+    *([np.array(["a"], np.dtypes.StringDType())] if hasattr(np.dtypes, "StringDType") else []),
     np.zeros(1, np.dtype("i4", metadata={"a": 1})),
     datetime.time(1, tzinfo=MyZone()),
 ]
