@@ -173,7 +173,7 @@ class Encoder {
                               static_cast<std::size_t>(size))) {
       return false;
     }
-    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(value); ++at) {
+    for (Py_ssize_t at = 0; at < size && at < PyList_GET_SIZE(value); ++at) {
       if (!write_item(PyList_GET_ITEM(value, at), step, StepKind::kIndex, at, nullptr)) {
         return false;
       }

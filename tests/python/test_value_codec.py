@@ -463,6 +463,24 @@ def test_a_container_that_changes_meanwhile_is_refused(make: Any) -> None:
         encode(outer, {"m": cls})
 
 
+@pytest.mark.parametrize("kind", [list, dict])
+def test_a_container_that_grows_without_end_is_refused(kind: Any) -> None:
+    calls = []
+
+    def grow() -> None:
+        calls.append(1)
+        assert len(calls) < 100, "the walk follows"
+        if kind is list:
+            outer.append(cls())
+        else:
+            outer[len(calls)] = cls()
+
+    cls = meddling(grow)
+    outer: Any = [cls()] if kind is list else {"first": cls()}
+    with pytest.raises(SerializationError, match="changed its size while it was encoded"):
+        encode(outer, {"m": cls})
+
+
 def test_an_error_of_a_users_class_is_the_cause() -> None:
     def fail() -> None:
         raise ValueError("mine")
