@@ -225,15 +225,14 @@ _records: weakref.WeakKeyDictionary[type, Record | None] = weakref.WeakKeyDictio
 def _new_record(cls: Any) -> Record | None:
     if issubclass(cls, enum.Enum):
         return _Flag(cls) if issubclass(cls, enum.Flag) else _Enum(cls)
-    foreign = _c_bases(cls)
     if issubclass(cls, tuple):
         names: Any = getattr(cls, "_fields", None)
         is_named = type(names) is tuple and all(type(name) is str for name in names)
-        return _NamedTuple(cls, names) if is_named and foreign == [tuple] else None
+        return _NamedTuple(cls, names) if is_named else None
     struct = getattr(sys.modules.get("msgspec"), "Struct", None)
     if struct is not None and issubclass(cls, struct):
         return _Struct(cls, cls.__struct_fields__)
-    if foreign:
+    if _has_c_base(cls):
         return None
     if _pydantic() is not None and issubclass(cls, _pydantic().BaseModel):
         return _Model(cls)
@@ -242,14 +241,13 @@ def _new_record(cls: Any) -> Record | None:
     return _Dataclass(cast("type", cls), (field.name for field in dataclasses.fields(cls)))
 
 
-def _c_bases(cls: type) -> list[type]:
-    """The bases written in C, whose objects have more than attributes."""
-    return [
-        base
+def _has_c_base(cls: type) -> bool:
+    """Is a base written in C? Its objects have more than attributes."""
+    return any(
+        isinstance(base.__dict__.get("__new__"), types.BuiltinFunctionType)
         for base in cls.__mro__
         if base is not object
-        and isinstance(base.__dict__.get("__new__"), types.BuiltinFunctionType)
-    ]
+    )
 
 
 def _pydantic() -> Any:
