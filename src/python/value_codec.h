@@ -26,7 +26,8 @@
 //
 // Promises: decoding never runs code that the bytes name, imports no module that they name and
 // makes objects only of the classes in the registry; it allocates no more than a small multiple of
-// the bytes. Equal values have equal bytes in every process if `canonical`, which sorts sets.
+// the bytes. `canonical` sorts sets: values that are equal in value and type, with their dicts in
+// the same order, then have equal bytes in every process.
 // Thread-safety: the GIL guards everything. A value that another thread changes meanwhile is
 // refused, or encoded as it was at some moment for each of its containers.
 #pragma once
@@ -45,7 +46,6 @@ inline constexpr std::size_t kMaxValueBytes = std::size_t{1} << 26;
 
 namespace mark {
 
-inline constexpr std::uint8_t kSmallInt = 0x00;
 inline constexpr std::uint8_t kShortStr = 0x80;
 inline constexpr std::uint8_t kShortTuple = 0xA0;
 inline constexpr std::uint8_t kShortList = 0xB0;
