@@ -5,48 +5,23 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-import sys
-import zipfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from environments import BENCH, BUILD, ROOT, run, run_each, say
+from environments import ROOT, run, run_each, say
 
-BOOST_HEADER = "boost/unordered/concurrent_flat_map.hpp"
 PROGRAMS = ("hit_bench", "insert_bench", "invalidate_bench")
 FOLDER = ROOT / "build" / "release" / "bench"
 
 
 def boost_headers() -> Path | None:
-    """Boost's headers out of a wheel: the distribution's may be too old. None if there are none."""
-    folder = BUILD / "boost"
-    include = folder / "cmeel.prefix" / "include"
-    if (include / BOOST_HEADER).exists():
-        return include
-    pinned = (BENCH / "requirements-boost.txt").read_text().splitlines()[-1]
-    say(f"fetching the headers of {pinned}")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-q",
-        "--no-deps",
-        "-d",
-        str(folder),
-        pinned,
-    ]
-    done = run(command)
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode or not wheels:
+    """Boost's headers: the distribution's may be too old. None if there are none."""
+    done = run([str(ROOT / "scripts" / "fetch_boost")])
+    if done.returncode:
         say(f"no boost::concurrent_flat_map: {done.stderr.strip()[-200:]}")
         return None
-    with zipfile.ZipFile(wheels[-1]) as wheel:
-        members = [n for n in wheel.namelist() if n.startswith("cmeel.prefix/include/boost/")]
-        wheel.extractall(folder, members)
-    wheels[-1].unlink()
-    return include
+    return Path(done.stdout.strip())
 
 
 def build(beside_others: bool) -> str:
