@@ -1,0 +1,74 @@
+#include "redis/script.h"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <stdexcept>
+#include <utility>
+
+namespace zoocache::redis {
+namespace {
+
+std::string sha1_hex(std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+  unsigned int size = 0;
+  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) != 1) {
+    throw std::runtime_error("OpenSSL has no SHA-1, by which Redis names scripts");
+  }
+  std::string hex;
+  for (unsigned int index = 0; index < size; ++index) {
+    hex += "0123456789abcdef"[digest[index] >> 4];
+    hex += "0123456789abcdef"[digest[index] & 15];
+  }
+  return hex;
+}
+
+Command call_by_hash(const Script& script, const ScriptCall& call) {
+  Command command{"EVALSHA", script.hash()};
+  command.add(call.keys.size());
+  for (const std::string& key : call.keys) command.add(key);
+  for (const std::string& argument : call.arguments) command.add(argument);
+  return command;
+}
+
+bool is_missing(const Answer& answer) {
+  return answer.has_reply() && answer.reply.is_error("NOSCRIPT");
+}
+
+}  // namespace
+
+Script::Script(std::string_view source) : source_(source), hash_(sha1_hex(source)) {}
+
+void run(Transport& transport, Link link, const Script& script, const ScriptCall& call,
+         std::chrono::nanoseconds timeout, OnAnswer on_answer) {
+  const std::int64_t until_ns = transport.now_ns() + timeout.count();
+  Command command = call_by_hash(script, call);
+  Command again = command;
+  transport.async_execute(
+      link, std::move(command), timeout,
+      [&transport, link, &script, again = std::move(again), until_ns,
+       on_answer = std::move(on_answer)](Answer answer) mutable {
+        const std::chrono::nanoseconds left(until_ns - transport.now_ns());
+        if (!is_missing(answer) || left.count() <= 0) {
+          on_answer(std::move(answer));
+          return;
+        }
+        // If the server does not take it, the call says so: NOSCRIPT again.
+        transport.async_execute(link, Command{"SCRIPT", "LOAD", script.source()}, left,
+                                [](const Answer&) {});
+        transport.async_execute(link, std::move(again), left, std::move(on_answer));
+      });
+}
+
+Answer run(Transport& transport, Link link, const Script& script, const ScriptCall& call,
+           std::chrono::nanoseconds timeout) {
+  const std::int64_t until_ns = transport.now_ns() + timeout.count();
+  Answer answer = transport.execute(link, call_by_hash(script, call), timeout);
+  const std::chrono::nanoseconds left(until_ns - transport.now_ns());
+  if (!is_missing(answer) || left.count() <= 0) return answer;
+  transport.async_execute(link, Command{"SCRIPT", "LOAD", script.source()}, left,
+                          [](const Answer&) {});
+  return transport.execute(link, call_by_hash(script, call), left);
+}
+
+}  // namespace zoocache::redis

@@ -1,0 +1,40 @@
+// A Lua script on the server: called by its hash, and brought there when the server lacks it.
+//
+// The server forgets scripts when it starts anew. `run` then sends the script and the call in one
+// go, behind each other on the same connection. A script may have run when the answer is a failure
+// of `may_have_run`: it must be harmless when it runs again.
+// Thread-safety: everything from any thread; `Script` is immutable.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "redis/transport.h"
+
+namespace zoocache::redis {
+
+class Script {
+ public:
+  explicit Script(std::string_view source);
+  const std::string& source() const noexcept { return source_; }
+  const std::string& hash() const noexcept { return hash_; }  // SHA-1, as the server names it
+
+ private:
+  std::string source_;
+  std::string hash_;
+};
+
+struct ScriptCall {
+  std::vector<std::string> keys;
+  std::vector<std::string> arguments;
+};
+
+// REQUIRES: `transport` and `script` outlive the answer.
+void run(Transport& transport, Link link, const Script& script, const ScriptCall& call,
+         std::chrono::nanoseconds timeout, OnAnswer on_answer);
+Answer run(Transport& transport, Link link, const Script& script, const ScriptCall& call,
+           std::chrono::nanoseconds timeout);
+
+}  // namespace zoocache::redis
