@@ -208,19 +208,18 @@ TEST_F(RedisOutage, NoCommandIsSentTwiceNorAfterItsFailure) {
 TEST_F(RedisOutage, TheBreakerSparesTheOthersTheWait) {
   ClientOptions options = options_for(server_->url());
   options.health_check_s = 30;
+  options.breaker.first_pause_ns = 2'000'000'000;
   Client client(options, heard_);
   ASSERT_TRUE(connects(client));
   server_->stop();
   EXPECT_EQ(client.execute(Link::kData, {"GET", "a"}, 100ms).failure.trouble, Trouble::kTimeout);
   const auto start = Clock::now();
-  for (int round = 0; round < 1000; ++round) {
+  for (int round = 0; round < 50; ++round) {
     const Answer answer = client.execute(Link::kData, {"GET", "a"}, 100ms);
-    if (answer.failure.trouble == Trouble::kTimeout) break;  // the pause is over
     EXPECT_EQ(answer.failure.trouble, Trouble::kBreakerOpen);
     EXPECT_FALSE(answer.may_have_run());
-    if (milliseconds_since(start) > 80) break;
   }
-  EXPECT_LT(milliseconds_since(start), 250);
+  EXPECT_LT(milliseconds_since(start), 1000);
   EXPECT_EQ(client.execute(Link::kControl, {"PING"}, 50ms).failure.trouble, Trouble::kTimeout)
       << "it is not for the control connection";
   server_->go_on();
