@@ -1,7 +1,6 @@
 #include "redis/connection.h"
 
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cmath>
 #include <condition_variable>
+#include <ctime>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -313,6 +313,8 @@ Client::Client(const ClientOptions& options, Listener& listener) {
   impl_ = std::make_unique<Impl>(options, listener);
 }
 
+// An allocation that fails here ends the process: nothing else would end the thread.
+// NOLINTNEXTLINE(bugprone-exception-escape)
 Client::~Client() {
   // The parent's thread does not exist here, and its locks may be held for good.
   if (impl_->is_inherited()) {

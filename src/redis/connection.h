@@ -57,7 +57,7 @@ class Client final : public Transport {
   // Begins to connect, and does not wait for it. `listener` outlives the client. Throws
   // InvalidOption.
   Client(const ClientOptions& options, Listener& listener);
-  ~Client() override;
+  ~Client() override;  // NOLINT(bugprone-exception-escape): see there
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 

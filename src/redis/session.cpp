@@ -178,9 +178,9 @@ PushAdapter boost_redis_adapt(PushSink& sink) { return {sink.session}; }
 
 class BoostSession final : public Session, public std::enable_shared_from_this<BoostSession> {
  public:
-  BoostSession(asio::io_context& io, const SessionPlan& plan, SessionEvents& events)
+  BoostSession(asio::io_context& io, SessionPlan plan, SessionEvents& events)
       : io_(io),
-        plan_(plan),
+        plan_(std::move(plan)),
         events_(&events),
         tls_trouble_(std::make_shared<std::string>()),
         connection_(io.get_executor(), tls(), logger()) {

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMostHosts = 64;
 constexpr std::size_t kMostCharacters = 4096;
+constexpr std::size_t kLongestScheme = 32;
 constexpr std::size_t kMostSocketPath = 107;  // what the kernel's address has room for
 constexpr int kMostDatabase = 1'000'000;
 constexpr double kLongestTimeout = 3600;
@@ -251,7 +252,7 @@ void demand_printable(std::string_view text) {
 Url parse_url(std::string_view text) {
   demand_printable(text);
   const std::size_t mark = text.find("://");
-  if (mark == std::string_view::npos || mark > 32) {
+  if (mark > kLongestScheme) {  // or none at all
     refuse("text without a scheme", "it begins with redis://, rediss:// or the like");
   }
   const Scheme& kind = scheme(text.substr(0, mark));
