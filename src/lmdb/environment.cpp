@@ -23,16 +23,6 @@ namespace zoocache::lmdb {
 
 using FileNumber = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
 
-void check(int result, const char* what) {
-  if (result == MDB_SUCCESS) return;
-  if (result == MDB_MAP_RESIZED) {
-    throw HomeUnreachable(
-        "another process opened the log with a larger map; give all of them the "
-        "same map size");
-  }
-  throw HomeUnreachable(std::string("LMDB cannot ") + what + ": " + mdb_strerror(result));
-}
-
 // Environments by folder, and what fork() left of the parent's.
 class Registry {
  public:

@@ -21,9 +21,6 @@
 
 namespace zoocache::lmdb {
 
-// Throws HomeUnreachable for an LMDB error number other than MDB_SUCCESS.
-void check(int result, const char* what);
-
 class Environment {
  public:
   // The process's environment of the folder. `patience`: as enter_folder. `map_bytes` counts for

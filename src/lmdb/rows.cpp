@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "lmdb/environment.h"
+#include "lmdb/folder.h"
 
 namespace zoocache::lmdb {
 namespace {
@@ -45,6 +45,16 @@ void check_write(int result, const char* what) {
 }
 
 }  // namespace
+
+void check(int result, const char* what) {
+  if (result == MDB_SUCCESS) return;
+  if (result == MDB_MAP_RESIZED) {
+    throw HomeUnreachable(
+        "another process opened the log with a larger map; give all of them the "
+        "same map size");
+  }
+  throw HomeUnreachable(std::string("LMDB cannot ") + what + ": " + mdb_strerror(result));
+}
 
 Transaction::Transaction(MDB_env* env) {
   check(mdb_txn_begin(env, nullptr, 0, &transaction_), "begin a transaction");

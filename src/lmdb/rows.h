@@ -25,6 +25,9 @@
 
 namespace zoocache::lmdb {
 
+// Throws HomeUnreachable for an LMDB error number other than MDB_SUCCESS.
+void check(int result, const char* what);
+
 class Transaction {
  public:
   // One that writes; REQUIRES: the writers' lock is held. Throws HomeUnreachable.

@@ -13,9 +13,8 @@
 //    server sent them.
 //  - `on_lost` comes after the last reply and message of the lost connection, `on_back` before the
 //    first message of the new one. What was published in between is lost.
-//  - `OnAnswer`, timers and `Listener` are called on one thread, one at a time. They must not
-//  block,
-//    and must not throw: what they throw ends both connections, which are then made anew.
+//  - `OnAnswer`, timers and `Listener` are called on one thread, one at a time. They must neither
+//    block nor throw: what they throw ends both connections, which are then made anew.
 // Thread-safety: everything from any thread, also from within a callback, but `execute`, which
 // waits, from any other thread only.
 #pragma once
