@@ -167,11 +167,7 @@ void Environment::open_log(FolderLife& life) {
     // Nothing is synced: another boot finds another boot id and begins anew.
     constexpr unsigned kFlags = MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD;
     check(mdb_env_open(env_, path.c_str(), kFlags, 0600), ("open " + path).c_str());
-    int dead = 0;
-    {
-      const Locked reading(*readers_, kOpenTimeout, folder_);
-      check(mdb_reader_check(env_, &dead), "look for dead readers");
-    }
+    forget_dead_readers();
     const Locked writing(*writers_, kOpenTimeout, folder_);
     if (!open_rows(life)) {
       throw HomeUnreachable(path + " is not the log that " + folder_ +
@@ -204,6 +200,12 @@ bool Environment::open_rows(FolderLife& life) {
   rows.write_meta({life.nonce, 0});
   transaction.commit();
   return true;
+}
+
+void Environment::forget_dead_readers() {
+  const Locked reading(*readers_, kOpenTimeout, folder_);
+  int dead = 0;
+  check(mdb_reader_check(env_, &dead), "look for dead readers");
 }
 
 bool Environment::is_same_file() const noexcept {

@@ -45,6 +45,9 @@ class Environment {
   // Whether the folder still is what was opened, and nobody uses it who must not. If not, says why.
   bool is_intact(std::string* trouble) const;
 
+  // Throws HomeUnreachable.
+  void forget_dead_readers();
+
   MDB_env* env() const noexcept { return env_; }
   MDB_dbi rows() const noexcept { return rows_; }
   std::uint64_t nonce() const noexcept { return nonce_; }

@@ -224,6 +224,8 @@ Epoch LmdbLog::write_rows(Environment& environment, const Kept& kept,
 }
 
 void LmdbLog::make_room(Environment& environment) {
+  // A reader that was killed at work holds on to the pages of its snapshot until it is looked for.
+  environment.forget_dead_readers();
   Transaction transaction(environment.env());
   LogRows rows(transaction.get(), environment.rows(), environment.nonce());
   rows.trim(0, 0, kTrimmedWhenFull);

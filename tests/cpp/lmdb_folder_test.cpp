@@ -401,6 +401,26 @@ TEST(LmdbFolder, AFullMapForgetsTheOldestAndLosesNothing) {
   }
 }
 
+// It would keep LMDB from using any page again that was written since.
+TEST(LmdbFolder, AReaderThatDiedAtWorkDoesNotFillTheMap) {
+  const TemporaryFolder folder;
+  const LmdbOptions options{.map_bytes = std::size_t{1} << 21};
+  OtherProcess other([&] {
+    static std::shared_ptr<lmdb::Environment> environment;
+    environment =
+        lmdb::Environment::open(folder.path(), options.map_bytes, std::chrono::seconds(5));
+    MDB_txn* reading = nullptr;
+    return mdb_txn_begin(environment->env(), nullptr, MDB_RDONLY, &reading) == MDB_SUCCESS;
+  });
+  ASSERT_TRUE(other.ready());
+  Cache writer({.home = lmdb_home(folder.path(), options)});
+  writer.invalidate("x");
+  other.end();
+  for (int index = 0; index < 2000; ++index) {
+    ASSERT_NO_THROW(writer.invalidate("t:" + std::to_string(index % 50))) << index;
+  }
+}
+
 TEST(LmdbFolder, ADiskThatIsFullIsSaidAndLosesNothing) {
   const TemporaryFolder folder;
   Reader reader(lmdb_home(folder.path()));

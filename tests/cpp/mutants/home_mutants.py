@@ -184,6 +184,14 @@ HOME_MUTANTS = [
         program=PROCESSES,
     ),
     Mutant(
+        "lmdb: readers that died at work are not looked for",
+        "",
+        LMDB_LOG,
+        "  environment.forget_dead_readers();\n",
+        "",
+        program=FOLDERS,
+    ),
+    Mutant(
         "lmdb: another boot's log is read on",
         "",
         FOLDER,
