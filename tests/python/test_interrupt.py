@@ -9,6 +9,7 @@ import asyncio, os, signal, sys, threading, time
 import zoocache
 from zoocache import cacheable
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 inside, release = threading.Event(), threading.Event()
 
 def interrupt_when_waiting(count=1):
