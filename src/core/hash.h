@@ -1,7 +1,8 @@
 // Seeded 64-bit hashing of bytes and words.
 //
 // Folded 64x64->128 multiplication as in wyhash (Wang Yi, public domain); the secrets are drawn
-// once per process, so that nobody outside can choose tags that collide. Never stored or sent.
+// once per process, so that nobody outside can choose tags that collide. Never stored or sent, but
+// for stable_hash.
 // Thread-safety: pure functions; the seed is initialised once.
 #pragma once
 
@@ -65,6 +66,16 @@ inline std::uint64_t hash_bytes(std::string_view text, std::uint64_t seed) noexc
   }
   hash = fold_multiply(low ^ secret.second, high ^ hash);
   return fold_multiply(hash ^ text.size(), secret.first);
+}
+
+// Equal in every process and on every machine. Not seeded: for names, not for tables.
+inline std::uint64_t stable_hash(std::string_view text, std::uint64_t start) noexcept {
+  std::uint64_t hash = start;
+  for (const char letter : text) {
+    hash = fold_multiply(hash ^ static_cast<unsigned char>(letter), 0xD6E8FEB86659FD93ULL);
+    hash += 0xA0761D6478BD642FULL;
+  }
+  return hash;
 }
 
 }  // namespace zoocache::core

@@ -41,12 +41,7 @@ void apply_changes(InvalidationLog& log, std::span<const Change> changes,
 }
 
 std::uint64_t shared_function_id(std::string_view name) noexcept {
-  std::uint64_t id = 0x8CB92BA72F3D8DD7ULL;
-  for (const char letter : name) {
-    id = fold_multiply(id ^ static_cast<unsigned char>(letter), 0xD6E8FEB86659FD93ULL);
-    id += 0xA0761D6478BD642FULL;
-  }
-  return id;
+  return stable_hash(name, 0x8CB92BA72F3D8DD7ULL);
 }
 
 }  // namespace zoocache::core

@@ -18,6 +18,7 @@
 // for those that came before it began, and nothing stale is served.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -36,7 +37,6 @@ struct Change {
   Change() = default;
   Change(std::string_view what, bool done_here = false) noexcept  // NOLINT(*-explicit-*)
       : text(what), is_done_here(done_here) {}
-  Change(const std::string& what) noexcept : text(what) {}  // NOLINT(*-explicit-*)
   std::string_view text;
   // The caller has done it already, more precisely than the text says: its own log is not told.
   bool is_done_here = false;
@@ -83,6 +83,16 @@ class LogHome {
 // of a later version of this library.
 void apply_changes(InvalidationLog& log, std::span<const Change> changes,
                    std::uint32_t origin = 0) noexcept;
+
+// The newest of the root's epoch and those of the prefixes of `path`, as `epoch_of(text)` tells.
+template <class EpochOf>
+Epoch newest_on_path(const TagPath& path, EpochOf&& epoch_of) {
+  Epoch newest = epoch_of(std::string_view());
+  for (std::size_t index = 0; index < path.size(); ++index) {
+    newest = std::max(newest, epoch_of(path.text().substr(0, path[index].end)));
+  }
+  return newest;
+}
 
 // The number of a function in every process: of its name.
 std::uint64_t shared_function_id(std::string_view name) noexcept;

@@ -78,11 +78,8 @@ class MemoryLogHome final : public core::LogHome {
 
   Epoch version(const TagPath& path) override {
     const std::lock_guard lock(shared_->mutex);
-    Epoch newest = std::max(version_of(""), shared_->floor);
-    for (std::size_t index = 0; index < path.size(); ++index) {
-      newest = std::max(newest, version_of(path.text().substr(0, path[index].end)));
-    }
-    return newest;
+    const auto version = [this](std::string_view text) { return version_of(text); };
+    return std::max(shared_->floor, core::newest_on_path(path, version));
   }
 
   HomeStatus status() override {

@@ -192,14 +192,9 @@ std::string encode_segment(std::string_view text, std::size_t max_length) {
     }
   }
   if (length <= max_length) return encoded;
-  // Two independent streams of an unseeded hash: equal in every process and on every machine.
-  std::uint64_t halves[2] = {0x9E3779B97F4A7C15ULL, 0xC2B2AE3D27D4EB4FULL};
-  for (const char letter : text) {
-    for (std::uint64_t& half : halves) {
-      half = fold_multiply(half ^ static_cast<unsigned char>(letter), 0xD6E8FEB86659FD93ULL);
-      half += 0xA0761D6478BD642FULL;
-    }
-  }
+  // Two independent streams: 128 bits.
+  const std::uint64_t halves[2] = {stable_hash(text, 0x9E3779B97F4A7C15ULL),
+                                   stable_hash(text, 0xC2B2AE3D27D4EB4FULL)};
   std::string shortened = "%~";
   for (const std::uint64_t half : halves) {
     for (int shift = 60; shift >= 0; shift -= 4) shortened += kDigits[(half >> shift) & 15];

@@ -1,6 +1,7 @@
 #include "lmdb/file.h"
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +51,16 @@ bool File::try_lock() const noexcept {
 bool File::is_locked() const noexcept {
   struct flock lock = whole_file();
   return fcntl(descriptor_, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+std::uint64_t random_number() {
+  std::uint64_t number = 0;
+  while (number == 0) {
+    if (getrandom(&number, sizeof number, 0) != sizeof number) {
+      fail("cannot draw a random number", errno);
+    }
+  }
+  return number;
 }
 
 std::string read_small_file(const std::string& path) {

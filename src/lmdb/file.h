@@ -2,6 +2,7 @@
 // Thread-safety: as the system calls.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -38,6 +39,9 @@ class File {
   explicit File(int descriptor) noexcept : descriptor_(descriptor) {}
   int descriptor_ = -1;
 };
+
+// From the operating system; not 0. Throws HomeUnreachable.
+std::uint64_t random_number();
 
 // All of it, at most 4 KiB; empty if there is none. Throws HomeUnreachable.
 std::string read_small_file(const std::string& path);

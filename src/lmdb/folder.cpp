@@ -1,7 +1,6 @@
 #include "lmdb/folder.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -176,11 +175,7 @@ void renew_folder(const std::string& folder, FolderLife& life) {
   for (const std::string& path : {log, log + "-lock", writers_path(folder), readers_path(folder)}) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) fail("cannot remove " + path, errno);
   }
-  do {
-    if (getrandom(&life.nonce, sizeof life.nonce, 0) != sizeof life.nonce) {
-      fail("cannot draw a random number", errno);
-    }
-  } while (life.nonce == 0);
+  life.nonce = random_number();
   char text[20];
   const auto end = std::to_chars(text, text + sizeof text, life.nonce, 16).ptr;
   write_small_file(boot_path(folder), boot_id() + ' ' + std::string(text, end) + '\n');

@@ -1,7 +1,5 @@
 #include "lmdb/lmdb_log.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <chrono>
 #include <exception>
@@ -22,14 +20,6 @@ constexpr std::size_t kTrimmedAtOnce = 16;   // by an append that finds too many
 constexpr std::size_t kTrimmedWhenFull = 64;
 constexpr int kTriesWhenFull = 4;
 constexpr std::chrono::milliseconds kShortWait{50};  // for others who open the folder just now
-
-std::uint64_t random_number() {
-  std::uint64_t number = 0;
-  while (number == 0) {
-    if (getrandom(&number, sizeof number, 0) < 0) number = 0;
-  }
-  return number;
-}
 
 std::chrono::nanoseconds seconds(double span) {
   return std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(span, 1e9) * 1e9));
@@ -264,11 +254,7 @@ Epoch LmdbLog::version(const core::TagPath& path) {
   Environment& environment = *environments_.back();
   const Reading reading(*this, environment);
   const LogRows rows(reading.get(), environment.rows(), environment.nonce());
-  Epoch newest = rows.version("");
-  for (std::size_t index = 0; index < path.size(); ++index) {
-    newest = std::max(newest, rows.version(path.text().substr(0, path[index].end)));
-  }
-  return newest;
+  return core::newest_on_path(path, [&rows](std::string_view text) { return rows.version(text); });
 }
 
 core::HomeStatus LmdbLog::status() {

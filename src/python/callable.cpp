@@ -116,12 +116,8 @@ PyObject* callable_cache_clear(PyObject* object, PyObject*) {
   core::InvalidationLog& log = state->engine.log();
   const core::HiddenTag all(self->function->tag_id);
   const std::uint32_t origin = self->core->origins->current(0);
-  if (log.home() == nullptr) {
-    log.apply(all.path(), origin);
-  } else if (!guarded_without_gil([&] { log.invalidate(all.path(), origin); }) ||
-             !callable_attach(self)) {
-    return nullptr;
-  }
+  if (!declared(log, [&] { log.invalidate(all.path(), origin); })) return nullptr;
+  if (!callable_attach(self)) return nullptr;
   if (&(*self->state)->engine != &state->engine) Py_RETURN_NONE;  // reset meanwhile: it is empty
   core::Removed removed(log);
   state->engine.clear_function(*self->function, removed);

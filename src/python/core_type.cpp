@@ -140,9 +140,8 @@ bool read_invalidate_keywords(PyObject* kwnames, PyObject* const** args, Py_ssiz
 PyObject* declare(const StatePtr& state, std::span<const core::TagPath> paths,
                   std::uint32_t origin) {
   core::InvalidationLog& log = state->engine.log();
-  if (log.home() == nullptr) return PyLong_FromUnsignedLongLong(log.apply(paths, origin));
   core::Epoch epoch = 0;
-  const bool done = guarded_without_gil([&] { epoch = log.invalidate(paths, origin); });
+  const bool done = declared(log, [&] { epoch = log.invalidate(paths, origin); });
   return done ? PyLong_FromUnsignedLongLong(epoch) : nullptr;
 }
 
@@ -246,12 +245,7 @@ PyObject* core_clear(PyObject* object, PyObject*) {
   const StatePtr kept = *state;  // destructors of values may reset the cache
   core::InvalidationLog& log = kept->engine.log();
   const std::uint32_t origin = self->origins->current(0);
-  bool done = true;
-  if (log.home() == nullptr) {
-    log.apply_root(origin);
-  } else {
-    done = guarded_without_gil([&] { log.invalidate_root(origin); });
-  }
+  const bool done = declared(log, [&] { log.invalidate_root(origin); });
   PyObject* error = done ? nullptr : take_error();
   core::Removed removed(log);
   kept->engine.clear(removed);

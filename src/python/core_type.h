@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "python/errors.h"
 #include "python/state.h"
 
 namespace zoocache::python {
@@ -61,5 +62,12 @@ StatePtr* core_state(Core* core);
 // Forgets engine, entries and flights; callables attach anew at their next call. `leak`: after
 // fork, in the child: what belongs to the parent's threads is not destroyed.
 void core_detach(Core* core, bool leak);
+
+// Declares through the log what `code` does; without the GIL where that waits for other processes.
+// False with a Python error.
+template <class Code>
+bool declared(const core::InvalidationLog& log, Code&& code) {
+  return log.home() == nullptr ? guarded(code) : guarded_without_gil(code);
+}
 
 }  // namespace zoocache::python
