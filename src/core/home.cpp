@@ -10,10 +10,11 @@ namespace zoocache::core {
 namespace {
 
 constexpr std::size_t kFunctionText = 1 + sizeof(std::uint64_t);  // a HiddenTag of a function
+constexpr std::size_t kKeyText = kFunctionText + sizeof(std::uint64_t);  // and of one of its keys
 
 // False: the text says nothing that is known here.
 bool apply_text(InvalidationLog& log, std::string_view text, std::uint32_t origin) {
-  if (text.size() == kFunctionText && text.front() == kHiddenMark) {
+  if (is_hidden_text(text)) {
     std::uint64_t id;
     std::memcpy(&id, text.data() + 1, sizeof id);
     log.apply(HiddenTag(id).path(), origin);
@@ -38,6 +39,19 @@ void apply_changes(InvalidationLog& log, std::span<const Change> changes,
     }
     if (!known) log.apply_root(origin);
   }
+}
+
+bool is_hidden_text(std::string_view text) noexcept {
+  return (text.size() == kFunctionText || text.size() == kKeyText) && text.front() == kHiddenMark;
+}
+
+bool is_tag_text(std::string_view text) noexcept {
+  try {
+    check_tag(text, kMaxTagLengthLimit);
+  } catch (const std::exception&) {
+    return false;
+  }
+  return true;
 }
 
 std::uint64_t shared_function_id(std::string_view name) noexcept {

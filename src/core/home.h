@@ -32,7 +32,10 @@ namespace zoocache::core {
 
 class InvalidationLog;
 
-// What changed, as a home keeps it: a tag; a function, as its hidden tag; everything, as "".
+// What changed, as a home keeps it: a tag; a function, as its hidden tag; a key of a function, as
+// the hidden tag of its stable hash (stable_hash of its canonical bytes), or kAnyKey for "one of
+// them"; everything, as "". Processes hash keys in their own ways, so that a key of another process
+// is a whole function here.
 struct Change {
   Change() = default;
   Change(std::string_view what, bool done_here = false) noexcept  // NOLINT(*-explicit-*)
@@ -50,6 +53,13 @@ struct HomeStatus {
   Epoch applied = 0;    // what the local log reflects of it
   Epoch floor = 0;      // everything at or below it may have been forgotten
   std::string trouble;  // why it is not reachable
+};
+
+// How far the local log follows the home: what a load that begins now is born at, there.
+struct HomePosition {
+  bool trusted = false;  // false: nothing is known; the rest means nothing
+  std::uint64_t generation = 0;
+  Epoch epoch = 0;
 };
 
 // A cache's own connection to a home. Thread-safety: everything from any thread, but that `log` is
@@ -77,6 +87,13 @@ class LogHome {
   // HomeUnreachable.
   virtual Epoch version(const TagPath& path) = 0;
   virtual HomeStatus status() = 0;
+
+  // For the second level (second_level.h), whose entries are of the home's time. Waits for nobody.
+  virtual HomePosition position() noexcept = 0;
+  // Whether a value that was loaded from `born` on, in that generation, still holds: nothing that
+  // was acknowledged since names one of the texts, or what is above it. False also where that is
+  // forgotten, and for a text that is none of Change. Throws HomeUnreachable.
+  virtual bool holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) = 0;
 };
 
 // Applies changes as a home tells them. Text that is none of them invalidates everything: it may be
@@ -90,6 +107,25 @@ Epoch newest_on_path(const TagPath& path, EpochOf&& epoch_of) {
   Epoch newest = epoch_of(std::string_view());
   for (std::size_t index = 0; index < path.size(); ++index) {
     newest = std::max(newest, epoch_of(path.text().substr(0, path[index].end)));
+  }
+  return newest;
+}
+
+// The same for several texts of changes. `Forever` if one of them is none.
+inline constexpr Epoch kForever = ~Epoch{0};
+bool is_tag_text(std::string_view text) noexcept;
+bool is_hidden_text(std::string_view text) noexcept;
+template <class EpochOf>
+Epoch newest_of(std::span<const std::string> texts, EpochOf&& epoch_of) {
+  Epoch newest = epoch_of(std::string_view());
+  for (const std::string& text : texts) {
+    if (is_hidden_text(text)) {
+      newest = std::max(newest, epoch_of(std::string_view(text)));
+    } else if (is_tag_text(text)) {
+      newest = std::max(newest, newest_on_path(TagPath::trusted(text), epoch_of));
+    } else {
+      return kForever;
+    }
   }
   return newest;
 }

@@ -87,6 +87,14 @@ class MemoryLogHome final : public core::LogHome {
     return {"memory", true, 0, shared_->clock.load(), applied_.load(), shared_->floor, ""};
   }
 
+  core::HomePosition position() noexcept override { return {true, 0, applied_.load()}; }
+
+  bool holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) override {
+    const std::lock_guard lock(shared_->mutex);
+    const auto version = [this](std::string_view text) { return version_of(text); };
+    return generation == 0 && born >= shared_->floor && core::newest_of(texts, version) <= born;
+  }
+
  private:
   // A row that replaces one which this log has not been told must be told to it after all.
   void put(const Change& change, SharedRows::At at) {

@@ -66,6 +66,9 @@ class HiddenTag {
 };
 
 inline constexpr char kHiddenMark = '\x01';
+// In place of a key's hash: any key of the function. Invalidated with each of them in caches that
+// have a home, where what is made of a function's values cannot say of which.
+inline constexpr std::uint64_t kAnyKey = ~std::uint64_t{0};
 
 // The hash that stands for the root, the ancestor of every tag.
 std::uint64_t root_hash() noexcept;

@@ -276,4 +276,23 @@ core::HomeStatus LmdbLog::status() {
   return status;
 }
 
+core::HomePosition LmdbLog::position() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (shared_.load() == nullptr) return {};
+  return {true, environments_.back()->nonce(), applied_.load()};
+}
+
+bool LmdbLog::holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) {
+  const std::lock_guard lock(mutex_);
+  if (shared_.load() == nullptr) throw HomeUnreachable(trouble_);
+  Environment& environment = *environments_.back();
+  if (generation != environment.nonce()) return false;
+  const Reading reading(*this, environment);
+  const LogRows rows(reading.get(), environment.rows(), environment.nonce());
+  Meta meta;
+  if (!rows.read_meta(&meta) || meta.nonce != generation || born < meta.floor) return false;
+  const auto version = [&rows](std::string_view text) { return rows.version(text); };
+  return core::newest_of(texts, version) <= born;
+}
+
 }  // namespace zoocache::lmdb

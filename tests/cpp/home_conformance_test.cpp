@@ -351,6 +351,46 @@ TEST_P(Homes, TheCallRuleAcrossCaches) {
   EXPECT_GT(verdict.invalidations, 20U);
 }
 
+// What the second level asks: whether what was loaded at a position of the home still holds.
+TEST_P(Homes, PositionsHoldUntilSomethingIsInvalidated) {
+  const auto home = place_->home->connect();
+  core::InvalidationLog log(64);
+  Counted writer(options());
+  writer.cache.invalidate("before:all");
+  home->refresh(log);
+  const core::HomePosition born = home->position();
+  ASSERT_TRUE(born.trusted);
+  const auto holds = [&](const std::vector<std::string>& texts) {
+    return home->holds(born.generation, born.epoch, texts);
+  };
+  const std::vector<std::string> user = {"org:acme:user:1"};
+  const std::string function(core::HiddenTag(core::shared_function_id("get")).path().text());
+  EXPECT_TRUE(holds({}));
+  EXPECT_TRUE(holds({"before:all:below"}));
+  EXPECT_TRUE(holds({"x:y", "org:acme:user:1", function}));
+  EXPECT_FALSE(home->holds(born.generation + 1, born.epoch, user));
+  EXPECT_FALSE(holds({"not a tag"}));
+  EXPECT_FALSE(holds({std::string("\x01short")}));
+  writer.cache.invalidate("org:acme:user:1:orders");
+  writer.cache.invalidate("org:acme:user:2");
+  EXPECT_TRUE(holds(user)) << "below it, and beside it";
+  writer.cache.invalidate("org:acme");
+  EXPECT_FALSE(holds(user)) << "whatever this connection has heard";
+  EXPECT_FALSE(holds({"x", "org:acme:user:1"}));
+  EXPECT_TRUE(holds({"org"}));
+  EXPECT_TRUE(holds({function}));
+  writer.get->clear();
+  EXPECT_FALSE(holds({function}));
+  EXPECT_TRUE(holds({"org"}));
+  writer.cache.clear();
+  EXPECT_FALSE(holds({"org"}));
+  EXPECT_FALSE(holds({}));
+  EXPECT_EQ(home->position().epoch, born.epoch) << "nothing was applied since";
+  home->refresh(log);
+  EXPECT_GT(home->position().epoch, born.epoch);
+  EXPECT_TRUE(home->holds(born.generation, home->position().epoch, user));
+}
+
 std::unique_ptr<Place> in_memory() {
   auto place = std::make_unique<Place>();
   place->home = memory_home();

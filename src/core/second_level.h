@@ -1,0 +1,83 @@
+// The second level (L2): values that outlast a process and that several share. The engine sees
+// nothing of it but this; where it lives (a file, a server) is a library of its own.
+//
+//   miss      get ── valid by the log ──> value
+//              └─ claim ─ mine ── loader ── put (frees the claim) | release
+//                   ├──── taken ── wait ── get again
+//                   └──── found: somebody stored it meanwhile
+//
+// An entry says of which generation of its log it is and at which epoch of it its load began; who
+// reads it asks the log whether that still holds (LogHome::holds), *after* it has read the entry.
+// The order matters: an entry that is written while the log is asked could else be taken for
+// checked. The store itself need not know the log: an entry that does not hold is never served.
+//
+// A claim is one load among processes. It lives as long as its owner does.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/epoch.h"
+
+namespace zoocache::core {
+
+// The value of one call, as it is stored.
+struct StoredValue {
+  std::uint64_t generation = 0;           // of the log that it is checked by
+  Epoch born = 0;                         // that log's epoch before its load began
+  std::vector<std::string> dependencies;  // texts of Change; those of tags with all that is above
+  std::string payload;                    // the value, in the front door's own encoding
+  std::int64_t lives_ns = 0;              // left of its time to live; 0: no bound
+};
+
+// Which entry a caller has seen: another one under the same key has another.
+struct SeenEntry {
+  std::uint64_t generation = 0;
+  Epoch born = 0;
+  bool operator==(const SeenEntry&) const = default;
+};
+
+// Keys are any bytes: the function's identity and the arguments. Two keys that differ are never
+// taken for each other.
+// Thread-safety: everything from any thread. Everything may wait for a file or a network, and is
+// called without any lock of the engine. Throws HomeUnreachable where nothing else is said: then
+// the call goes on as if nothing were stored.
+class SecondLevel {
+ public:
+  SecondLevel() = default;
+  virtual ~SecondLevel() = default;
+  SecondLevel(const SecondLevel&) = delete;
+  SecondLevel& operator=(const SecondLevel&) = delete;
+
+  // Empty: there is none, or what is there is damaged, foreign or past its time.
+  virtual std::optional<StoredValue> get(std::string_view key) = 0;
+
+  struct Claim {
+    enum class Kind { kFound, kMine, kTaken };
+    Kind kind = Kind::kTaken;
+    std::uint64_t token = 0;  // of the claim, mine or the other's; not 0
+    StoredValue found;
+  };
+  // One caller at a time gets the key's claim, until it is freed or its owner is dead. `refused`:
+  // the entry that the caller cannot use; another one is found in place of a claim.
+  virtual Claim claim(std::string_view key, const std::optional<SeenEntry>& refused) = 0;
+
+  enum class Waited { kEnded, kFailed, kTimedOut };
+  // Waits for the end of the claim `token`, at most so long. kFailed: its load failed, and whoever
+  // waited loads for itself. The death of its owner is noticed within 50 ms.
+  virtual Waited wait(std::string_view key, std::uint64_t token,
+                      std::chrono::nanoseconds at_most) = 0;
+
+  // Stores the value and frees the claim; `token` 0: without one. Throws StorageIsFull, with the
+  // claim freed: there is no room, or it is larger than the store takes.
+  virtual void put(std::string_view key, std::uint64_t token, const StoredValue& value) = 0;
+  // Frees the claim without a value. `failed`: as at wait.
+  virtual void release(std::string_view key, std::uint64_t token, bool failed) noexcept = 0;
+};
+
+}  // namespace zoocache::core
