@@ -8,6 +8,7 @@
 #include <limits>
 
 #include <zoocache/home.h>
+#include <zoocache/storage.h>
 
 namespace zoocache {
 
@@ -38,6 +39,9 @@ struct Options {
   // Where the invalidations live that this cache shares with others; see home.h. Empty: they are
   // its own.
   HomePtr home = nullptr;
+  // Where values live that several processes share, and that outlast them; see storage.h. Needs a
+  // home. Empty: in this process alone.
+  StoragePtr storage = nullptr;
 };
 
 // What is done with values that are about to stop being valid, or have. A value that was

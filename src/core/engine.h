@@ -22,6 +22,7 @@
 #include "core/clock.h"
 #include "core/entry.h"
 #include "core/function.h"
+#include "core/level_call.h"
 #include "core/log.h"
 #include "core/obituary.h"
 #include "core/policy.h"
@@ -82,6 +83,8 @@ class Engine {
   const Options& options() const noexcept { return options_; }
   InvalidationLog& log() noexcept { return log_; }
   EntrySlab& slab() noexcept { return slab_; }
+  // nullptr: values live in this process alone.
+  const std::shared_ptr<SecondLevel>& level() const noexcept { return level_; }
 
   // The function lives until `remove_function`. Throws InvalidOption.
   FunctionType& add_function(std::string name, const FunctionOptions& options, DropWords drop);
@@ -151,9 +154,9 @@ class Engine {
   // In this process; then `announce_key`, without the engine's lock, tells a home of it.
   Epoch invalidate_key(FunctionType& function, std::uint64_t hash, std::uint32_t origin,
                        Removed& removed);
-  // A key has no name that other processes know: there the whole function dies. Throws
-  // HomeUnreachable.
-  void announce_key(const FunctionType& function, std::uint32_t origin);
+  // `key`: its name in the second level; nullptr: it has none that other processes know, and there
+  // the whole function dies. Throws HomeUnreachable.
+  void announce_key(const FunctionType& function, const LevelKey* key, std::uint32_t origin);
   // Removes everything and gives the memory back, unless a reader is at work. The caller has
   // invalidated the root before.
   void clear(Removed& removed);
@@ -220,6 +223,7 @@ class Engine {
 
   const Options options_;
   InvalidationLog log_;
+  std::shared_ptr<SecondLevel> level_;
   TimeSource* time_source_ = nullptr;
 
   mutable typename Policy::Mutex mutex_;  // guards everything below and every function's index

@@ -12,6 +12,7 @@ Engine<Policy>::Engine(const Options& options)
       shared_queue_(slab_, options.max_entries, options.max_bytes),
       obituaries_(options.explain_records) {
   if (options.home != nullptr) log_.set_home(options.home->connect());
+  if (options.storage != nullptr) level_ = options.storage->connect();
 }
 
 template <class Policy>
@@ -352,6 +353,8 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
     // What cannot be taken out must not be served: the whole function dies.
     return log_.apply(HiddenTag(function.tag_id).path(), origin);
   }
+  // What came from the second level depends on any key of a function that it used.
+  if (level_ != nullptr) log_.apply(HiddenTag(function.tag_id, kAnyKey).path(), origin);
   const Epoch epoch = log_.apply(own.path(), origin);
   if (any) {
     obituaries_.add({function.tag_id, hash, Removal::kInvalidated, epoch, own.path().back().hash,
@@ -361,8 +364,13 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
 }
 
 template <class Policy>
-void Engine<Policy>::announce_key(const FunctionType& function, std::uint32_t origin) {
-  log_.announce(HiddenTag(function.tag_id).path(), origin);
+void Engine<Policy>::announce_key(const FunctionType& function, const LevelKey* key,
+                                  std::uint32_t origin) {
+  if (key == nullptr) {
+    log_.announce(HiddenTag(function.tag_id).path().text(), {}, origin);
+  } else {
+    log_.announce(key->text(), HiddenTag(function.tag_id, kAnyKey).path().text(), origin);
+  }
 }
 
 template <class Policy>

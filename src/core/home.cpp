@@ -1,6 +1,5 @@
 #include "core/home.h"
 
-#include <cstring>
 #include <exception>
 
 #include "core/hash.h"
@@ -9,15 +8,10 @@
 namespace zoocache::core {
 namespace {
 
-constexpr std::size_t kFunctionText = 1 + sizeof(std::uint64_t);  // a HiddenTag of a function
-constexpr std::size_t kKeyText = kFunctionText + sizeof(std::uint64_t);  // and of one of its keys
-
 // False: the text says nothing that is known here.
 bool apply_text(InvalidationLog& log, std::string_view text, std::uint32_t origin) {
-  if (is_hidden_text(text)) {
-    std::uint64_t id;
-    std::memcpy(&id, text.data() + 1, sizeof id);
-    log.apply(HiddenTag(id).path(), origin);
+  if (const auto id = HiddenTag::function_of(text)) {
+    log.apply(HiddenTag(*id).path(), origin);
     return true;
   }
   if (text.empty() || text.front() == kHiddenMark) return false;
@@ -39,10 +33,6 @@ void apply_changes(InvalidationLog& log, std::span<const Change> changes,
     }
     if (!known) log.apply_root(origin);
   }
-}
-
-bool is_hidden_text(std::string_view text) noexcept {
-  return (text.size() == kFunctionText || text.size() == kKeyText) && text.front() == kHiddenMark;
 }
 
 bool is_tag_text(std::string_view text) noexcept {

@@ -111,15 +111,14 @@ Epoch newest_on_path(const TagPath& path, EpochOf&& epoch_of) {
   return newest;
 }
 
-// The same for several texts of changes. `Forever` if one of them is none.
+// The same for several texts of changes; kForever if one of them is none.
 inline constexpr Epoch kForever = ~Epoch{0};
 bool is_tag_text(std::string_view text) noexcept;
-bool is_hidden_text(std::string_view text) noexcept;
 template <class EpochOf>
 Epoch newest_of(std::span<const std::string> texts, EpochOf&& epoch_of) {
   Epoch newest = epoch_of(std::string_view());
   for (const std::string& text : texts) {
-    if (is_hidden_text(text)) {
+    if (HiddenTag::function_of(text)) {
       newest = std::max(newest, epoch_of(std::string_view(text)));
     } else if (is_tag_text(text)) {
       newest = std::max(newest, newest_on_path(TagPath::trusted(text), epoch_of));

@@ -19,10 +19,11 @@ Epoch InvalidationLog::invalidate_root(std::uint32_t origin) {
   return home_->append(*this, {&everything, 1}, origin);
 }
 
-void InvalidationLog::announce(const TagPath& path, std::uint32_t origin) {
+void InvalidationLog::announce(std::string_view first, std::string_view second,
+                               std::uint32_t origin) {
   if (home_ == nullptr) return;
-  const Change change{path.text(), true};
-  home_->append(*this, {&change, 1}, origin);
+  const Change changes[] = {{first, true}, {second, true}};
+  home_->append(*this, std::span(changes).first(second.empty() ? 1 : 2), origin);
 }
 
 Epoch InvalidationLog::apply(std::span<const TagPath> paths, std::uint32_t origin) noexcept {

@@ -73,8 +73,9 @@ class InvalidationLog {
   }
   // Invalidates the root: every entry there is, with or without dependencies.
   Epoch invalidate_root(std::uint32_t origin = 0);
-  // Tells the home of what was done here already, more precisely than `path` says.
-  void announce(const TagPath& path, std::uint32_t origin = 0);
+  // Tells the home, at one epoch, of what was done here already, more precisely than the texts say
+  // (of Change; `second` may be empty).
+  void announce(std::string_view first, std::string_view second, std::uint32_t origin = 0);
 
   // The same in this log alone, published once.
   Epoch apply(std::span<const TagPath> paths, std::uint32_t origin = 0) noexcept;

@@ -41,6 +41,10 @@ void check_options(const Options& options) {
   if (options.explain_records > (std::size_t{1} << 20)) {
     refuse("explain_records", options.explain_records, "0 to 2^20");
   }
+  if (options.storage != nullptr && options.home == nullptr) {
+    throw InvalidOption(
+        "storage without home is not allowed: a home's log says which stored values still hold");
+  }
 }
 
 void check_options(const FunctionOptions& options) {

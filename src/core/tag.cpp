@@ -162,6 +162,14 @@ HiddenTag::HiddenTag(std::uint64_t function_id, std::uint64_t key_hash) noexcept
   path_.push(above, text_.size());
 }
 
+std::optional<std::uint64_t> HiddenTag::function_of(std::string_view text) noexcept {
+  std::uint64_t id;
+  const bool sized = text.size() == 1 + sizeof id || text.size() == 1 + 2 * sizeof id;
+  if (!sized || text.front() != kHiddenMark) return std::nullopt;
+  std::memcpy(&id, text.data() + 1, sizeof id);
+  return id;
+}
+
 std::uint64_t root_hash() noexcept { return hash_secret().seed; }
 
 void check_tag(std::string_view text, std::size_t max_length) {

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -59,6 +60,8 @@ class HiddenTag {
   HiddenTag& operator=(const HiddenTag&) = delete;
 
   const TagPath& path() const noexcept { return path_; }
+  // The function that a hidden tag's text names, alone or with a key; empty for other texts.
+  static std::optional<std::uint64_t> function_of(std::string_view text) noexcept;
 
  private:
   std::array<char, 1 + 2 * sizeof(std::uint64_t)> text_;

@@ -22,10 +22,20 @@ std::string TagNode::text() const {
   return reversed;
 }
 
+// Below the root; the root itself has none.
+const TagNode* TagNode::top() const noexcept {
+  const TagNode* node = this;
+  while (node->parent != nullptr && node->parent->parent != nullptr) node = node->parent;
+  return node->parent != nullptr ? node : nullptr;
+}
+
 bool TagNode::hidden() const noexcept {
-  const TagNode* top = this;
-  while (top->parent != nullptr && top->parent->parent != nullptr) top = top->parent;
-  return top->parent != nullptr && top->segment().front() == kHiddenMark;
+  const TagNode* const above = top();
+  return above != nullptr && above->segment().front() == kHiddenMark;
+}
+
+std::uint64_t TagNode::hidden_function() const noexcept {
+  return *HiddenTag::function_of(top()->segment());
 }
 
 TagTrie::TagTrie() : buckets_(kSmallestTable, nullptr) {

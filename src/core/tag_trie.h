@@ -32,10 +32,13 @@ class TagNode {
   }
   std::string text() const;  // the whole tag
   bool hidden() const noexcept;
+  // REQUIRES: hidden().
+  std::uint64_t hidden_function() const noexcept;
   std::size_t holders() const noexcept { return holders_; }  // entries and loads, no children
 
  private:
   friend class TagTrie;
+  const TagNode* top() const noexcept;
   TagNode(Epoch start, TagNode* above, std::uint64_t tag_hash, std::uint32_t segment_size)
       : version(start), parent(above), hash(tag_hash), segment_size_(segment_size) {}
 
