@@ -22,6 +22,9 @@ struct FunctionStats {
   std::uint64_t flights_joined = 0;  // calls that waited for another caller's load
   std::uint64_t stale_hits = 0;      // misses answered with a value past its time, as options say
   std::uint64_t refreshes = 0;       // loads that were started in the background
+  std::uint64_t l2_hits = 0;         // misses that the storage answered
+  std::uint64_t l2_stores = 0;       // values that were put into the storage
+  std::uint64_t l2_refusals = 0;     // values that could not be kept there
 };
 
 // The sums over all functions of a cache, those included that are gone, and what it holds now.

@@ -11,7 +11,10 @@ import sys
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
-__all__ = ["in_thread", "make_waiter"]
+__all__ = ["in_thread", "make_waiter", "run_job"]
+
+# A job ends by itself, within its own time-outs: this is for one that was lost with its thread.
+_JOB_TIMEOUT_S = 3600.0
 
 T = TypeVar("T")
 
@@ -60,6 +63,35 @@ def make_waiter(timeout_s: float) -> Waiter:
             return  # the loop is closed: nobody waits there any more
 
     return _await(_wait(loop, future, timeout_s)), wake
+
+
+def run_job(job: Callable[[], object], waits: bool = True) -> Generator[Any, Any, bool] | None:
+    """Runs what waits for a file or a network in a worker thread.
+
+    Args:
+        job: what to run; it raises nothing.
+        waits: whether somebody waits for it.
+
+    Returns:
+        An iterator to be driven by the task that waits, as of `make_waiter`; None if nobody does.
+    """
+    from zoocache._background import job_workers  # noqa: PLC0415 - few programs need it
+
+    if not waits:
+        if not job_workers().submit(job):
+            job()
+        return None
+    waiter, wake = make_waiter(_JOB_TIMEOUT_S)
+
+    def run() -> None:
+        try:
+            job()
+        finally:
+            wake()
+
+    if not job_workers().submit(run):
+        run()
+    return waiter
 
 
 def _settle(future: asyncio.Future[bool], woken: bool) -> None:

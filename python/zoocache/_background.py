@@ -18,9 +18,16 @@ import threading
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
-__all__ = ["load_softly", "load_softly_async", "start_refresh", "start_refresh_async"]
+__all__ = [
+    "job_workers",
+    "load_softly",
+    "load_softly_async",
+    "start_refresh",
+    "start_refresh_async",
+]
 
 MOST_WORKERS = 8
+MOST_JOBS = 64  # which mostly wait
 IDLE_S = 10.0
 
 _log = logging.getLogger("zoocache")
@@ -66,16 +73,23 @@ class Workers:
 
 
 _workers = Workers(MOST_WORKERS, IDLE_S)
+_job_workers = Workers(MOST_JOBS, IDLE_S)
 _tasks: set[asyncio.Task[Any]] = set()
 
 
 def _after_fork() -> None:
-    global _workers  # noqa: PLW0603 - the parent's threads do not exist here
+    global _workers, _job_workers  # noqa: PLW0603 - the parent's threads do not exist here
     _workers = Workers(MOST_WORKERS, IDLE_S)
+    _job_workers = Workers(MOST_JOBS, IDLE_S)
     _tasks.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def job_workers() -> Workers:
+    """The threads in which async functions deal with the second level."""
+    return _job_workers
 
 
 def _name(fn: Any) -> str:

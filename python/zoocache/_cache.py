@@ -124,11 +124,15 @@ class Cache:
             debug: warn when a cached value was changed by a caller; default False.
             bus_url: where invalidations are shared: "lmdb://<folder>" by the processes of one
                 machine; None or "memory://" by nobody.
-            storage_url: where values are kept; None or "memory://", which is the process itself.
+            storage_url: where values are kept that the processes of one machine share, and that
+                outlast them: "lmdb://<folder>"; None or "memory://": in the process itself. Without
+                `bus_url` it is where invalidations are shared, too.
             prefix: a name for a log of its own in the folder; 1 to 64 of A-Z a-z 0-9 . _ -
             max_log_tags: different tags that a shared log remembers; default 1,000,000.
             lock_timeout: seconds that an invalidation waits for those of other processes before it
                 raises HomeUnreachable; default 1.
+            max_storage_bytes: bytes that the stored values may take; default 2**30. When they are
+                full, the oldest go.
             lmdb_map_size: bytes that a shared log may take; the same in all processes, default
                 2**30. When it is full, the oldest tags are forgotten.
 
@@ -240,7 +244,14 @@ class Cache:
             isolate: hand out deep copies, so that nobody can change what is cached.
             flight_timeout: seconds to wait for another caller's load; then load beside it, or
                 raise FlightTimeout with `on_flight_timeout="raise"`.
-            namespace, version, storage: for caches shared between processes.
+            storage: "l1" keeps values in this process; "l2" in the storage of `configure` too, and
+                demands that the function has a name there. Default: where it has one.
+            namespace: its name there; needed by functions of `__main__` or inside others. Default:
+                module and qualified name.
+            version: what tells the values of one deployment from another's. Default: made of the
+                function's code and of the classes of its values.
+            on_unserializable: what to do with a value that cannot leave the process: "l1" keeps it
+                here and warns once; "raise" raises SerializationError. Default "l1".
             maxsize, typed: as `functools.lru_cache` has them.
 
         Returns:
@@ -364,7 +375,9 @@ class Cache:
         if self._raw_keys is None:
             from zoocache._decorator import FunctionPlan  # noqa: PLC0415 - see the module
 
-            self._raw_keys = FunctionPlan(self, {}).decorate(_load_nothing)
+            plan = FunctionPlan(self, {"namespace": "zoocache.raw-keys", "version": "1"})
+            self._raw_keys = plan.decorate(_load_nothing)
+            self._functions.add(self._raw_keys)
         return self._raw_keys
 
     def get(self, key: str) -> Any:
@@ -401,7 +414,11 @@ class Cache:
 
     async def get_async(self, key: str) -> Any:
         """As `get`, for async programs."""
-        return self.get(key)
+        if not self.core.has_storage():
+            return self.get(key)
+        from zoocache._aio import in_thread  # noqa: PLC0415 - see the module
+
+        return await in_thread(lambda: self.get(key))
 
     async def set_async(
         self, key: str, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None

@@ -31,7 +31,7 @@ from zoocache._codec_plain import PLAIN_BY_KIND, plain_of
 from zoocache._codec_records import record_of
 from zoocache._errors import Refused, SerializationError, shown
 
-__all__ = ["failure", "put_together", "refusal", "take_apart"]
+__all__ = ["failure", "key_class", "put_together", "refusal", "take_apart"]
 
 Parts = tuple[Any, ...]
 Labels = tuple[str, ...]
@@ -57,6 +57,15 @@ def take_apart(value: Any, registry: Registry | None) -> tuple[int, Parts, Label
     name = _registered_name(cls, registry)
     parts, labels = record.take(value)
     return record.kind, (name, record.shape, *parts), labels
+
+
+def key_class(cls: type) -> str:
+    """The name in keys of a class whose instances are keyed by a copy.
+
+    Raises:
+        Refused: other processes would not find the class under this name.
+    """
+    return _registered_name(cls, None)
 
 
 def put_together(kind: int, parts: Parts, registry: Registry | None) -> Any:

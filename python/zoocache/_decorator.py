@@ -54,7 +54,8 @@ class FunctionPlan:
         self.max_entries = _bound(take("max_entries", None), take("maxsize", ...))
         self.max_bytes = check_count("max_bytes", take("max_bytes", None), 0)
         self.size = check_callable("size", take("size", None))
-        self._check_storage(take("storage", "l1"))
+        self.storage = _storage(take("storage", None))
+        self.on_unserializable = _unserializable(take("on_unserializable", "l1"))
         ttl = take("ttl", None)
         self.ttl_of_value = check_callable("ttl", ttl) if callable(ttl) else None
         self.ttl = None if callable(ttl) else check_seconds("ttl", ttl)
@@ -71,15 +72,10 @@ class FunctionPlan:
             raise TypeError(
                 f"cacheable() has no option {next(iter(options))!r}; it has deps, ttl, sliding, "
                 "namespace, version, max_entries, max_bytes, size, ignore, key, isolate, storage, "
-                "store_if, cache_errors, error_ttl, flight_timeout, on_flight_timeout, grace, "
+                "on_unserializable, store_if, cache_errors, error_ttl, flight_timeout, on_flight_timeout, grace, "
                 "stale_while_revalidate, stale_if_error, stale_if_error_invalidated, "
                 "soft_timeout, refresh_ahead, jitter, maxsize, typed"
             )
-
-    @staticmethod
-    def _check_storage(storage: Any) -> None:
-        if storage not in ("l1", "l2"):
-            raise InvalidOption(f"storage={shown(storage)} is not allowed: 'l1' or 'l2'")
 
     def decorate(self, fn: Any) -> Any:
         """Makes the cached function.
@@ -173,6 +169,21 @@ class FunctionPlan:
             "on_store": on_store,
             "on_hit": on_hit,
             "size_of_value": (self.size or size_of) if bounded else None,
+            **self._level(fn),
+        }
+
+    def _level(self, fn: Any) -> dict[str, Any]:
+        """What the function is in the second level, if there is one."""
+        if self.storage == "l1" or not self._cache.core.has_storage():
+            return {"level_plan": None, "level": None, "on_unserializable": None}
+        from zoocache._level import LevelPlan  # noqa: PLC0415 - few programs need it
+
+        plan = LevelPlan(fn, self.namespace, self.version, self.storage == "l2")
+        tells = self.on_unserializable == "l1"
+        return {
+            "level_plan": plan,
+            "level": None,
+            "on_unserializable": plan.tell_unserializable if tells else None,
         }
 
 
@@ -206,6 +217,21 @@ def _bound(max_entries: Any, maxsize: Any) -> int | None:
 
 def _finite(seconds: float | None) -> float | None:
     return 0.0 if seconds == math.inf else seconds
+
+
+def _storage(storage: Any) -> str | None:
+    if storage not in (None, "l1", "l2"):
+        raise InvalidOption(
+            f"storage={shown(storage)} is not allowed: 'l1' keeps values in this process, 'l2' in "
+            "the storage of configure() too; left out, what can be kept there is"
+        )
+    return None if storage is None else str(storage)
+
+
+def _unserializable(choice: Any) -> str:
+    if choice not in ("l1", "raise"):
+        raise InvalidOption(f"on_unserializable={shown(choice)} is not allowed: 'l1' or 'raise'")
+    return str(choice)
 
 
 def _raises(on_flight_timeout: Any) -> bool:

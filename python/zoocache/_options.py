@@ -53,6 +53,7 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "debug": False,
     "max_log_tags": 1_000_000,
     "lock_timeout": 1,
+    "max_storage_bytes": 2**30,
     **{name: default for name, (default, _) in _OBSOLETE.items()},
 }
 
@@ -163,25 +164,31 @@ def check_error_classes(name: str, value: Any) -> tuple[type[Exception], ...] | 
     return classes or None
 
 
-def _home(storage_url: str | None, bus_url: str | None) -> dict[str, Any]:
+def _homes(storage_url: str | None, bus_url: str | None) -> dict[str, Any]:
     """Where the log and the values live, as the engine takes it. Raises InvalidOption."""
-    check_text("storage_url", storage_url)
-    check_text("bus_url", bus_url)
-    if storage_url not in (None, "memory://"):
-        raise _refuse(
-            "storage_url",
-            storage_url,
-            "values are kept in process memory; leave it out, or say 'memory://'. Processes share "
-            "what was invalidated with bus_url='lmdb://<folder>'",
-        )
-    if bus_url in (None, "memory://"):
-        return {}
-    scheme, separator, folder = bus_url.partition("://")
+    storage = _place("storage_url", storage_url)
+    bus = _place("bus_url", bus_url)
+    if bus is None:
+        bus = storage  # values are no use without their log
+    made = {}
+    if bus is not None:
+        made["lmdb_path"] = bus
+    if storage is not None:
+        made["storage_lmdb_path"] = storage
+    return made
+
+
+def _place(name: str, url: str | None) -> str | None:
+    """The folder that a URL names; None for the process itself. Raises InvalidOption."""
+    check_text(name, url)
+    if url in (None, "memory://"):
+        return None
+    scheme, separator, folder = url.partition("://")
     if scheme != "lmdb" or not separator:
-        raise _refuse("bus_url", bus_url, "'lmdb://<folder>', 'memory://' or None")
+        raise _refuse(name, url, "'lmdb://<folder>', 'memory://' or None")
     if not folder or "\0" in folder:
-        raise _refuse("bus_url", bus_url, "it names no folder; say for example 'lmdb://./cache'")
-    return {"lmdb_path": os.path.expanduser(folder)}  # noqa: PTH111 - './x' stays as it is
+        raise _refuse(name, url, "it names no folder; say for example 'lmdb://./cache'")
+    return os.path.expanduser(folder)  # noqa: PTH111 - './x' stays as it is
 
 
 def configured(given: dict[str, Any]) -> dict[str, Any]:
@@ -199,12 +206,15 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
             known = ", ".join(name for name in CONFIGURE_DEFAULTS if name not in _OBSOLETE)
             raise TypeError(f"configure() has no option {name!r}; it has {known}")
     made: dict[str, Any] = {}
-    made.update(_home(given.get("storage_url"), given.get("bus_url")))
+    made.update(_homes(given.get("storage_url"), given.get("bus_url")))
     made["prefix"] = check_text("prefix", given.get("prefix"))
     made["max_log_tags"] = check_count("max_log_tags", given.get("max_log_tags"), 16)
     made["lock_timeout"] = check_seconds("lock_timeout", given.get("lock_timeout"))
     if made["lock_timeout"] == math.inf:
         raise _refuse("lock_timeout", math.inf, "a time in seconds above 0")
+    made["max_storage_bytes"] = check_count(
+        "max_storage_bytes", given.get("max_storage_bytes"), 2**20
+    )
     made["lmdb_map_size"] = check_count("lmdb_map_size", given.get("lmdb_map_size"), 1)
     for name in ("max_entries", "max_bytes", "max_tag_length", "ring_records"):
         made[name] = check_count(name, given.get(name), 1)

@@ -48,6 +48,10 @@ class Stats:
         flights_joined: calls that waited for another caller's load.
         stale_hits: misses that an option answered with a value past its time.
         refreshes: loads that were started in the background.
+        l2_hits: misses that the storage answered.
+        l2_stores: values that were put into the storage.
+        l2_refusals: values that could not be kept there: of a type that cannot leave the process,
+            too large, or for want of room.
         invalidations: invalidations, `clear()` and those of single functions included.
         entries: entries in the cache, invalid ones that nobody has met yet included.
         bytes: accounted bytes of the entries.
@@ -68,6 +72,9 @@ class Stats:
     flights_joined: int
     stale_hits: int
     refreshes: int
+    l2_hits: int
+    l2_stores: int
+    l2_refusals: int
     invalidations: int
     entries: int
     bytes: int

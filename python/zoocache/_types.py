@@ -54,7 +54,8 @@ class CacheableOptions(TypedDict, total=False):
     ignore: str | Iterable[str]
     key: Callable[..., object] | None
     isolate: bool
-    storage: Literal["l1", "l2"]
+    storage: Literal["l1", "l2"] | None
+    on_unserializable: Literal["l1", "raise"]
     store_if: Callable[[Any], bool] | None
     cache_errors: type[Exception] | tuple[type[Exception], ...] | None
     error_ttl: float | None
@@ -94,6 +95,7 @@ class ConfigureOptions(TypedDict, total=False):
     max_entries: int | None
     max_bytes: int | None
     lmdb_map_size: int | None
+    max_storage_bytes: int | None
     flight_timeout: float
     max_tag_length: int
     ring_records: int

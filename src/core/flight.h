@@ -62,7 +62,8 @@ class Flight : public UseCount {
 
   const void* const function;
   const std::uint64_t hash;
-  const Epoch born;
+  // The leader may bring it forward until its loader runs.
+  Epoch born;
   // Set by the leader before `finish`: what the outcome depends on.
   DepSet deps;
   bool deps_complete = false;   // false: a failed load may have more that nobody could compute

@@ -81,6 +81,9 @@ struct FunctionCounters {
   Count flights_joined{0};  // calls that waited for another caller's load
   Count stale_hits{0};      // misses that an option answered with a value past its time
   Count refreshes{0};       // loads that were started in the background
+  Count level_hits{0};      // misses that the second level answered
+  Count level_stores{0};    // values that were put into it
+  Count level_refusals{0};  // and those that could not be kept there
 };
 
 // The same as plain numbers, for one function or summed over many.
@@ -97,6 +100,9 @@ struct FunctionTotals {
   std::uint64_t flights_joined = 0;
   std::uint64_t stale_hits = 0;
   std::uint64_t refreshes = 0;
+  std::uint64_t level_hits = 0;
+  std::uint64_t level_stores = 0;
+  std::uint64_t level_refusals = 0;
 
   template <class Policy>
   void add(std::uint64_t hits_of_function, const FunctionCounters<Policy>& counters) noexcept {
@@ -112,6 +118,9 @@ struct FunctionTotals {
     flights_joined += counters.flights_joined.load(std::memory_order_relaxed);
     stale_hits += counters.stale_hits.load(std::memory_order_relaxed);
     refreshes += counters.refreshes.load(std::memory_order_relaxed);
+    level_hits += counters.level_hits.load(std::memory_order_relaxed);
+    level_stores += counters.level_stores.load(std::memory_order_relaxed);
+    level_refusals += counters.level_refusals.load(std::memory_order_relaxed);
   }
 };
 

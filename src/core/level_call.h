@@ -62,6 +62,7 @@ class LevelCall {
   void keep(std::string payload, const DepSet& deps, std::int64_t lives_ns);
   // Its loader failed: who waits for it loads for itself.
   void fail() noexcept { has_failed_ = true; }
+  bool is_kept() const noexcept { return is_kept_; }
   bool has_work() const noexcept { return is_kept_ || token_ != 0; }
   // Stores what was kept and frees the claim. False: it was not stored; the message says why.
   bool finish(std::string* trouble) noexcept;

@@ -21,6 +21,9 @@ inline FunctionStats stats_of(const core::FunctionTotals& totals) {
   stats.flights_joined = totals.flights_joined;
   stats.stale_hits = totals.stale_hits;
   stats.refreshes = totals.refreshes;
+  stats.l2_hits = totals.level_hits;
+  stats.l2_stores = totals.level_stores;
+  stats.l2_refusals = totals.level_refusals;
   return stats;
 }
 

@@ -9,6 +9,7 @@
 namespace zoocache::python {
 
 PyObject* make_waiter = nullptr;
+PyObject* run_job = nullptr;
 
 void release_arguments(Awaitable* self) {
   PyObject** args = std::exchange(self->args, nullptr);
@@ -23,16 +24,46 @@ void release_arguments(Awaitable* self) {
   if (args != self->few) PyMem_Free(args);
 }
 
+namespace {
+
+// Runs the job (stolen; nullptr with an error) in another thread; what waits for it gets the sends.
+// False with an error.
+bool delegate_job(Awaitable* self, PyObject* job, Stage stage) {
+  if (job == nullptr) return false;
+  self->delegate = PyObject_CallOneArg(run_job, job);
+  Py_DECREF(job);
+  if (self->delegate == nullptr) return false;
+  self->stage = stage;
+  return true;
+}
+
+// What the call has claimed is let go of, elsewhere and without waiting for it.
+void leave_level(Call& call) {
+  if (!call.has_level()) return;
+  PyObject* job = call.drop_job();
+  PyObject* waiting =
+      job == nullptr ? nullptr : PyObject_CallFunction(run_job, "OO", job, Py_False);
+  if (waiting == nullptr) PyErr_WriteUnraisable(run_job);
+  Py_XDECREF(waiting);
+  Py_XDECREF(job);
+}
+
+}  // namespace
+
 void finish_call(Awaitable* self) {
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
   Call* call = self->call;
   self->call = nullptr;
+  const bool has_job = self->stage == Stage::kLooking || self->stage == Stage::kStoring;
   self->stage = Stage::kDone;
   Py_CLEAR(self->delegate);
+  Py_CLEAR(self->outcome);
   if (call != nullptr) {
     call->stop_following();
-    if (call->load_is_open()) call->abandon();
+    if (call->leads()) call->abandon();
+    // One that a job may be using, or that has a claim, is let go of in another thread.
+    if (has_job || call->has_level_work()) leave_level(*call);
     if (self->kind == CallKind::kReload) call->end_detached();
     delete call;
   }
@@ -73,6 +104,43 @@ bool begin_loading(Awaitable* self) {
   return false;
 }
 
+Begun take_stored(Awaitable* self, PyObject** value) {
+  PyObject* outcome = std::exchange(self->outcome, nullptr);
+  if (!self->is_error) {
+    *value = outcome;
+    return Begun::kValue;
+  }
+  put_error(outcome);
+  return Begun::kError;
+}
+
+// The look into the second level comes first. False with an error: the flight is ended.
+bool begin_leading(Awaitable* self, bool anew) {
+  Call& call = *self->call;
+  const bool level = call.begin_level();
+  if (level && !anew) {
+    if (delegate_job(self, call.look_job(call.level_patience_s()), Stage::kLooking)) return true;
+  }
+  if (PyErr_Occurred() == nullptr) return begin_loading(self);
+  call.abandon();
+  return false;
+}
+
+// After a load has ended, with its value (stolen) or an error: what is left to do in the second
+// level is done before the caller goes on, and nobody is kept from the value by it.
+Begun begin_storing(Awaitable* self, PyObject* result, PyObject** value) {
+  Call& call = *self->call;
+  if (call.has_level_work()) {
+    self->is_error = result == nullptr;
+    self->outcome = result == nullptr ? take_error() : result;
+    if (delegate_job(self, call.finish_job(), Stage::kStoring)) return Begun::kDelegated;
+    PyErr_WriteUnraisable(self->callable->wrapped);
+    return take_stored(self, value);
+  }
+  *value = result;
+  return result == nullptr ? Begun::kError : Begun::kValue;
+}
+
 Begun begun_with(Look look) { return look == Look::kHit ? Begun::kValue : Begun::kError; }
 
 Begun begin_waiting(Awaitable* self, PyObject** value) {
@@ -105,6 +173,17 @@ Begun begin_waiting(Awaitable* self, PyObject** value) {
   return taken == Take::kTaken ? Begun::kValue : Begun::kError;
 }
 
+// The look has ended: with True, or with False when it took too long and goes on elsewhere.
+Begun look_ended(Awaitable* self, PyObject* result, PyObject** value) {
+  Call& call = *self->call;
+  if (result == nullptr) return Begun::kError;
+  if (result != Py_True) leave_level(call);
+  Py_DECREF(result);
+  const Look look = call.take_from_level(value);
+  if (look != Look::kMiss) return begun_with(look);
+  return begin_loading(self) ? Begun::kDelegated : Begun::kError;
+}
+
 // kAgain: there is no background here.
 Begun begin_softly(Awaitable* self, PyObject** value) {
   PyObject* waiting = self->call->start_softly();
@@ -125,7 +204,7 @@ Begun begin_reload(Awaitable* self, PyObject** value) {
   if (!call.begin_detached()) return Begun::kError;
   const Join joined = call.join(false);
   if (joined == Join::kError) return Begun::kError;
-  if (joined == Join::kLead) return begin_loading(self) ? Begun::kDelegated : Begun::kError;
+  if (joined == Join::kLead) return begin_leading(self, true) ? Begun::kDelegated : Begun::kError;
   *value = Py_NewRef(Py_None);
   return Begun::kValue;
 }
@@ -146,7 +225,7 @@ Begun advance(Awaitable* self, PyObject** value) {
     if (joined == Join::kError) return Begun::kError;
     if (joined == Join::kAgain) continue;
     if (joined == Join::kLead) {
-      return begin_loading(self) ? Begun::kDelegated : Begun::kError;
+      return begin_leading(self, false) ? Begun::kDelegated : Begun::kError;
     }
     if (call.in_grace()) {
       *value = call.serve_old();
@@ -183,9 +262,13 @@ Begun begin_call(Awaitable* self, PyObject** value) {
 Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value) {
   Py_CLEAR(self->delegate);
   Call& call = *self->call;
-  if (self->stage == Stage::kLoading) {
-    *value = call.end_load(result);
-    return *value == nullptr ? Begun::kError : Begun::kValue;
+  if (self->stage == Stage::kLooking) return look_ended(self, result, value);
+  if (self->stage == Stage::kLoading) return begin_storing(self, call.end_load(result), value);
+  if (self->stage == Stage::kStoring) {
+    if (result == nullptr) return Begun::kError;  // cancelled; the job goes on
+    Py_DECREF(result);
+    call.note_level();
+    return take_stored(self, value);
   }
   if (self->stage == Stage::kSoftly) {
     if (result == nullptr) return Begun::kError;

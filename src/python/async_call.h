@@ -10,7 +10,8 @@
 
 namespace zoocache::python {
 
-enum class Stage : std::uint8_t { kNew, kLoading, kWaiting, kSoftly, kDone };
+// kLooking, kStoring: a job of another thread deals with the second level.
+enum class Stage : std::uint8_t { kNew, kLooking, kLoading, kStoring, kWaiting, kSoftly, kDone };
 
 inline constexpr Py_ssize_t kFewArguments = 4;
 
@@ -22,19 +23,22 @@ struct Awaitable {
   PyObject* kwnames;         // strong or nullptr; its values follow the positional ones
   Call* call;                // from the first send on
   PyObject* delegate;        // strong: what gets the sends while it is not nullptr
+  PyObject* outcome;         // strong: the value, or the error, while it is being stored
   Stage stage;
   bool running;
   bool finalized;  // by the collector, or for being dropped before its end
   CallKind kind;
   bool alone;
+  bool is_error;  // `outcome` is one
   PyObject* few[kFewArguments];
 };
 
 // What became of a step: a delegate that gets the sends, a value, an error, or neither yet.
 enum class Begun { kDelegated, kValue, kError, kAgain };
 
-// zoocache._aio.make_waiter, once it is needed.
+// zoocache._aio.make_waiter and run_job, once they are needed.
 extern PyObject* make_waiter;
+extern PyObject* run_job;
 
 // The first send: everything that a sync call does at once.
 Begun begin_call(Awaitable* self, PyObject** value);

@@ -295,6 +295,7 @@ int awaitable_traverse(PyObject* object, visitproc visit, void* arg) {
   Py_VISIT(self->callable);
   if (self->call != nullptr) Py_VISIT(self->callable);  // the call's own reference
   Py_VISIT(self->delegate);
+  Py_VISIT(self->outcome);
   Py_VISIT(self->kwnames);
   const Py_ssize_t total =
       self->count + (self->kwnames == nullptr ? 0 : PyTuple_GET_SIZE(self->kwnames));
@@ -348,6 +349,7 @@ Awaitable* allocate() {
   self->kwnames = nullptr;
   self->call = nullptr;
   self->delegate = nullptr;
+  self->outcome = nullptr;
   self->running = false;
   self->finalized = false;
   self->stage = Stage::kDone;
@@ -369,8 +371,9 @@ bool import_waiter() {
   PyObject* module = PyImport_ImportModule("zoocache._aio");
   if (module == nullptr) return false;
   make_waiter = PyObject_GetAttrString(module, "make_waiter");
+  if (make_waiter != nullptr) run_job = PyObject_GetAttrString(module, "run_job");
   Py_DECREF(module);
-  return make_waiter != nullptr;
+  return run_job != nullptr;
 }
 
 PyMethodDef awaitable_methods[] = {{"send", awaitable_send_method, METH_O, nullptr},
@@ -415,7 +418,7 @@ int init_awaitable(PyObject*) {
 
 PyObject* new_awaitable(CachedFunction* callable, PyObject* const* args, size_t nargsf,
                         PyObject* kwnames, CallKind kind) {
-  if (make_waiter == nullptr && !import_waiter()) return nullptr;
+  if (run_job == nullptr && !import_waiter()) return nullptr;
   Awaitable* self = allocate();
   if (self == nullptr) return nullptr;
   auto* object = reinterpret_cast<PyObject*>(self);

@@ -98,6 +98,7 @@ Call::~Call() {
   if (untold_ && outer_ != nullptr) outer_->distrust();
   bound_.clear();
   Py_CLEAR(old_);
+  Py_CLEAR(payload_);
   old_deps_.reset();
   flight_.reset();
   context_.reset();
@@ -218,6 +219,7 @@ Join Call::join(bool alone) {
   if (mine == nullptr) return Join::kError;
   if (alone) {
     flight_ = std::move(mine);
+    leads_ = true;
     return Join::kLead;
   }
   const std::uint64_t version = function_->index.version();
@@ -240,16 +242,20 @@ Join Call::join(bool alone) {
     flight_.reset();
     return Join::kAgain;
   }
+  leads_ = true;
   return Join::kLead;
+}
+
+void Call::finish_flight(core::FlightState outcome) {
+  leads_ = false;
+  state_->flights.finish(flight_, outcome);
 }
 
 void Call::abandon() {
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
   if (load_open_) close_frame();
-  if (flight_->state() == core::FlightState::kRunning) {
-    state_->flights.finish(flight_, core::FlightState::kAbandoned);
-  }
+  if (leads_) finish_flight(core::FlightState::kAbandoned);
   PyErr_Restore(type, value, traceback);
 }
 
@@ -339,14 +345,16 @@ PyObject* Call::peek(PyObject* fallback) {
 
 bool Call::invalidate_key(std::uint32_t origin) {
   auto& engine = state_->engine;
-  const std::uint64_t tag_id = function_->tag_id;
   core::Removed removed(engine.log());
   // Whoever refreshes wants a load that began after this.
   arrival_ = engine.invalidate_key(*function_, probe_.hash, origin, removed);
   removed.flush();
   if (engine.log().home() == nullptr) return true;
-  const core::HiddenTag everywhere_else(tag_id);
-  return guarded_without_gil([&] { engine.log().announce(everywhere_else.path(), origin); });
+  core::LevelKey key;
+  const core::LevelKey* known = make_level_key(&key) ? &key : nullptr;
+  if (PyErr_Occurred() != nullptr) return false;
+  Function& function = *function_;
+  return guarded_without_gil([&] { engine.announce_key(function, known, origin); });
 }
 
 }  // namespace zoocache::python

@@ -18,6 +18,7 @@
 #include "python/callable.h"
 #include "python/frame.h"
 #include "python/instance.h"
+#include "python/level_job.h"
 #include "python/state.h"
 
 namespace zoocache::python {
@@ -119,9 +120,10 @@ class Call final : public Pooled<Call> {
   // Ends the load with the loader's result (stolen), or nullptr and an error. Stores, wakes the
   // followers; the value to return, or nullptr with an error.
   PyObject* end_load(PyObject* result);
-  // Ends a load that came to no outcome: one of the followers leads instead.
+  // Ends a load that came to no outcome, or never began: one of the followers leads instead.
   void abandon();
-  bool load_is_open() const { return load_open_; }
+  // The flight is this call's and has no outcome yet.
+  bool leads() const { return leads_; }
 
   // Starts waiting; kCycle and kEnded as FlightTable::follow.
   core::Following follow(std::shared_ptr<core::Waiter> waiter);
@@ -130,6 +132,29 @@ class Call final : public Pooled<Call> {
   Take take_outcome(PyObject** value);
 
   PyObject* call_loader();
+  // The second level, by the leader of a flight before it loads. False: the call has no part in it.
+  bool begin_level();
+  // Looks there, without the GIL: blocking, or as a job for another thread.
+  core::LevelCall::Found look_in_level(double at_most_s);
+  PyObject* look_job(double at_most_s);
+  // How long a look may wait for another process's load: under another load, whose claim that one
+  // may wait for, not at all.
+  double level_patience_s() const { return context_ == nullptr ? flight_timeout_s() : 0; }
+  // The value that was found, put into the table; the flight has ended then. kMiss: load.
+  Look take_from_level(PyObject** value);
+  // Gives it up, whatever it is doing: the job frees the claim, if there is one, where it is run or
+  // dropped.
+  bool has_level() const { return level_ != nullptr; }
+  PyObject* drop_job() {
+    return new_level_job([step = std::move(level_)] {});
+  }
+  // After the load has ended, when the call still has to store there or to free its claim: without
+  // the GIL, as above. A job's outcome is noted when it has run.
+  bool has_level_work() const;
+  void finish_level();
+  PyObject* finish_job();
+  void note_level();
+
   double flight_timeout_s() const;
   CachedFunction* callable() const { return callable_; }
   const Probe& probe() const { return probe_; }
@@ -158,9 +183,16 @@ class Call final : public Pooled<Call> {
   PyObject* finish_value(PyObject* result);
   PyObject* finish_error();
   core::LoadFrame<Policy>::Gathered close_frame();
+  void finish_flight(core::FlightState outcome);
   bool store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t bound_ns,
              std::size_t size_bytes);
   core::InvalidationLog::Standing bind_deps(core::Dependencies* bound);
+  PyObject* canonical_key(PyObject* identity);
+  bool make_level_key(core::LevelKey* key);
+  void declare_stored(const std::vector<std::string>& texts);
+  void begin_level_load();
+  bool encode_for_level(PyObject* value);
+  void keep_in_level();
   bool read_ttl(PyObject* value, double* ttl_s, bool* lives);
   bool read_size(PyObject* value, std::size_t* size_bytes);
   bool caches_error(PyObject* error);
@@ -193,14 +225,18 @@ class Call final : public Pooled<Call> {
   EnteredFrame entered_;
   bool shared_ = true;
   bool nested_ = false;  // an edge from the enclosing flight to ours is set
+  bool leads_ = false;
   bool load_open_ = false;
   bool missed_ = false;
+  bool stored_ = false;      // `store` has put it into the table
   bool deps_asked_ = false;  // the callable in `deps=` was called for this load
   int rounds_ = 0;
   // What look_up met and did not remove: the value (strong) of an entry past its time.
   core::Stale stale_;
   PyObject* old_ = nullptr;
   std::unique_ptr<core::DepSet> old_deps_;
+  std::shared_ptr<LevelStep> level_;
+  PyObject* payload_ = nullptr;  // the value as bytes for the level; strong
   bool detached_ = false;
   bool refresh_wanted_ = false;
   bool untold_ = false;  // the call has missed, and the load around it does not know the outcome

@@ -18,6 +18,7 @@ bool is_collectable(PyObject* object) {
 }  // namespace
 
 bool Call::start_load() {
+  begin_level_load();
   frame_ = FramePtr(new Frame(state_, born_, shared_ ? flight_ : nullptr, context_,
                               callable_->core->options->engine.max_tag_length));
   if (shared_ && context_ != nullptr) {
@@ -174,6 +175,7 @@ bool Call::store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t 
     engine.note_not_stored(*function_, probe_.hash, standing);
     return true;
   }
+  stored_ = true;
   const CallableOptions& options = *callable_->options;
   const std::int64_t own_ns = ttl_s > 0 ? core::expiry_ns(engine.now_ns(), ttl_s) : 0;
   entry.hash = probe_.hash;
@@ -219,6 +221,7 @@ PyObject* Call::finish_value(PyObject* result) {
   bool lives = true;
   good = good && read_ttl(result, &ttl_s, &lives) && read_size(result, &size_bytes);
   ttl_s = core::jittered(ttl_s, options.jitter);
+  good = good && (wanted == 0 || !lives || encode_for_level(result));
   if (good) {
     kept = options.on_store == nullptr ? Py_NewRef(result)
                                        : PyObject_CallOneArg(options.on_store, result);
@@ -244,9 +247,10 @@ PyObject* Call::finish_value(PyObject* result) {
     const std::int64_t own_ns = core::expiry_ns(state_->engine.now_ns(), ttl_s);
     if (own_ns != 0 && (bound_ns == 0 || own_ns < bound_ns)) flight_->expires_ns = own_ns;
   }
+  keep_in_level();
   tell_outer(*flight_, true);
   flight()->value = kept;
-  state_->flights.finish(flight_, core::FlightState::kDone);
+  finish_flight(core::FlightState::kDone);
   return result;
 }
 
@@ -272,10 +276,11 @@ PyObject* Call::finish_error() {
   flight_->expires_ns = bound_ns;
   if (!is_exception) {
     tell_outer(*flight_, false);  // it was broken off: more might have come
-    state_->flights.finish(flight_, core::FlightState::kAbandoned);
+    finish_flight(core::FlightState::kAbandoned);
     put_error(error);
     return nullptr;
   }
+  if (level_ != nullptr) level_->call.fail();
   core::count(function_->counters.loads);
   core::count(function_->counters.load_errors);
   const bool kept = complete && gathered.wanted && gathered.storable && caches_error(error);
@@ -294,7 +299,7 @@ PyObject* Call::finish_error() {
   const bool forgiven = forgives_errors();
   if (!forgiven) tell_outer(*flight_, complete);
   flight()->error = Py_NewRef(error);
-  state_->flights.finish(flight_, core::FlightState::kFailed);
+  finish_flight(core::FlightState::kFailed);
   if (forgiven) {
     Py_DECREF(error);
     return serve_old();
@@ -315,7 +320,12 @@ PyObject* Call::replace(PyObject* value, PyObject* tags, double ttl_s) {
   if (flight_ == nullptr) return nullptr;
   for (const std::string& tag : read) flight_->deps.add_tag(tag);
   if (ttl_s < 0) ttl_s = callable_->core->options->default_ttl_s;
-  if (!store(value, 0, ttl_s, 0, size_bytes)) return nullptr;
+  if (!begin_level() && PyErr_Occurred() != nullptr) return nullptr;
+  begin_level_load();
+  if (!encode_for_level(value) || !store(value, 0, ttl_s, 0, size_bytes)) return nullptr;
+  flight_->expires_ns = ttl_s > 0 ? core::expiry_ns(state_->engine.now_ns(), ttl_s) : 0;
+  keep_in_level();
+  if (has_level_work()) finish_level();
   Py_RETURN_NONE;
 }
 

@@ -21,18 +21,22 @@ enum class DepsKind : std::uint8_t { kNone, kConstant, kTemplate, kCallable };
 // What the decorator was told. Objects are strong, nullptr when not given.
 struct CallableOptions : AgingOptions {
   DepsKind deps_kind = DepsKind::kNone;
-  PyObject* deps = nullptr;           // tuple of strs, renderer of values, or callable
-  PyObject* ttl_of_value = nullptr;   // callable of the value
-  PyObject* store_if = nullptr;       // callable of the value
-  PyObject* size_of_value = nullptr;  // callable of the value
-  PyObject* cached_errors = nullptr;  // tuple of exception classes
-  PyObject* on_store = nullptr;       // callable of the value: what is kept (isolate, debug)
-  PyObject* on_hit = nullptr;         // callable of what was kept: what is handed out
-  PyObject* start_refresh = nullptr;  // (fn, args, kwargs): loads in the background
-  PyObject* load_softly = nullptr;    // (fn, args, kwargs, timeout_s): the same, and waits for it
-  double ttl_s = -1;                  // < 0: the core's default; 0: none
-  double error_ttl_s = -1;            // < 0: as ttl_s
-  double flight_timeout_s = -1;       // < 0: the core's
+  PyObject* deps = nullptr;               // tuple of strs, renderer of values, or callable
+  PyObject* ttl_of_value = nullptr;       // callable of the value
+  PyObject* store_if = nullptr;           // callable of the value
+  PyObject* size_of_value = nullptr;      // callable of the value
+  PyObject* cached_errors = nullptr;      // tuple of exception classes
+  PyObject* on_store = nullptr;           // callable of the value: what is kept (isolate, debug)
+  PyObject* on_hit = nullptr;             // callable of what was kept: what is handed out
+  PyObject* start_refresh = nullptr;      // (fn, args, kwargs): loads in the background
+  PyObject* level_plan = nullptr;         // (): the function's name in the second level and its
+                                          // classes, or None; see zoocache._level
+  PyObject* level = nullptr;              // what it gave, once it was asked
+  PyObject* on_unserializable = nullptr;  // callable of the error; not given: it is raised
+  PyObject* load_softly = nullptr;  // (fn, args, kwargs, timeout_s): the same, and waits for it
+  double ttl_s = -1;                // < 0: the core's default; 0: none
+  double error_ttl_s = -1;          // < 0: as ttl_s
+  double flight_timeout_s = -1;     // < 0: the core's
   bool sliding = false;
   bool is_async = false;
   bool raise_on_timeout = false;

@@ -73,7 +73,7 @@ PyObject* callable_reload(CachedFunction* self, PyObject* const* args, size_t na
       result = run_detached(*call);
     } catch (const std::exception&) {
       translate_exception();
-      if (call->load_is_open()) call->abandon();
+      if (call->leads()) call->abandon();
     }
   }
   call->end_detached();

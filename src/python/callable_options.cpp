@@ -17,7 +17,10 @@ constexpr ObjectOption kObjects[] = {{"deps", &CallableOptions::deps},
                                      {"on_store", &CallableOptions::on_store},
                                      {"on_hit", &CallableOptions::on_hit},
                                      {"start_refresh", &CallableOptions::start_refresh},
-                                     {"load_softly", &CallableOptions::load_softly}};
+                                     {"load_softly", &CallableOptions::load_softly},
+                                     {"level_plan", &CallableOptions::level_plan},
+                                     {"level", &CallableOptions::level},
+                                     {"on_unserializable", &CallableOptions::on_unserializable}};
 
 struct SecondsOption {
   const char* name;

@@ -360,6 +360,11 @@ PyObject* core_has_home(PyObject* object, PyObject*) {
   return PyBool_FromLong(as_core(object)->options->engine.home != nullptr);
 }
 
+// Whether values are shared: then to look for one may wait.
+PyObject* core_has_storage(PyObject* object, PyObject*) {
+  return PyBool_FromLong(as_core(object)->options->engine.storage != nullptr);
+}
+
 // What is known of the home; None without one.
 PyObject* core_home(PyObject* object, PyObject*) {
   StatePtr* state = core_state(as_core(object));
@@ -413,6 +418,7 @@ PyMethodDef core_methods[] = {
     {"after_fork", core_after_fork, METH_NOARGS, nullptr},
     {"configure", core_configure, METH_O, nullptr},
     {"has_home", core_has_home, METH_NOARGS, nullptr},
+    {"has_storage", core_has_storage, METH_NOARGS, nullptr},
     {"home", core_home, METH_NOARGS, nullptr},
     {"used", core_used, METH_NOARGS, nullptr},
     {"set_time", core_set_time, METH_O, nullptr},

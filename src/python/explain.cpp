@@ -42,6 +42,9 @@ nb::dict stats(const nb::handle& core) {
   told["flights_joined"] = totals.flights_joined;
   told["stale_hits"] = totals.stale_hits;
   told["refreshes"] = totals.refreshes;
+  told["l2_hits"] = totals.level_hits;
+  told["l2_stores"] = totals.level_stores;
+  told["l2_refusals"] = totals.level_refusals;
   told["invalidations"] = engine.log().clock();
   told["entries"] = engine.entries();
   told["bytes"] = engine.bytes();

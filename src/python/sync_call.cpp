@@ -56,10 +56,45 @@ Waited wait_for(PyThread_type_lock lock, std::int64_t timeout_us) {
   }
 }
 
-PyObject* lead(Call& call) {
+// Looks into the second level. kMiss: load.
+Look look_further(Call& call, PyObject** value) {
+  constexpr double kSliceS = 0.1;  // then signals are looked at
+  if (!call.begin_level()) return PyErr_Occurred() == nullptr ? Look::kMiss : Look::kError;
+  const std::int64_t begun = core::read_clock_ns(CLOCK_MONOTONIC);
+  double left_s = call.level_patience_s();
+  while (call.look_in_level(std::min(left_s, kSliceS)) == core::LevelCall::Found::kTimedOut) {
+    if (PyErr_CheckSignals() < 0) return Look::kError;
+    const auto waited_ns = core::read_clock_ns(CLOCK_MONOTONIC) - begun;
+    left_s = call.level_patience_s() - static_cast<double>(waited_ns) * 1e-9;
+    if (left_s <= 0) break;
+  }
+  return call.take_from_level(value);
+}
+
+PyObject* load(Call& call) {
   if (!call.start_load()) return nullptr;
   PyObject* result = call.enter() ? call.call_loader() : nullptr;
   return call.end_load(result);
+}
+
+// `anew`: whatever the second level has.
+PyObject* lead(Call& call, bool anew) {
+  PyObject* value = nullptr;
+  Look look = Look::kMiss;
+  if (!anew) {
+    look = look_further(call, &value);
+  } else if (!call.begin_level() && PyErr_Occurred() != nullptr) {
+    look = Look::kError;
+  }
+  if (look == Look::kError) call.abandon();
+  if (look != Look::kMiss) return value;
+  value = load(call);
+  if (call.has_level_work()) {
+    PyObject* error = value == nullptr ? take_error() : nullptr;
+    call.finish_level();
+    if (error != nullptr) put_error(error);
+  }
+  return value;
 }
 
 // `alone` is set when the caller has to load unshared.
@@ -114,7 +149,7 @@ PyObject* run_sync(Call& call) {
     }
     const Join joined = call.join(alone || call.rounds() >= kSharedRounds);
     if (joined == Join::kError) return nullptr;
-    if (joined == Join::kLead) return lead(call);
+    if (joined == Join::kLead) return lead(call, false);
     if (joined == Join::kAgain) continue;
     if (call.in_grace()) return call.serve_old();
     const Take taken = follow(call, &value, &alone);
@@ -127,7 +162,7 @@ PyObject* run_detached(Call& call) {
   const Join joined = call.join(false);
   if (joined == Join::kError) return nullptr;
   if (joined != Join::kLead) Py_RETURN_NONE;
-  PyObject* value = lead(call);
+  PyObject* value = lead(call, true);
   if (value == nullptr) return nullptr;
   PyObject* loaded = PyTuple_Pack(1, value);
   Py_DECREF(value);
@@ -148,7 +183,7 @@ PyObject* call_slow(CachedFunction* self, PyObject* const* args, size_t nargsf, 
       if (!refresh || call->invalidate_key(0)) result = run_sync(*call);
     } catch (const std::exception&) {
       translate_exception();
-      if (call->load_is_open()) call->abandon();
+      if (call->leads()) call->abandon();
     }
   }
   delete call;

@@ -19,6 +19,8 @@
 //                                       E6  datetime, a date and a time
 //                                       E7  timezone, a timedelta and a name or None
 //                                       E8  object kind(1) count parts
+//                                       E9  frozen class unordered(1) count items: in keys only,
+//                                           for an argument that is keyed by a copy (frozen.h)
 //
 // UTF-8 keeps lone surrogates (surrogatepass). A zone is None, a timezone or an object. What an
 // object's kind and parts are is said in python/zoocache/_codec.py, which takes them apart and puts
@@ -75,6 +77,7 @@ inline constexpr std::uint8_t kTime = 0xE5;
 inline constexpr std::uint8_t kDateTime = 0xE6;
 inline constexpr std::uint8_t kTimeZone = 0xE7;
 inline constexpr std::uint8_t kObject = 0xE8;
+inline constexpr std::uint8_t kFrozen = 0xE9;
 
 inline constexpr std::size_t kShortStrs = 32;        // sizes that fit in the mark of a str
 inline constexpr std::size_t kShortContainers = 16;  // and counts in that of a container

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "python/errors.h"
+#include "python/frozen.h"
 #include "python/value_bytes.h"
 #include "python/value_codec.h"
 #include "python/value_times.h"
@@ -81,6 +82,7 @@ class Encoder {
     if (type == &PySet_Type) return write_set(mark::kSet, value, step);
     if (type == &PyFrozenSet_Type) return write_set(mark::kFrozenSet, value, step);
     if (type == &PyRange_Type) return write_range(value, step);
+    if (canonical_ && is_frozen(value)) return write_frozen(value, step);
     return write_other(value, step);
   }
 
@@ -207,20 +209,27 @@ class Encoder {
     PyObject* members = PySequence_Tuple(value);
     if (members == nullptr) return refuse_for_error(value, step);
     const Py_ssize_t size = PyTuple_GET_SIZE(members);
-    bool good = writer_.byte(mark) && writer_.count(static_cast<std::size_t>(size));
-    const std::size_t start = writer_.size();
-    std::size_t* const ends =
-        canonical_ ? static_cast<std::size_t*>(
-                         std::malloc((static_cast<std::size_t>(size) + 1) * sizeof(std::size_t)))
-                   : nullptr;
-    if (good && canonical_ && ends == nullptr) good = false;
-    for (Py_ssize_t at = 0; good && at < size; ++at) {
-      good = write_item(PyTuple_GET_ITEM(members, at), step, StepKind::kMember, at, nullptr);
-      if (canonical_) ends[at] = writer_.size();
-    }
-    if (good && canonical_) good = sort_members(start, ends, static_cast<std::size_t>(size));
-    std::free(ends);
+    PyObject* const* items = reinterpret_cast<PyTupleObject*>(members)->ob_item;
+    const bool good = writer_.byte(mark) && writer_.count(static_cast<std::size_t>(size)) &&
+                      write_members(items, size, StepKind::kMember, canonical_, step);
     Py_DECREF(members);
+    return good;
+  }
+
+  bool write_members(PyObject* const* items, Py_ssize_t size, StepKind kind, bool sorted,
+                     const Step& step) {
+    const std::size_t start = writer_.size();
+    const auto count = static_cast<std::size_t>(size);
+    auto* const ends =
+        sorted ? static_cast<std::size_t*>(std::malloc((count + 1) * sizeof(std::size_t)))
+               : nullptr;
+    bool good = !sorted || ends != nullptr;
+    for (Py_ssize_t at = 0; good && at < size; ++at) {
+      good = write_item(items[at], step, kind, at, nullptr);
+      if (sorted) ends[at] = writer_.size();
+    }
+    if (good && sorted) good = sort_members(start, ends, count);
+    std::free(ends);
     return good;
   }
 
@@ -257,6 +266,21 @@ class Encoder {
       if (!good) return false;
     }
     return true;
+  }
+
+  bool write_frozen(PyObject* value, const Step& step) {
+    auto* frozen = reinterpret_cast<Frozen*>(value);
+    PyObject* key_class = codec_helper("key_class");
+    if (key_class == nullptr) return false;
+    PyObject* name = PyObject_CallOneArg(key_class, reinterpret_cast<PyObject*>(frozen->type));
+    Py_DECREF(key_class);
+    if (name == nullptr) return refuse_for_error(value, step);
+    const Py_ssize_t size = Py_SIZE(frozen);
+    const bool good = writer_.byte(mark::kFrozen) && write_str(name) &&
+                      writer_.byte(frozen->unordered ? 1 : 0) &&
+                      writer_.count(static_cast<std::size_t>(size));
+    Py_DECREF(name);
+    return good && write_members(frozen->items, size, StepKind::kIndex, frozen->unordered, step);
   }
 
   bool write_other(PyObject* value, const Step& step) {

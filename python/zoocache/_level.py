@@ -1,0 +1,79 @@
+"""What a cached function is in the second level: its name there and the classes of its values.
+
+Imported by functions that have a part in it, when they are first asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from zoocache._errors import InvalidOption
+
+if TYPE_CHECKING:
+    from zoocache._errors import SerializationError
+
+__all__ = ["LevelPlan"]
+
+_log = logging.getLogger("zoocache")
+
+
+class LevelPlan:
+    """Of one function; called by the extension at the function's first miss.
+
+    Not before: the classes that its annotations name may be defined after it.
+
+    Args:
+        fn: the function.
+        namespace, version: as `cacheable` was told.
+        required: whether storage="l2" asks for it by name.
+    """
+
+    def __init__(
+        self, fn: Any, namespace: str | None, version: str | None, required: bool
+    ) -> None:
+        self._fn = fn
+        self._namespace = namespace
+        self._version = version
+        self._required = required
+        self._warned = False
+        if required:
+            self._name()  # says at once why it cannot be
+
+    def __call__(self) -> tuple[bytes, dict[str, type]] | None:
+        """The name and the classes that are made anew; None: values stay in this process."""
+        from zoocache._fingerprint import identity, registry_of  # noqa: PLC0415 - imports much
+
+        if not self._has_name():
+            return None
+        types = registry_of(self._fn)
+        name = identity(
+            self._fn, namespace=self._namespace, version=self._version, types=types
+        )
+        return name, types
+
+    def _has_name(self) -> bool:
+        try:
+            self._name()
+        except InvalidOption:
+            if self._required:
+                raise
+            return False
+        return True
+
+    def _name(self) -> str:
+        from zoocache._fingerprint import name_of  # noqa: PLC0415 - imports much
+
+        return name_of(self._fn, self._namespace)
+
+    def tell_unserializable(self, error: SerializationError) -> None:
+        """Warns once that values of the function stay in this process."""
+        if not self._warned:
+            self._warned = True
+            name = getattr(self._fn, "__qualname__", None) or repr(self._fn)
+            _log.warning(
+                "values of %s stay in this process: %s; on_unserializable='raise' makes this an "
+                "error, storage='l1' says that it is meant so",
+                name,
+                error,
+            )
