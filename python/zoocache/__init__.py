@@ -32,6 +32,7 @@ from zoocache._zoocache import add_deps, no_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from zoocache._registry import register_type
     from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
     from zoocache._values import MutatedValueWarning
 
@@ -64,6 +65,7 @@ __all__ = [
     "invalidating",
     "no_store",
     "prune",
+    "register_type",
     "reset",
     "set",
     "set_async",
@@ -101,6 +103,7 @@ _LATER = {
     "MutatedValueWarning": "zoocache._values",
     "Stats": "zoocache._told",
     "TagInfo": "zoocache._told",
+    "register_type": "zoocache._registry",
 }
 
 

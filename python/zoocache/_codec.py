@@ -28,7 +28,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from zoocache._codec_plain import PLAIN_BY_KIND, plain_of
-from zoocache._codec_records import record_of
+from zoocache._codec_records import class_name, record_of
 from zoocache._errors import Refused, SerializationError, shown
 
 __all__ = ["failure", "key_class", "put_together", "refusal", "take_apart"]
@@ -140,7 +140,7 @@ def _name_of(cls: type) -> str:
 
 
 def _registered_name(cls: type, registry: Registry | None) -> str:
-    name = f"{cls.__module__}:{cls.__qualname__}"
+    name = class_name(cls)
     if registry is None:
         if _is_found(cls):
             return name

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, cast
 
 from zoocache._errors import Refused
 
-__all__ = ["Record", "record_of"]
+__all__ = ["Record", "class_name", "record_of"]
 
 Values = Sequence[Any]
 # Parts, and the names of the last of them.
@@ -208,6 +208,11 @@ class _Model(Record):
         }
         _model_base(cls).__setstate__(built, state)
         return built
+
+
+def class_name(cls: type) -> str:
+    """The name under which a class is registered."""
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def record_of(cls: type) -> Record | None:

@@ -299,6 +299,21 @@ async def async_types(service: Service) -> None:
     await zoocache.get_async("key")
 
 
+@zoocache.register_type
+@dataclass
+class Registered:
+    """A class that any cached function may give."""
+
+    number: int
+
+
+def registered_types() -> None:
+    """A registered class stays what it is."""
+    assert_type(Registered(1), Registered)
+    assert_type(Registered(1).number, int)
+    assert_type(zoocache.register_type(User), type[User])
+
+
 def module_types() -> None:
     """What the module's functions take and give."""
     assert_type(invalidate("user:1"), int)

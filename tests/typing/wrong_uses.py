@@ -11,6 +11,7 @@ from zoocache import (
     invalidate,
     invalidate_async,
     invalidating,
+    register_type,
     stats,
     tag,
 )
@@ -134,4 +135,5 @@ async def wrong_tags() -> None:
     explain(load, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     explain(load)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     explain(load, 1).nothing  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    register_type(5)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     print(length, hits)
