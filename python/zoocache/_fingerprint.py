@@ -40,7 +40,7 @@ from zoocache._hints import (
     underlying,
 )
 
-__all__ = ["identity"]
+__all__ = ["identity", "own_name"]
 
 _MOST_LEVELS = 100  # what lies deeper counts by the name of its type
 _HAS_DOCSTRING = 0x4000000  # a flag of code objects, from 3.13 on
@@ -66,7 +66,7 @@ def identity(
     Raises:
         InvalidOption: there is no namespace, and other processes do not find `fn` by its own name.
     """
-    name = ("module", _own_name(fn)) if namespace is None else ("namespace", namespace)
+    name = ("module", own_name(fn)) if namespace is None else ("namespace", namespace)
     fingerprint = _hash("version", _text(version)) if version is not None else _of_code(fn, types)
     return _zoocache.encode((*name, fingerprint), None, True)
 
@@ -82,7 +82,12 @@ def _of_code(fn: Any, types: Mapping[str, type]) -> bytes:
     return _hash("code", *parts)
 
 
-def _own_name(fn: Any) -> str:
+def own_name(fn: Any) -> str:
+    """The name under which every process finds `fn`.
+
+    Raises:
+        InvalidOption: there is none; says why.
+    """
     while isinstance(fn, classmethod | staticmethod):
         fn = fn.__func__
     owner = getattr(fn, "__self__", None)

@@ -37,34 +37,26 @@ class LevelPlan:
         self._version = version
         self._required = required
         self._warned = False
-        if required:
-            self._name()  # says at once why it cannot be
+        if required and namespace is None:
+            from zoocache._fingerprint import own_name  # noqa: PLC0415 - imports much
+
+            own_name(fn)  # says at once why it has none
 
     def __call__(self) -> tuple[bytes, dict[str, type]] | None:
         """The name and the classes that are made anew; None: values stay in this process."""
-        from zoocache._fingerprint import identity, registry_of  # noqa: PLC0415 - imports much
+        from zoocache._fingerprint import identity  # noqa: PLC0415 - imports much
+        from zoocache._registry import registry_of  # noqa: PLC0415
 
-        if not self._has_name():
-            return None
         types = registry_of(self._fn)
-        name = identity(
-            self._fn, namespace=self._namespace, version=self._version, types=types
-        )
-        return name, types
-
-    def _has_name(self) -> bool:
         try:
-            self._name()
+            name = identity(
+                self._fn, namespace=self._namespace, version=self._version, types=types
+            )
         except InvalidOption:
             if self._required:
                 raise
-            return False
-        return True
-
-    def _name(self) -> str:
-        from zoocache._fingerprint import name_of  # noqa: PLC0415 - imports much
-
-        return name_of(self._fn, self._namespace)
+            return None
+        return name, types
 
     def tell_unserializable(self, error: SerializationError) -> None:
         """Warns once that values of the function stay in this process."""
