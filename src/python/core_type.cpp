@@ -7,9 +7,9 @@
 
 #include "python/callable.h"
 #include "python/errors.h"
+#include "python/option_readers.h"
 #include "python/static_type.h"
 #include "python/tags.h"
-#include "zoocache/lmdb.h"
 
 namespace zoocache::python {
 
@@ -278,52 +278,6 @@ PyObject* core_set_time(PyObject* object, PyObject* seconds) {
   Py_RETURN_NONE;
 }
 
-bool read_size(PyObject* options, const char* name, std::size_t* value) {
-  PyObject* given = PyDict_GetItemString(options, name);
-  if (given == nullptr) return true;
-  const std::size_t number = PyLong_AsSize_t(given);
-  if (number == static_cast<std::size_t>(-1) && PyErr_Occurred()) return false;
-  *value = number;
-  return true;
-}
-
-bool read_seconds(PyObject* options, const char* name, double* value) {
-  PyObject* given = PyDict_GetItemString(options, name);
-  if (given == nullptr) return true;
-  *value = PyFloat_AsDouble(given);
-  return PyErr_Occurred() == nullptr;
-}
-
-bool read_flag(PyObject* options, const char* name, bool* value) {
-  PyObject* given = PyDict_GetItemString(options, name);
-  if (given == nullptr) return true;
-  const int truth = PyObject_IsTrue(given);
-  *value = truth == 1;
-  return truth >= 0;
-}
-
-bool read_text(PyObject* options, const char* name, std::string* value) {
-  PyObject* given = PyDict_GetItemString(options, name);
-  if (given == nullptr) return true;
-  Py_ssize_t size = 0;
-  const char* text = PyUnicode_AsUTF8AndSize(given, &size);
-  if (text != nullptr) value->assign(text, static_cast<std::size_t>(size));
-  return text != nullptr;
-}
-
-// The home that the options name, opened: what is wrong with it is said now.
-bool read_home(PyObject* options, HomePtr* home) {
-  std::string path;
-  LmdbOptions about;
-  const bool read = read_text(options, "lmdb_path", &path) &&
-                    read_text(options, "prefix", &about.prefix) &&
-                    read_size(options, "max_log_tags", &about.max_log_tags) &&
-                    read_size(options, "lmdb_map_size", &about.map_bytes) &&
-                    read_seconds(options, "lock_timeout", &about.lock_timeout_s);
-  if (!read) return false;
-  return path.empty() || guarded_without_gil([&] { *home = lmdb_home(path, about); });
-}
-
 // (options): a dict of what differs from the defaults, its types checked by the caller. The next
 // use makes an engine with them.
 PyObject* core_configure(PyObject* object, PyObject* options) {
@@ -344,7 +298,7 @@ PyObject* core_configure(PyObject* object, PyObject* options) {
                     read_flag(options, "debug", &made.debug);
   if (!read) return nullptr;
   made.engine.default_ttl_s = made.default_ttl_s;
-  if (!read_home(options, &made.engine.home)) return nullptr;
+  if (!read_homes(options, &made.engine)) return nullptr;
   if (!guarded([&] { core::check_options(made.engine); })) return nullptr;
   core_detach(self, false);
   *self->options = made;

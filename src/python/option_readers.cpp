@@ -1,0 +1,74 @@
+#include "python/option_readers.h"
+
+#include <string>
+
+#include "python/errors.h"
+#include "zoocache/lmdb.h"
+
+namespace zoocache::python {
+
+bool read_size(PyObject* options, const char* name, std::size_t* value) {
+  PyObject* given = PyDict_GetItemString(options, name);
+  if (given == nullptr) return true;
+  const std::size_t number = PyLong_AsSize_t(given);
+  if (number == static_cast<std::size_t>(-1) && PyErr_Occurred()) return false;
+  *value = number;
+  return true;
+}
+
+bool read_seconds(PyObject* options, const char* name, double* value) {
+  PyObject* given = PyDict_GetItemString(options, name);
+  if (given == nullptr) return true;
+  *value = PyFloat_AsDouble(given);
+  return PyErr_Occurred() == nullptr;
+}
+
+bool read_flag(PyObject* options, const char* name, bool* value) {
+  PyObject* given = PyDict_GetItemString(options, name);
+  if (given == nullptr) return true;
+  const int truth = PyObject_IsTrue(given);
+  *value = truth == 1;
+  return truth >= 0;
+}
+
+namespace {
+
+bool read_text(PyObject* options, const char* name, std::string* value) {
+  PyObject* given = PyDict_GetItemString(options, name);
+  if (given == nullptr) return true;
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(given, &size);
+  if (text != nullptr) value->assign(text, static_cast<std::size_t>(size));
+  return text != nullptr;
+}
+
+bool read_lmdb_home(PyObject* options, HomePtr* home) {
+  std::string path;
+  LmdbOptions about;
+  const bool read = read_text(options, "lmdb_path", &path) &&
+                    read_text(options, "prefix", &about.prefix) &&
+                    read_size(options, "max_log_tags", &about.max_log_tags) &&
+                    read_size(options, "lmdb_map_size", &about.map_bytes) &&
+                    read_seconds(options, "lock_timeout", &about.lock_timeout_s);
+  if (!read) return false;
+  return path.empty() || guarded_without_gil([&] { *home = lmdb_home(path, about); });
+}
+
+bool read_lmdb_storage(PyObject* options, StoragePtr* storage) {
+  std::string path;
+  LmdbStorageOptions about;
+  const bool read = read_text(options, "storage_lmdb_path", &path) &&
+                    read_text(options, "prefix", &about.prefix) &&
+                    read_size(options, "max_storage_bytes", &about.max_bytes) &&
+                    read_seconds(options, "lock_timeout", &about.lock_timeout_s);
+  if (!read) return false;
+  return path.empty() || guarded_without_gil([&] { *storage = lmdb_storage(path, about); });
+}
+
+}  // namespace
+
+bool read_homes(PyObject* options, Options* engine) {
+  return read_lmdb_home(options, &engine->home) && read_lmdb_storage(options, &engine->storage);
+}
+
+}  // namespace zoocache::python
