@@ -17,14 +17,14 @@ nanobind_add_module(_zoocache NB_STATIC NB_SUPPRESS_WARNINGS NOMINSIZE ${python_
 target_link_libraries(_zoocache PRIVATE zoocache::core zoocache::lmdb)
 target_compile_definitions(_zoocache PRIVATE ZOOCACHE_VERSION="${PROJECT_VERSION}")
 zoocache_own(_zoocache)
-set_target_properties(zoocache_core zoocache_lmdb _zoocache PROPERTIES
+set_target_properties(zoocache_core zoocache_codec zoocache_lmdb _zoocache PROPERTIES
   CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 
 # The hit path crosses from the module into the core: link-time optimisation lets it be inlined.
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT ZOOCACHE_SANITIZE)
   check_ipo_supported(RESULT ZOOCACHE_HAS_LTO OUTPUT unused LANGUAGES CXX)
   if(ZOOCACHE_HAS_LTO)
-    set_target_properties(zoocache_core zoocache_lmdb _zoocache PROPERTIES
+    set_target_properties(zoocache_core zoocache_codec zoocache_lmdb _zoocache PROPERTIES
       INTERPROCEDURAL_OPTIMIZATION ON)
   endif()
 endif()

@@ -59,7 +59,11 @@ ROOMS = (
     Room("include/zoocache/", ("zoocache/",), (STANDARD,)),
     Room("src/core/", ("core/", "zoocache/"), (SYSTEM,)),
     Room("src/cpp/", ("cpp/", "core/", "zoocache/"), (SYSTEM,)),
-    Room("src/lmdb/", ("lmdb/", "core/", "zoocache/"), (SYSTEM, re.compile(r"<(lmdb|xxhash)\.h>"))),
+    Room(
+        "src/lmdb/",
+        ("lmdb/", "core/", "codec/", "zoocache/"),
+        (SYSTEM, re.compile(r"<(lmdb|xxhash)\.h>")),
+    ),
     Room(
         "src/codec/", ("codec/", "core/", "zoocache/"), (SYSTEM, re.compile(r"<(lz4|xxhash)\.h>"))
     ),

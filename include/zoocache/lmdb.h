@@ -1,4 +1,5 @@
-// The home of the processes of one machine: an LMDB file that they share. No server, no daemon.
+// The home of the processes of one machine, and the second level of their values: LMDB files that
+// they share. No server, no daemon.
 //
 //   zoocache::Cache cache{{.home = zoocache::lmdb_home("./cache")}};
 //
@@ -12,6 +13,7 @@
 #include <string>
 
 #include <zoocache/home.h>
+#include <zoocache/storage.h>
 
 namespace zoocache {
 
@@ -34,5 +36,22 @@ struct LmdbOptions {
 // it cannot be made or written to, belongs to others, lies on a network file system, is in use by
 // processes of another PID namespace. Thread-safe.
 HomePtr lmdb_home(const std::string& path, const LmdbOptions& options = {});
+
+struct LmdbStorageOptions {
+  // A name for entries of its own inside the folder, as LmdbOptions::prefix.
+  std::string prefix = {};
+  // What the file may take of the address space and of the disk, in bytes. It begins small and
+  // grows. Entries may take three quarters of it; then the oldest go. Range 2^20 .. 2^40.
+  std::size_t max_bytes = std::size_t{1} << 30;
+  // The largest value, encoded and before it is compressed. Range 1 .. 2^30.
+  std::size_t max_value_bytes = std::size_t{1} << 26;
+  // As LmdbOptions::lock_timeout_s, for whoever stores a value or claims its load.
+  double lock_timeout_s = 1;
+};
+
+// Values that outlast a process, for the processes of one machine, in `path`: a folder as that of
+// lmdb_home, which may be the same one; its log may also live elsewhere. Values do not outlast the
+// operating system. Throws as lmdb_home. Thread-safe.
+StoragePtr lmdb_storage(const std::string& path, const LmdbStorageOptions& options = {});
 
 }  // namespace zoocache

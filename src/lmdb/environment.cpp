@@ -1,120 +1,20 @@
 #include "lmdb/environment.h"
 
-#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
-#include <cstdlib>
 #include <ctime>
-#include <filesystem>
-#include <map>
-#include <mutex>
-#include <system_error>
 #include <utility>
-#include <vector>
 
-#include "lmdb/rows.h"
+#include "lmdb/registry.h"
+#include "lmdb/table.h"
 
 namespace zoocache::lmdb {
-
-using FileNumber = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
-
-// Environments by folder, and what fork() left of the parent's.
-class Registry {
- public:
-  static Registry& instance() {
-    static auto* const registry = new Registry;  // outlives whatever uses it at exit
-    return *registry;
-  }
-
-  std::shared_ptr<Environment> open(const std::string& path, std::size_t map_bytes,
-                                    std::chrono::nanoseconds patience) {
-    std::shared_ptr<Environment> known;  // dropped without the mutex: its end takes it
-    std::unique_lock lock(mutex_);
-    close_inherited();
-    std::string folder = prepare_folder(path);
-    Entry& entry = entries_[folder];
-    // (1) the last user has let go  (2) the environment is closed: only then may it be opened anew.
-    closed_.wait(lock, [&entry] { return entry.open == nullptr || !entry.shared.expired(); });
-    known = entry.shared.lock();
-    if (known != nullptr && known->is_same_file()) {
-      const std::string trouble = unfit_neighbour(folder);
-      if (!trouble.empty()) throw HomeUnreachable(trouble);
-      return known;
-    }
-    if (known != nullptr) known->presence_.close();  // it is the new one's
-    std::shared_ptr<Environment> made(new Environment(std::move(folder), map_bytes, patience));
-    entry = {made, made.get()};
-    made->is_registered_ = true;
-    return made;
-  }
-
-  void close(Environment& one) noexcept {
-    const std::lock_guard lock(mutex_);
-    one.close_log();
-    if (one.presence_) unlink(one.presence_path_.c_str());
-    for (auto& [folder, entry] : entries_) {
-      if (entry.open == &one) entry.open = nullptr;
-    }
-    closed_.notify_all();
-  }
-
- private:
-  struct Entry {
-    std::weak_ptr<Environment> shared;
-    Environment* open = nullptr;  // until it is closed
-  };
-
-  Registry() { pthread_atfork(&prepare, &in_parent, &in_child); }
-
-  static void prepare() { instance().mutex_.lock(); }
-  static void in_parent() { instance().mutex_.unlock(); }
-  static void in_child() {
-    Registry& self = instance();
-    for (auto& [folder, entry] : self.entries_) {
-      if (entry.open == nullptr) continue;
-      Environment& one = *entry.open;
-      one.inherited_.store(true);
-      one.presence_.close();  // else the parent seems alive as long as the child
-      self.inherited_.emplace_back(one.device_, one.inode_);
-      self.inherited_.emplace_back(one.device_, one.lock_inode_);
-    }
-    self.entries_.clear();
-    self.mutex_.unlock();
-  }
-
-  // Closing a file after it was opened anew would drop the new one's locks.
-  void close_inherited() {
-    if (inherited_.empty()) return;
-    std::vector<int> mine;
-    std::error_code error;
-    for (const auto& one : std::filesystem::directory_iterator("/proc/self/fd", error)) {
-      const int descriptor = std::atoi(one.path().filename().c_str());
-      struct stat about;
-      if (fstat(descriptor, &about) != 0) continue;
-      const FileNumber file{about.st_dev, about.st_ino};
-      if (std::find(inherited_.begin(), inherited_.end(), file) != inherited_.end()) {
-        mine.push_back(descriptor);
-      }
-    }
-    for (const int descriptor : mine) ::close(descriptor);
-    inherited_.clear();
-  }
-
-  std::mutex mutex_;  // guards everything here, and the opening and closing of environments
-  std::condition_variable closed_;
-  std::map<std::string, Entry> entries_;
-  std::vector<FileNumber> inherited_;
-};
-
 namespace {
 
 constexpr unsigned kMaxReaders = 4096;
-constexpr std::chrono::seconds kOpenTimeout{5};
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -124,20 +24,21 @@ std::int64_t nanoseconds(const timespec& time) {
 
 std::shared_ptr<Environment> Environment::open(const std::string& path, std::size_t map_bytes,
                                                std::chrono::nanoseconds patience) {
-  return Registry::instance().open(path, map_bytes, patience);
+  return Registry::instance().open(path, Part::kLog, [&](const std::string& folder) {
+    return std::shared_ptr<Environment>(new Environment({Part::kLog, folder, map_bytes, patience}));
+  });
 }
 
-Environment::Environment(std::string folder, std::size_t map_bytes,
-                         std::chrono::nanoseconds patience)
-    : folder_(std::move(folder)), map_bytes_(map_bytes) {
-  FolderLife life = enter_folder(folder_, patience);
+Environment::Environment(const Opening& opening)
+    : part_(opening.part), folder_(opening.folder), names_(names_of(folder_, part_)) {
+  FolderLife life = enter_folder(folder_, part_, opening.patience);
   try {
-    open_log(life);
+    open_file(opening, life);
   } catch (const HomeUnreachable&) {
     // What nobody uses may be begun anew: a cache holds nothing that cannot be loaded again.
     if (life.is_shared) throw;
-    renew_folder(folder_, life);
-    open_log(life);
+    renew_part(folder_, part_, life);
+    open_file(opening, life);
   }
   presence_ = std::move(life.presence);
   presence_path_ = std::move(life.presence_path);
@@ -148,33 +49,38 @@ Environment::~Environment() {
   if (is_registered_) {
     Registry::instance().close(*this);
   } else {
-    close_log();
+    close_file();
   }
 }
 
-void Environment::close_log() noexcept {
+void Environment::give_up() noexcept {
+  is_lost_.store(true);
+  Registry::instance().close(*this);
+}
+
+void Environment::close_file() noexcept {
   if (env_ != nullptr) mdb_env_close(std::exchange(env_, nullptr));
 }
 
-void Environment::open_log(FolderLife& life) {
-  const std::string path = log_path(folder_);
-  writers_ = std::make_unique<TimedLock>(writers_path(folder_));
-  readers_ = std::make_unique<TimedLock>(readers_path(folder_));
+void Environment::open_file(const Opening& opening, FolderLife& life) {
+  const std::string& path = names_.file;
+  writers_ = std::make_unique<TimedLock>(names_.writers);
+  readers_ = std::make_unique<TimedLock>(names_.readers);
   try {
     check(mdb_env_create(&env_), "make an environment");
-    check(mdb_env_set_mapsize(env_, map_bytes_), "set the size of the map");
+    check(mdb_env_set_mapsize(env_, opening.map_bytes), "set the size of the map");
     check(mdb_env_set_maxreaders(env_, kMaxReaders), "set the number of readers");
     // Nothing is synced: another boot finds another boot id and begins anew.
     constexpr unsigned kFlags = MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD;
     check(mdb_env_open(env_, path.c_str(), kFlags, 0600), ("open " + path).c_str());
-    forget_dead_readers();
-    const Locked writing(*writers_, kOpenTimeout, folder_);
+    forget_dead_readers(opening.patience);
+    const Locked writing(*writers_, opening.patience, folder_);
     if (!open_rows(life)) {
-      throw HomeUnreachable(path + " is not the log that " + folder_ +
-                            "/boot-v1 names; remove the whole folder");
+      throw HomeUnreachable(path + " is not the file that " + names_.boot +
+                            " names; remove the whole folder");
     }
   } catch (...) {
-    close_log();
+    close_file();
     throw;
   }
   struct stat about;
@@ -191,26 +97,26 @@ void Environment::open_log(FolderLife& life) {
 bool Environment::open_rows(FolderLife& life) {
   Transaction transaction(env_);
   check(mdb_dbi_open(transaction.get(), nullptr, 0, &rows_), "open the rows");
-  LogRows rows(transaction.get(), rows_, life.nonce);
+  Table table(transaction.get(), rows_);
   Meta meta;
-  if (rows.read_meta(&meta)) {
+  if (table.read_meta(&meta)) {
     transaction.commit();  // keeps the handle
     return meta.nonce == life.nonce;
   }
-  rows.write_meta({life.nonce, 0});
+  table.write_meta({life.nonce, 0});
   transaction.commit();
   return true;
 }
 
-void Environment::forget_dead_readers() {
-  const Locked reading(*readers_, kOpenTimeout, folder_);
+void Environment::forget_dead_readers(std::chrono::nanoseconds patience) {
+  const Locked reading(*readers_, patience, folder_);
   int dead = 0;
   check(mdb_reader_check(env_, &dead), "look for dead readers");
 }
 
 bool Environment::is_same_file() const noexcept {
   struct stat about;
-  return stat(log_path(folder_).c_str(), &about) == 0 && about.st_ino == inode_ &&
+  return !is_lost_.load() && stat(names_.file.c_str(), &about) == 0 && about.st_ino == inode_ &&
          about.st_dev == device_;
 }
 
@@ -220,7 +126,7 @@ bool Environment::is_intact(std::string* trouble) const {
     return false;
   }
   if (!is_same_file()) {
-    *trouble = log_path(folder_) + " was removed or replaced";
+    *trouble = names_.file + " was removed or replaced";
     return false;
   }
   struct stat about;
@@ -235,7 +141,7 @@ bool Environment::is_intact(std::string* trouble) const {
   const bool settled = nanoseconds(now) - changed_ns > 2'000'000'000;
   if (settled && folder_changed_ns_.load() == changed_ns) return true;
   try {
-    *trouble = unfit_neighbour(folder_);
+    *trouble = unfit_neighbour(folder_, part_);
   } catch (const std::exception& error) {
     *trouble = error.what();
   }

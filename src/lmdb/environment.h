@@ -1,9 +1,10 @@
-// The log's LMDB environment: one for each real folder and process.
+// The LMDB environment of a part of the folder: one for each real folder, part and process.
 //
 // LMDB forbids to open a file twice in one process, and closing one of the two would drop the locks
 // of both; so environments are shared, by a registry. A child of fork() may use nothing of an
 // inherited one: it is marked, its descriptors are closed before the child opens the folder anew.
-// The map has one fixed size: resizing it while another thread reads the clock crashes.
+// The log's map has one fixed size: resizing it while another thread reads the clock crashes.
+// That of the entries grows (level_environment.h).
 // Thread-safety: everything from any thread.
 #pragma once
 
@@ -23,11 +24,11 @@ namespace zoocache::lmdb {
 
 class Environment {
  public:
-  // The process's environment of the folder. `patience`: as enter_folder. `map_bytes` counts for
-  // the first who opens it. Throws HomeUnreachable.
+  // The process's environment of the folder's log. `patience`: with other processes, at each step.
+  // `map_bytes` counts for the first who opens it. Throws HomeUnreachable.
   static std::shared_ptr<Environment> open(const std::string& path, std::size_t map_bytes,
                                            std::chrono::nanoseconds patience);
-  ~Environment();
+  virtual ~Environment();
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
@@ -40,13 +41,13 @@ class Environment {
   }
   // False in a child of fork() that inherited it.
   bool is_ours() const noexcept { return !inherited_.load(std::memory_order_relaxed); }
-  // Whether the log's name still leads to the file that was opened.
+  // Whether the part's name still leads to the file that was opened.
   bool is_same_file() const noexcept;
   // Whether the folder still is what was opened, and nobody uses it who must not. If not, says why.
   bool is_intact(std::string* trouble) const;
 
-  // Throws HomeUnreachable.
-  void forget_dead_readers();
+  // Gives back the pages that readers hold who were killed at work. Throws HomeUnreachable.
+  void forget_dead_readers(std::chrono::nanoseconds patience);
 
   MDB_env* env() const noexcept { return env_; }
   MDB_dbi rows() const noexcept { return rows_; }
@@ -57,15 +58,29 @@ class Environment {
   TimedLock& readers() noexcept { return *readers_; }
   const std::string& folder() const noexcept { return folder_; }
 
+ protected:
+  // What the registry opens: the real folder, with its mutex held.
+  struct Opening {
+    Part part = Part::kLog;
+    std::string folder;
+    std::size_t map_bytes = 0;
+    std::chrono::nanoseconds patience{0};
+  };
+  explicit Environment(const Opening& opening);
+  // Closes it before its time: whoever asks opens another one. REQUIRES: nobody uses it now, and
+  // whoever will looks at is_lost() first.
+  void give_up() noexcept;
+  bool is_lost() const noexcept { return is_lost_.load(); }
+
  private:
   friend class Registry;
-  Environment(std::string folder, std::size_t map_bytes, std::chrono::nanoseconds patience);
-  void open_log(FolderLife& life);
+  void open_file(const Opening& opening, FolderLife& life);
   bool open_rows(FolderLife& life);
-  void close_log() noexcept;
+  void close_file() noexcept;
 
+  const Part part_;
   const std::string folder_;
-  const std::size_t map_bytes_;
+  const PartNames names_;
   File presence_;
   std::string presence_path_;
   std::unique_ptr<TimedLock> writers_;
@@ -73,11 +88,12 @@ class Environment {
   MDB_env* env_ = nullptr;
   MDB_dbi rows_ = 0;
   std::uint64_t nonce_ = 0;
-  std::uint64_t device_ = 0;  // of the log's file
+  std::uint64_t device_ = 0;  // of the part's file
   std::uint64_t inode_ = 0;
   std::uint64_t lock_inode_ = 0;
   mutable std::atomic<std::int64_t> folder_changed_ns_{-1};  // when it was last looked at
   std::atomic<bool> inherited_{false};
+  std::atomic<bool> is_lost_{false};
   bool is_registered_ = false;
 };
 

@@ -48,27 +48,28 @@ const char* read_number(const char* at, const char* end, Number* number) {
   return read.ec == std::errc() ? read.ptr : nullptr;
 }
 
-// "process-v<format>-<namespace>-<pid>"
-bool parse_neighbour(const fs::path& path, Neighbour* found) {
-  const std::string name = path.filename().string();
-  constexpr std::string_view kPrefix = "process-v";
-  if (!name.starts_with(kPrefix)) return false;
-  const char* const end = name.data() + name.size();
-  const char* at = read_number(name.data() + kPrefix.size(), end, &found->format);
+// "<prefix><format>-<namespace>-<pid>"
+bool parse_neighbour(const std::string& path, const std::string& prefix, Neighbour* found) {
+  if (!path.starts_with(prefix)) return false;
+  const char* const end = path.data() + path.size();
+  const char* at = read_number(path.data() + prefix.size(), end, &found->format);
   if (at == nullptr || at == end || *at != '-') return false;
   at = read_number(at + 1, end, &found->space);
   if (at == nullptr || at == end || *at != '-') return false;
   at = read_number(at + 1, end, &found->pid);
-  found->path = path.string();
+  found->path = path;
   return at == end;
 }
 
-// The processes that use the folder. `tidy`: removes the files of those that ended.
-std::vector<Neighbour> live_neighbours(const std::string& folder, bool tidy) {
+// The processes that use the part. `tidy`: removes the files of those that ended.
+std::vector<Neighbour> live_neighbours(const std::string& folder, Part part, bool tidy) {
+  const std::string prefix = names_of(folder, part).process;
   std::vector<Neighbour> live;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  std::error_code error;
+  fs::directory_iterator entry(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     Neighbour one;
-    if (!parse_neighbour(entry.path(), &one)) continue;
+    if (!parse_neighbour(entry->path().string(), prefix, &one)) continue;
     const File file = File::open_existing(one.path, O_RDWR);
     if (!file) continue;
     if (file.is_locked()) {
@@ -77,6 +78,7 @@ std::vector<Neighbour> live_neighbours(const std::string& folder, bool tidy) {
       unlink(one.path.c_str());
     }
   }
+  if (error) fail("cannot look at " + folder, error.value());
   return live;
 }
 
@@ -103,8 +105,6 @@ std::string boot_id() {
   return id;
 }
 
-std::string boot_path(const std::string& folder) { return folder + "/boot-v1"; }
-
 File hold_opening(const std::string& folder, std::chrono::nanoseconds patience) {
   constexpr std::chrono::nanoseconds kPause{1'000'000};
   File file = File::open(folder + "/open.lock", O_RDWR | O_CREAT);
@@ -120,9 +120,9 @@ File hold_opening(const std::string& folder, std::chrono::nanoseconds patience) 
   return file;
 }
 
-// The nonce of the file's life; 0 if it is of another one.
-std::uint64_t nonce_of(const std::string& folder) {
-  const std::string text = read_small_file(boot_path(folder));
+// The nonce of the part's life; 0 if it is of another one.
+std::uint64_t nonce_of(const std::string& boot_path) {
+  const std::string text = read_small_file(boot_path);
   const std::string here = boot_id() + ' ';
   std::uint64_t nonce = 0;
   if (!text.starts_with(here)) return 0;
@@ -170,33 +170,42 @@ std::string prepare_folder(const std::string& path) {
   return real.string();
 }
 
-void renew_folder(const std::string& folder, FolderLife& life) {
-  const std::string log = log_path(folder);
-  for (const std::string& path : {log, log + "-lock", writers_path(folder), readers_path(folder)}) {
+PartNames names_of(const std::string& folder, Part part) {
+  const std::string start = folder + (part == Part::kLog ? "/" : "/entries-");
+  const std::string end = "-v" + std::to_string(kFormat);
+  const std::string file = folder + (part == Part::kLog ? "/log" : "/entries") + end + ".mdb";
+  return {file, start + "boot" + end, start + "process-v", start + "writers" + end + ".lock",
+          start + "readers" + end + ".lock"};
+}
+
+void renew_part(const std::string& folder, Part part, FolderLife& life) {
+  const PartNames names = names_of(folder, part);
+  for (const std::string& path : {names.file, names.file + "-lock", names.writers, names.readers}) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) fail("cannot remove " + path, errno);
   }
   life.nonce = random_number();
   char text[20];
   const auto end = std::to_chars(text, text + sizeof text, life.nonce, 16).ptr;
-  write_small_file(boot_path(folder), boot_id() + ' ' + std::string(text, end) + '\n');
+  write_small_file(names.boot, boot_id() + ' ' + std::string(text, end) + '\n');
 }
 
-FolderLife enter_folder(const std::string& folder, std::chrono::nanoseconds patience) {
+FolderLife enter_folder(const std::string& folder, Part part, std::chrono::nanoseconds patience) {
+  const PartNames names = names_of(folder, part);
   FolderLife life;
   life.opening = hold_opening(folder, patience);
-  const std::vector<Neighbour> live = live_neighbours(folder, true);
+  const std::vector<Neighbour> live = live_neighbours(folder, part, true);
   const std::string trouble = unfit(folder, live);
   if (!trouble.empty()) throw HomeUnreachable(trouble);
   life.is_shared = !live.empty();
-  life.nonce = nonce_of(folder);
+  life.nonce = nonce_of(names.boot);
   std::error_code error;
-  const bool has_log = fs::exists(log_path(folder), error);
-  if (life.nonce == 0 && has_log && life.is_shared) {
-    throw HomeUnreachable(boot_path(folder) + " is missing or damaged while processes use the " +
+  const bool is_there = fs::exists(names.file, error);
+  if (life.nonce == 0 && is_there && life.is_shared) {
+    throw HomeUnreachable(names.boot + " is missing or damaged while processes use the " +
                           "folder; stop them, or remove the whole folder");
   }
-  if (life.nonce == 0 || !has_log) renew_folder(folder, life);
-  life.presence_path = folder + "/process-v" + std::to_string(kFormat) + '-' +
+  if (life.nonce == 0 || !is_there) renew_part(folder, part, life);
+  life.presence_path = names.process + std::to_string(kFormat) + '-' +
                        std::to_string(pid_namespace()) + '-' + std::to_string(getpid());
   life.presence = File::open(life.presence_path, O_RDWR | O_CREAT);
   if (!life.presence.try_lock()) {
@@ -207,8 +216,8 @@ FolderLife enter_folder(const std::string& folder, std::chrono::nanoseconds pati
   return life;
 }
 
-std::string unfit_neighbour(const std::string& folder) {
-  return unfit(folder, live_neighbours(folder, false));
+std::string unfit_neighbour(const std::string& folder, Part part) {
+  return unfit(folder, live_neighbours(folder, part, false));
 }
 
 }  // namespace zoocache::lmdb

@@ -5,6 +5,8 @@
 #include <exception>
 #include <utility>
 
+#include "lmdb/location.h"
+
 namespace zoocache::lmdb {
 namespace {
 
@@ -20,10 +22,6 @@ constexpr std::size_t kTrimmedAtOnce = 16;   // by an append that finds too many
 constexpr std::size_t kTrimmedWhenFull = 64;
 constexpr int kTriesWhenFull = 4;
 constexpr std::chrono::milliseconds kShortWait{50};  // for others who open the folder just now
-
-std::chrono::nanoseconds seconds(double span) {
-  return std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(span, 1e9) * 1e9));
-}
 
 }  // namespace
 
@@ -183,7 +181,7 @@ Epoch LmdbLog::write(Environment& environment, std::span<const Change> changes,
     for (int left = kTriesWhenFull; epoch == 0; --left) {
       try {
         epoch = write_rows(environment, kept, changes);
-      } catch (const LogIsFull&) {
+      } catch (const MapIsFull&) {
         if (left == 0) throw;
         make_room(environment);
       }
@@ -215,7 +213,7 @@ Epoch LmdbLog::write_rows(Environment& environment, const Kept& kept,
 
 void LmdbLog::make_room(Environment& environment) {
   // A reader that was killed at work holds on to the pages of its snapshot until it is looked for.
-  environment.forget_dead_readers();
+  environment.forget_dead_readers(seconds(options_.lock_timeout_s));
   Transaction transaction(environment.env());
   LogRows rows(transaction.get(), environment.rows(), environment.nonce());
   rows.trim(0, 0, kTrimmedWhenFull);

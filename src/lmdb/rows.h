@@ -1,8 +1,8 @@
-// The log's rows in LMDB, and one transaction over them.
+// The log's rows in LMDB.
 //
 //   'E' epoch(8) index(4)  ->  done_by(8) text        big-endian keys: in order of their epochs
 //   'T' hash(16)           ->  epoch(8) index(4) text     the newest row of a text
-//   'M'                    ->  format(4) nonce(8) floor(8)
+//   'M'                    ->  see table.h
 //
 // The epoch of what a transaction writes is the transaction's own number, which LMDB's readers see
 // without asking. A text that is declared again takes its older row away, so that there is one row
@@ -15,48 +15,13 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <utility>
 
 #include "core/epoch.h"
 #include "core/home.h"
-#include "zoocache/errors.h"
+#include "lmdb/table.h"
 
 namespace zoocache::lmdb {
-
-// Throws HomeUnreachable for an LMDB error number other than MDB_SUCCESS.
-void check(int result, const char* what);
-
-class Transaction {
- public:
-  // One that writes; REQUIRES: the writers' lock is held. Throws HomeUnreachable.
-  explicit Transaction(MDB_env* env);
-  ~Transaction() {
-    if (transaction_ != nullptr) mdb_txn_abort(transaction_);
-  }
-  Transaction(const Transaction&) = delete;
-  Transaction& operator=(const Transaction&) = delete;
-
-  MDB_txn* get() const noexcept { return transaction_; }
-  core::Epoch id() const noexcept { return mdb_txn_id(transaction_); }
-  // Throws HomeUnreachable; LogIsFull.
-  void commit();
-
- private:
-  MDB_txn* transaction_ = nullptr;
-};
-
-// The map has no room: the oldest rows have to go.
-class LogIsFull : public HomeUnreachable {
- public:
-  using HomeUnreachable::HomeUnreachable;
-};
-
-struct Meta {
-  std::uint64_t nonce = 0;
-  core::Epoch floor = 0;
-};
 
 struct Row {
   core::Epoch epoch = 0;
@@ -68,11 +33,10 @@ class LogRows {
  public:
   // `seed` of the hashes: the log's nonce.
   LogRows(MDB_txn* transaction, MDB_dbi rows, std::uint64_t seed) noexcept
-      : transaction_(transaction), rows_(rows), seed_(seed) {}
+      : table_(transaction, rows), seed_(seed) {}
 
-  // False if there is none. Throws HomeUnreachable, as everything here; what writes, LogIsFull too.
-  bool read_meta(Meta* meta) const;
-  void write_meta(const Meta& meta);
+  // Everything throws HomeUnreachable; what writes, MapIsFull too. False if there is none.
+  bool read_meta(Meta* meta) const { return table_.read_meta(meta); }
 
   // Writes a change at the transaction's epoch. `applied`, `self`: of the writer, whose log needs
   // not be told what it has done itself, unless this takes a row away that it was not told.
@@ -87,7 +51,7 @@ class LogRows {
   // The rows after `epoch`, oldest first.
   template <class Visit>
   void for_each_after(core::Epoch epoch, Visit&& visit) const {
-    Cursor cursor(transaction_, rows_);
+    Table::Cursor cursor(table_);
     const EpochKey start = epoch_key(epoch + 1, 0);
     MDB_val key = view(start);
     MDB_val value;
@@ -102,35 +66,12 @@ class LogRows {
   using EpochKey = std::array<unsigned char, 13>;
   using TextKey = std::array<unsigned char, 17>;
 
-  class Cursor {
-   public:
-    Cursor(MDB_txn* transaction, MDB_dbi rows);
-    ~Cursor() { mdb_cursor_close(cursor_); }
-    Cursor(const Cursor&) = delete;
-    Cursor& operator=(const Cursor&) = delete;
-    bool seek(MDB_val* key, MDB_val* value) { return step(key, value, MDB_SET_RANGE); }
-    bool next(MDB_val* key, MDB_val* value) { return step(key, value, MDB_NEXT); }
-    void remove();
-
-   private:
-    bool step(MDB_val* key, MDB_val* value, MDB_cursor_op operation);
-    MDB_cursor* cursor_ = nullptr;
-  };
-
   static EpochKey epoch_key(core::Epoch epoch, std::uint32_t index) noexcept;
   TextKey text_key(std::string_view text) const noexcept;
-  template <std::size_t size>
-  static MDB_val view(const std::array<unsigned char, size>& bytes) noexcept {
-    return {size, const_cast<unsigned char*>(bytes.data())};
-  }
   // False: the key is of no epoch any more. Throws HomeUnreachable for bytes that are no row.
   static bool read_row(const MDB_val& key, const MDB_val& value, Row* row);
-  void write(MDB_val key, const std::string& value);
-  bool read(MDB_val key, MDB_val* value) const;
-  void remove_if_there(MDB_val key);
 
-  MDB_txn* transaction_;
-  MDB_dbi rows_;
+  Table table_;
   std::uint64_t seed_;
 };
 

@@ -1,11 +1,6 @@
 // The LMDB home between real processes: the call rule holds while they are killed and started
 // again, nothing acknowledged is lost, and nobody blocks for good.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 #include <zoocache/errors.h>
 #include <zoocache/lmdb.h>
 #include <zoocache/zoocache.h>
@@ -13,14 +8,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <functional>
-#include <new>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "processes.h"
 #include "seed.h"
 #include "temporary_folder.h"
 
@@ -42,61 +35,7 @@ struct Shared {
   std::atomic<std::uint64_t> loads;
 };
 
-class SharedMemory {
- public:
-  SharedMemory() {
-    void* memory =
-        mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    shared_ = new (memory) Shared{};
-  }
-  ~SharedMemory() { munmap(shared_, sizeof(Shared)); }
-  SharedMemory(const SharedMemory&) = delete;
-  SharedMemory& operator=(const SharedMemory&) = delete;
-  Shared* operator->() const { return shared_; }
-  Shared& operator*() const { return *shared_; }
-
- private:
-  Shared* shared_;
-};
-
-// Children that end with the test, whatever happens.
-class Children {
- public:
-  ~Children() {
-    while (!pids_.empty()) end(pids_.back(), SIGKILL);
-  }
-  pid_t start(const std::function<int()>& work) {
-    const pid_t pid = fork();
-    if (pid == 0) {
-      int status = 70;
-      try {
-        status = work();
-      } catch (const std::exception& error) {
-        std::fprintf(stderr, "child: %s\n", error.what());
-      }
-      _exit(status);
-    }
-    pids_.push_back(pid);
-    return pid;
-  }
-  // The exit status; -1 if a signal ended it.
-  int end(pid_t pid, int signal_number) {
-    if (signal_number != 0) kill(pid, signal_number);
-    int status = 0;
-    waitpid(pid, &status, 0);
-    std::erase(pids_, pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
- private:
-  std::vector<pid_t> pids_;
-};
-
-void pause_for(std::chrono::microseconds span) {
-  const timespec time{0, span.count() * 1000};
-  nanosleep(&time, nullptr);
-}
+using SharedCounts = SharedMemory<Shared>;
 
 std::string tag_of(std::uint32_t source) {
   return "g:" + std::to_string(source % 4) + ":s:" + std::to_string(source);
@@ -138,14 +77,9 @@ int work(const std::string& folder, Shared& shared, std::uint64_t seed, std::uin
   }
 }
 
-std::chrono::milliseconds span_from(const char* name, int fallback_ms) {
-  const char* text = std::getenv(name);
-  return std::chrono::milliseconds(text == nullptr ? fallback_ms : std::atoi(text));
-}
-
 TEST(LmdbProcesses, TheCallRuleHoldsInAStorm) {
   const TemporaryFolder folder;
-  const SharedMemory shared;
+  const SharedCounts shared;
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed_note(seed));
   Children children;
@@ -162,7 +96,7 @@ TEST(LmdbProcesses, TheCallRuleHoldsInAStorm) {
 // ZOOCACHE_KILL_MS: how long; the soak and the fault table ask for more.
 TEST(LmdbProcesses, NothingAcknowledgedIsLostWhenProcessesAreKilled) {
   const TemporaryFolder folder;
-  const SharedMemory shared;
+  const SharedCounts shared;
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed_note(seed));
   std::mt19937_64 random(seed);
@@ -202,14 +136,13 @@ TEST(LmdbProcesses, NothingAcknowledgedIsLostWhenProcessesAreKilled) {
   std::printf("%lu kills, %lu invalidations acknowledged, %lu reads, %lu loads, %lu stale\n", kills,
               shared->invalidations.load(), shared->reads.load(), shared->loads.load(),
               shared->stale.load());
-  std::fflush(stdout);  // not by every child of the tests that follow
 }
 
 // A stopped process that holds the writers' lock must not hold up the others for good.
 TEST(LmdbProcesses, AStoppedWriterIsATimeOutAndNothingIsLost) {
   const TemporaryFolder folder;
   Children children;
-  const SharedMemory shared;
+  const SharedCounts shared;
   const pid_t stopped = children.start([&] {
     Cache cache({.home = lmdb_home(folder.path())});
     for (std::uint64_t count = 0;; ++count) {
@@ -263,7 +196,7 @@ TEST(LmdbProcesses, AKilledWriterLeavesNoLock) {
   const TemporaryFolder folder;
   Children children;
   for (int round = 0; round < 20; ++round) {
-    const SharedMemory shared;
+    const SharedCounts shared;
     const pid_t pid = children.start([&] {
       Cache cache({.home = lmdb_home(folder.path())});
       for (;;) {
@@ -282,7 +215,7 @@ TEST(LmdbProcesses, AKilledWriterLeavesNoLock) {
 // A server that loads its program before it forks its workers.
 TEST(LmdbProcesses, WorkersOfAPreForkingServer) {
   const TemporaryFolder folder;
-  const SharedMemory shared;
+  const SharedCounts shared;
   const HomePtr home = lmdb_home(folder.path());
   Cache master({.home = home});
   master.invalidate("before:the:fork");

@@ -1,0 +1,337 @@
+#include "lmdb/lmdb_level.h"
+
+#include <algorithm>
+#include <exception>
+#include <limits>
+#include <thread>
+#include <utility>
+
+#include "core/clock.h"
+#include "lmdb/location.h"
+#include "lmdb/registry.h"
+
+namespace zoocache::lmdb {
+namespace {
+
+using core::SeenEntry;
+using core::StoredValue;
+
+constexpr std::int64_t kTryAgainNs = 100'000'000;    // to open what cannot be opened
+constexpr std::chrono::milliseconds kShortWait{50};  // for others who open the folder just now
+constexpr std::chrono::microseconds kFirstPause{500};
+constexpr std::chrono::milliseconds kLongestPause{20};
+constexpr int kTriesWhenFull = 16;
+constexpr int kEvictedAtOnce = 256;                     // by one transaction that stores
+constexpr int kEvictedWhenFull = 16;                    // by one that has no free pages to write to
+constexpr std::size_t kEvictedBytes = 65'536;           // then, or as much as is wanted
+constexpr int kSweptAtOnce = 2;                         // as many as a transaction adds, and one
+constexpr std::int64_t kFailedKeptNs = 10'000'000'000;  // for waiters, who look every 20 ms
+constexpr std::size_t kMostKept = 4096;                 // then the oldest end with the process
+
+// Takes some flights away whose owners are dead, and failed ones that nobody took over.
+void sweep(LevelRows& rows, Digest* at) {
+  const Owner self = this_process();
+  const std::int64_t now_ns = core::boot_time_ns();
+  rows.sweep(at, kSweptAtOnce, [&self, now_ns](const Flight& flight) {
+    if (flight.failed_ns == 0) return flight.owner != self && !is_alive(flight.owner);
+    return now_ns - flight.failed_ns > kFailedKeptNs || now_ns < flight.failed_ns;
+  });
+}
+
+codec::EnvelopeLimits limits_of(const LmdbStorageOptions& options) {
+  codec::EnvelopeLimits limits;
+  limits.max_payload_bytes = options.max_value_bytes;
+  return limits;
+}
+
+// The moment that lies `span` after `now`, as far as there are such.
+std::int64_t moment_after(std::int64_t now_ns, std::int64_t span_ns) noexcept {
+  constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max();
+  return span_ns > kLast - now_ns ? kLast : now_ns + span_ns;
+}
+
+}  // namespace
+
+LmdbLevel::LmdbLevel(std::string path, const LmdbStorageOptions& options, DigestOf digest)
+    : path_(std::move(path)), options_(options), codec_(limits_of(options)), digest_of_(digest) {}
+
+std::shared_ptr<LevelEnvironment> LmdbLevel::connect(std::chrono::nanoseconds patience) {
+  std::shared_ptr<LevelEnvironment> current;
+  {
+    const std::lock_guard lock(Registry::instance().brief_mutex());
+    current = environment_;
+  }
+  std::string why = path_ + " is not open";
+  if (current != nullptr && current->is_intact(&why)) return current;
+  current.reset();
+  return reopen(why, patience);
+}
+
+std::shared_ptr<LevelEnvironment> LmdbLevel::reopen(const std::string& why,
+                                                    std::chrono::nanoseconds patience) {
+  if (core::boot_time_ns() < try_again_ns_.load()) throw HomeUnreachable(why);
+  std::shared_ptr<LevelEnvironment> opened;
+  try {
+    opened = LevelEnvironment::open(path_, patience);
+    std::string trouble;
+    if (!opened->is_intact(&trouble)) throw HomeUnreachable(trouble);
+  } catch (const HomeUnreachable&) {
+    try_again_ns_.store(core::boot_time_ns() + kTryAgainNs);
+    throw;
+  }
+  std::shared_ptr<LevelEnvironment> old = opened;  // its end takes the registry's other mutex
+  const std::lock_guard lock(Registry::instance().brief_mutex());
+  std::swap(environment_, old);
+  return opened;
+}
+
+std::optional<StoredValue> LmdbLevel::decode(std::string_view envelope,
+                                             std::string_view key) const {
+  codec::StoredEntry entry;
+  if (codec_.decode(envelope, &entry) != codec::Refusal::kNone || entry.key != key) {
+    return std::nullopt;
+  }
+  StoredValue value;
+  if (entry.expiry_ns != 0) {
+    value.lives_ns = entry.expiry_ns - core::boot_time_ns();
+    if (value.lives_ns <= 0) return std::nullopt;
+  }
+  value.generation = entry.generation;
+  value.born = entry.born;
+  value.dependencies.assign(entry.dependencies.begin(), entry.dependencies.end());
+  value.payload = entry.payload;
+  return value;
+}
+
+std::string LmdbLevel::encode(std::string_view key, const StoredValue& value) const {
+  const std::vector<std::string_view> dependencies(value.dependencies.begin(),
+                                                   value.dependencies.end());
+  codec::EntryView entry;
+  entry.generation = value.generation;
+  entry.born = value.born;
+  if (value.lives_ns != 0) entry.expiry_ns = moment_after(core::boot_time_ns(), value.lives_ns);
+  entry.dependencies = dependencies;
+  entry.key = key;
+  entry.payload = value.payload;
+  return codec_.encode(entry);
+}
+
+std::optional<StoredValue> LmdbLevel::get(std::string_view key) {
+  const std::shared_ptr<LevelEnvironment> environment = connect(kShortWait);
+  const LevelEnvironment::Reading reading(*environment);
+  Table table = reading.table();
+  const auto envelope = LevelRows(table).envelope(where(*environment, key));
+  return envelope ? decode(*envelope, key) : std::nullopt;
+}
+
+core::SecondLevel::Claim LmdbLevel::look(const LevelRows& rows, const Digest& digest,
+                                         std::string_view key,
+                                         const std::optional<SeenEntry>& refused) const {
+  if (const auto envelope = rows.envelope(digest)) {
+    std::optional<StoredValue> there = decode(*envelope, key);
+    if (there && (!refused || SeenEntry{there->generation, there->born} != *refused)) {
+      return {Claim::Kind::kFound, 0, std::move(*there)};
+    }
+  }
+  const std::optional<Flight> flight = rows.flight(digest);
+  const bool is_taken = flight && flight->token != 0 && flight->failed_ns == 0 &&
+                        !kept(flight->token) && is_alive(flight->owner);
+  if (is_taken) return {Claim::Kind::kTaken, flight->token, {}};
+  return {Claim::Kind::kMine, 0, {}};
+}
+
+core::SecondLevel::Claim LmdbLevel::claim(std::string_view key,
+                                          const std::optional<SeenEntry>& refused) {
+  const auto patience = seconds(options_.lock_timeout_s);
+  const std::shared_ptr<LevelEnvironment> environment = connect(patience);
+  const Digest digest = where(*environment, key);
+  Claim claim;
+  {
+    const LevelEnvironment::Reading reading(*environment);
+    Table table = reading.table();
+    claim = look(LevelRows(table), digest, key, refused);
+  }
+  if (claim.kind != Claim::Kind::kMine) return claim;
+  const Flight mine{random_number(), this_process(), 0};
+  LevelEnvironment::Writing writing(*environment, patience);
+  change(*environment, writing, 0, [&](LevelRows& rows) {
+    claim = look(rows, digest, key, refused);
+    if (claim.kind != Claim::Kind::kMine) return;
+    rows.put_flight(digest, mine);
+    sweep(rows, writing.swept_to());
+  });
+  if (claim.kind == Claim::Kind::kMine) claim.token = mine.token;
+  return claim;
+}
+
+core::SecondLevel::Waited LmdbLevel::wait(std::string_view key, std::uint64_t token,
+                                          std::chrono::nanoseconds at_most) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::hours kLongest{24 * 365};
+  const auto until = Clock::now() + std::min<std::chrono::nanoseconds>(at_most, kLongest);
+  std::chrono::nanoseconds pause = kFirstPause;
+  for (;;) {
+    if (const std::optional<End> ended = kept(token)) {
+      return ended->failed_ns != 0 ? Waited::kFailed : Waited::kEnded;
+    }
+    std::optional<Flight> flight;
+    {
+      const std::shared_ptr<LevelEnvironment> environment = connect(kShortWait);
+      const LevelEnvironment::Reading reading(*environment);
+      Table table = reading.table();
+      flight = LevelRows(table).flight(where(*environment, key));
+    }
+    if (!flight || flight->token != token) return Waited::kEnded;
+    if (flight->failed_ns != 0) return Waited::kFailed;
+    if (!is_alive(flight->owner)) return Waited::kEnded;
+    const std::chrono::nanoseconds left = until - Clock::now();
+    if (left.count() <= 0) return Waited::kTimedOut;
+    std::this_thread::sleep_for(std::min(pause, left));
+    pause = std::min<std::chrono::nanoseconds>(2 * pause, kLongestPause);
+  }
+}
+
+void LmdbLevel::put(std::string_view key, std::uint64_t token, const StoredValue& value) {
+  const End end{std::string(key), token, 0};
+  std::string envelope;
+  try {
+    envelope = encode(key, value);
+  } catch (const SerializationError& error) {
+    release(key, token, false);
+    throw StorageIsFull(error.what());
+  }
+  try {
+    const auto patience = seconds(options_.lock_timeout_s);
+    const std::shared_ptr<LevelEnvironment> environment = connect(patience);
+    LevelEnvironment::Writing writing(*environment, patience);
+    store(*environment, writing, end, envelope);
+  } catch (const StorageIsFull&) {
+    throw;
+  } catch (...) {
+    keep(end);
+    throw;
+  }
+}
+
+void LmdbLevel::store(LevelEnvironment& environment, LevelEnvironment::Writing& writing,
+                      const End& end, std::string_view envelope) {
+  const Digest digest = where(environment, end.key);
+  const std::size_t most = options_.max_bytes / 4 * 3;
+  bool is_stored = false;
+  try {
+    for (int left = kTriesWhenFull; !is_stored && left > 0; --left) {
+      change(environment, writing, envelope.size(), [&](LevelRows& rows) {
+        is_stored = rows.make_room(envelope.size(), most, kEvictedAtOnce);
+        if (!is_stored) return;
+        rows.put(digest, envelope);
+        rows.end_flight(digest, end.token, 0);
+        sweep(rows, writing.swept_to());
+      });
+    }
+  } catch (const MapIsFull&) {
+    is_stored = false;
+  }
+  if (is_stored) return;
+  keep(end);
+  try {
+    change(environment, writing, 0, [](LevelRows&) {});
+  } catch (const MapIsFull&) {
+    // It is kept: whoever writes next frees the claim, and this process knows of it.
+  }
+  throw StorageIsFull(
+      environment.folder() + " has no room for an entry of " + std::to_string(envelope.size()) +
+      " bytes; max_bytes=" + std::to_string(options_.max_bytes) + " allows for so much");
+}
+
+template <class Work>
+void LmdbLevel::change(LevelEnvironment& environment, LevelEnvironment::Writing& writing,
+                       std::size_t size_bytes, Work&& work) {
+  std::vector<End> ends;
+  {
+    const std::lock_guard lock(Registry::instance().brief_mutex());
+    ends = kept_;
+  }
+  for (int tries = 0;; ++tries) {
+    try {
+      writing.transact([&](Table& table) {
+        LevelRows rows(table);
+        for (const End& one : ends) {
+          rows.end_flight(where(environment, one.key), one.token, one.failed_ns);
+        }
+        work(rows);
+        return true;
+      });
+      break;
+    } catch (const MapIsFull&) {
+      if (tries == kTriesWhenFull) throw;
+    }
+    make_room(environment, writing, tries > 0 ? std::max(size_bytes, kEvictedBytes) : 0);
+  }
+  if (ends.empty()) return;
+  const std::lock_guard lock(Registry::instance().brief_mutex());
+  std::erase_if(kept_, [&ends](const End& one) {
+    return std::any_of(ends.begin(), ends.end(),
+                       [&one](const End& written) { return written.token == one.token; });
+  });
+}
+
+void LmdbLevel::make_room(LevelEnvironment& environment, LevelEnvironment::Writing& writing,
+                          std::size_t evicted_bytes) {
+  // A reader that was killed at work holds on to the pages of its snapshot until it is looked for.
+  environment.forget_dead_readers(kShortWait);
+  if (environment.grow(options_.max_bytes)) return;
+  const auto commits = [&writing](auto&& work) {
+    try {
+      writing.transact([&work](Table& table) {
+        work(table);
+        return true;
+      });
+      return true;
+    } catch (const MapIsFull&) {
+      return false;
+    }
+  };
+  for (int most = kEvictedWhenFull; evicted_bytes > 0 && most > 0; most /= 2) {
+    const auto evict = [&](Table& table) { LevelRows(table).evict(evicted_bytes, most); };
+    if (commits(evict)) break;  // else again: fewer change fewer pages
+  }
+  // What one transaction lets go the next one must not use yet, but the one after that.
+  commits([](Table& table) {
+    Meta meta;
+    if (table.read_meta(&meta)) table.write_meta(meta);
+  });
+}
+
+void LmdbLevel::release(std::string_view key, std::uint64_t token, bool failed) noexcept {
+  if (token == 0) return;
+  try {
+    const std::int64_t failed_ns = failed ? std::max<std::int64_t>(core::boot_time_ns(), 1) : 0;
+    keep({std::string(key), token, failed_ns});
+    const auto patience = seconds(options_.lock_timeout_s);
+    const std::shared_ptr<LevelEnvironment> environment = connect(patience);
+    LevelEnvironment::Writing writing(*environment, patience);
+    change(*environment, writing, 0, [](LevelRows&) {});
+  } catch (const std::exception&) {
+    return;  // it is kept, and written by whoever writes next
+  }
+}
+
+void LmdbLevel::keep(const End& end) noexcept {
+  if (end.token == 0) return;
+  try {
+    const std::lock_guard lock(Registry::instance().brief_mutex());
+    if (kept_.size() == kMostKept) kept_.erase(kept_.begin());
+    kept_.push_back(end);
+  } catch (const std::bad_alloc&) {
+    return;  // the claim ends with the process
+  }
+}
+
+std::optional<LmdbLevel::End> LmdbLevel::kept(std::uint64_t token) const {
+  const std::lock_guard lock(Registry::instance().brief_mutex());
+  const auto one = std::find_if(kept_.begin(), kept_.end(),
+                                [token](const End& end) { return end.token == token; });
+  return one == kept_.end() ? std::nullopt : std::optional(*one);
+}
+
+}  // namespace zoocache::lmdb

@@ -1,0 +1,20 @@
+// What the options of a home and of a storage have in common.
+// Thread-safety: functions without shared state.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+namespace zoocache::lmdb {
+
+// The folder that a path and a prefix name. Throws InvalidOption.
+std::string checked_folder(const std::string& path, const std::string& prefix);
+
+// Throw InvalidOption.
+void check_lock_timeout(double lock_timeout_s);
+void check_size(const char* name, std::size_t value, unsigned least_bits, unsigned most_bits);
+
+std::chrono::nanoseconds seconds(double span);
+
+}  // namespace zoocache::lmdb
