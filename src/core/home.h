@@ -118,7 +118,8 @@ template <class EpochOf>
 Epoch newest_of(std::span<const std::string> texts, EpochOf&& epoch_of) {
   Epoch newest = epoch_of(std::string_view());
   for (const std::string& text : texts) {
-    if (HiddenTag::function_of(text)) {
+    if (const auto function = HiddenTag::function_of(text)) {
+      newest = std::max(newest, epoch_of(HiddenTag(*function).path().text()));
       newest = std::max(newest, epoch_of(std::string_view(text)));
     } else if (is_tag_text(text)) {
       newest = std::max(newest, newest_on_path(TagPath::trusted(text), epoch_of));

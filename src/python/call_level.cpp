@@ -124,7 +124,13 @@ PyObject* Call::look_job(double at_most_s) {
 }
 
 Look Call::take_from_level(PyObject** value) {
-  if (level_ == nullptr || level_->found != Found::kValue) return Look::kMiss;
+  if (level_ == nullptr) return Look::kMiss;
+  if (level_->found == Found::kTimedOut && callable_->options->raise_on_timeout &&
+      level_patience_s() > 0) {
+    raise_flight_timeout(*this);
+    return Look::kError;
+  }
+  if (level_->found != Found::kValue) return Look::kMiss;
   const core::StoredValue& found = level_->call.value();
   PyObject* registry = registry_of(callable_);
   PyObject* made = nullptr;

@@ -104,8 +104,15 @@ TEST_F(LevelCalls, AnyKeyOfAnInnerFunctionKillsIt) {
   ASSERT_TRUE(one.finish(&trouble)) << trouble;
   EXPECT_EQ(found(second_), "value");
   const LevelKey inner{kInner, "g(9)"};
-  first_.log.announce(inner.text(), HiddenTag(kInner, kAnyKey).path().text());
+  const std::string any(HiddenTag(kInner, kAnyKey).path().text());
+  first_.log.announce(inner.text(), any);
   EXPECT_EQ(found(second_), "");
+  ASSERT_TRUE(one.begin_load());
+  one.keep("value", set, 0);
+  ASSERT_TRUE(one.finish(&trouble)) << trouble;
+  EXPECT_EQ(found(second_), "value");
+  first_.log.invalidate(HiddenTag(kInner).path());
+  EXPECT_EQ(found(second_), "") << "the whole function";
 }
 
 TEST_F(LevelCalls, NodesOfInnerEntriesAreNamed) {

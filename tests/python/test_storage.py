@@ -6,6 +6,7 @@ Two caches in one process are as two processes here: they share nothing but the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import threading
@@ -272,7 +273,7 @@ def test_who_waits_for_a_load_that_fails_loads_for_itself(pair: tuple[Cache, Cac
     assert second.result() == 2
 
 
-def test_the_wait_for_another_process_ends(pair: tuple[Cache, Cache]) -> None:
+def test_the_wait_for_another_process_ends(url: str, pair: tuple[Cache, Cache]) -> None:
     gate = Gate()
 
     def build(cache: Cache, **options: Any) -> Any:
@@ -286,12 +287,12 @@ def test_the_wait_for_another_process_ends(pair: tuple[Cache, Cache]) -> None:
         return slow
 
     one, two = build(pair[0]), build(pair[1])
-    three = build(Cache(storage_url=pair[0].options["url"]), on_flight_timeout="raise")
+    three = build(Cache(storage_url=url), on_flight_timeout="raise")
     first = spawn(one)
     gate.wait_entered()
-    assert two() == 2
     with pytest.raises(zoocache.FlightTimeout):
         three()
+    assert two() == 2
     gate.release()
     assert first.result() == 1
 
@@ -526,7 +527,7 @@ def test_a_cancelled_async_call_frees_its_claim(pair: tuple[Cache, Cache]) -> No
             for _ in range(delay % 8):
                 await asyncio.sleep(0)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError):  # it may have ended
                 await task
             assert await two(100 + delay) > 0
 
