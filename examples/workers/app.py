@@ -2,8 +2,9 @@
 
 Usage: app.py [--port N] [--workers N] [--folder PATH]
 
-No server is needed besides: no Redis, no daemon. Each worker answers from its own memory, and a
-change that one of them makes is seen by the next request of every other. Only the standard library
+No server is needed besides: no Redis, no daemon. Each worker answers from its own memory or from
+what another worker has loaded, and a change that one of them makes is seen by the next request of
+every other. A worker that is started anew finds what was loaded before it. Only the standard library
 and zoocache are used; in a real program gunicorn or uvicorn starts the workers.
 
     GET  /notes/7      the note, with the worker that answered and how often it has loaded
@@ -37,7 +38,8 @@ def connect() -> sqlite3.Connection:
     return connection
 
 
-@cacheable(deps=["notes:{note_id}"])
+# Functions of a program's main module need a name that other processes know.
+@cacheable(deps=["notes:{note_id}"], namespace="workers.read_note")
 def read_note(note_id: int) -> str | None:
     global loads
     loads += 1
@@ -45,7 +47,7 @@ def read_note(note_id: int) -> str | None:
     return None if row is None else row[0]
 
 
-@cacheable(deps=["notes:count"])
+@cacheable(deps=["notes:count"], namespace="workers.count_notes")
 def count_notes() -> int:
     global loads
     loads += 1
@@ -112,7 +114,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     database_path = str(folder / "notes.sqlite")
     connect().execute("CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT)")
-    zoocache.configure(bus_url=f"lmdb://{folder / 'cache'}")
+    zoocache.configure(storage_url=f"lmdb://{folder / 'cache'}")
 
     workers = []
     for _ in range(given.workers):

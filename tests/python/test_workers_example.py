@@ -81,6 +81,12 @@ def test_every_worker_sees_every_change_at_once(port: int) -> None:
     assert {one["count"] for one in ask_all(port, "/count").values()} == {2}
 
 
+def test_what_one_worker_loads_the_others_find(port: int) -> None:
+    ask(port, "/notes/1", "first")
+    answers = ask_all(port, "/notes/1")
+    assert sum(one["loads"] for one in answers.values()) == 2, "the note, and the first /count"
+
+
 def test_workers_answer_from_memory_in_between(port: int) -> None:
     ask(port, "/notes/1", "first")
     before = {worker: one["loads"] for worker, one in ask_all(port, "/notes/1").items()}
