@@ -4,8 +4,8 @@ Usage: app.py [--port N] [--workers N] [--folder PATH]
 
 No server is needed besides: no Redis, no daemon. Each worker answers from its own memory or from
 what another worker has loaded, and a change that one of them makes is seen by the next request of
-every other. A worker that is started anew finds what was loaded before it. Only the standard library
-and zoocache are used; in a real program gunicorn or uvicorn starts the workers.
+every other. A worker that is started anew finds what was loaded before it. Only the standard
+library and zoocache are used; in a real program gunicorn or uvicorn starts the workers.
 
     GET  /notes/7      the note, with the worker that answered and how often it has loaded
     PUT  /notes/7      the body becomes the note

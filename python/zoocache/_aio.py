@@ -65,7 +65,7 @@ def make_waiter(timeout_s: float) -> Waiter:
     return _await(_wait(loop, future, timeout_s)), wake
 
 
-def run_job(job: Callable[[], object], waits: bool = True) -> Generator[Any, Any, bool] | None:
+def run_job(job: Callable[[], None], waits: bool = True) -> Generator[Any, Any, bool] | None:
     """Runs what waits for a file or a network in a worker thread.
 
     Args:

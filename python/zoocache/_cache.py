@@ -244,14 +244,8 @@ class Cache:
             isolate: hand out deep copies, so that nobody can change what is cached.
             flight_timeout: seconds to wait for another caller's load; then load beside it, or
                 raise FlightTimeout with `on_flight_timeout="raise"`.
-            storage: "l1" keeps values in this process; "l2" in the storage of `configure` too, and
-                demands that the function has a name there. Default: where it has one.
-            namespace: its name there; needed by functions of `__main__` or inside others. Default:
-                module and qualified name.
-            version: what tells the values of one deployment from another's. Default: made of the
-                function's code and of the classes of its values.
-            on_unserializable: what to do with a value that cannot leave the process: "l1" keeps it
-                here and warns once; "raise" raises SerializationError. Default "l1".
+            storage, namespace, version, on_unserializable: for values that processes share; see
+                docs/WORKERS.md.
             maxsize, typed: as `functools.lru_cache` has them.
 
         Returns:

@@ -72,9 +72,9 @@ class FunctionPlan:
             raise TypeError(
                 f"cacheable() has no option {next(iter(options))!r}; it has deps, ttl, sliding, "
                 "namespace, version, max_entries, max_bytes, size, ignore, key, isolate, storage, "
-                "on_unserializable, store_if, cache_errors, error_ttl, flight_timeout, on_flight_timeout, grace, "
-                "stale_while_revalidate, stale_if_error, stale_if_error_invalidated, "
-                "soft_timeout, refresh_ahead, jitter, maxsize, typed"
+                "on_unserializable, store_if, cache_errors, error_ttl, flight_timeout, "
+                "on_flight_timeout, grace, stale_while_revalidate, stale_if_error, "
+                "stale_if_error_invalidated, soft_timeout, refresh_ahead, jitter, maxsize, typed"
             )
 
     def decorate(self, fn: Any) -> Any:

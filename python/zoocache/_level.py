@@ -29,9 +29,7 @@ class LevelPlan:
         required: whether storage="l2" asks for it by name.
     """
 
-    def __init__(
-        self, fn: Any, namespace: str | None, version: str | None, required: bool
-    ) -> None:
+    def __init__(self, fn: Any, namespace: str | None, version: str | None, required: bool) -> None:
         self._fn = fn
         self._namespace = namespace
         self._version = version
@@ -49,9 +47,7 @@ class LevelPlan:
 
         types = registry_of(self._fn)
         try:
-            name = identity(
-                self._fn, namespace=self._namespace, version=self._version, types=types
-            )
+            name = identity(self._fn, namespace=self._namespace, version=self._version, types=types)
         except InvalidOption:
             if self._required:
                 raise

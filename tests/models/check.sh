@@ -77,7 +77,7 @@ verify page       breaks -DEARLY             # mutant: applied becomes the first
 verify level      holds                      # stored values, checked by the log when they are read
 verify level      breaks -DASKFIRST          # mutant: the home is asked before the entry is read
 verify level      breaks -DLATEBORN          # mutant: an entry's birth is read after its loader
-verify level      breaks -DLATELOCAL         # mutant: the local birth is read after the home was asked
+verify level      breaks -DLATELOCAL         # mutant: the local birth is read after that
 verify level      breaks -DNOASK             # mutant: what was found is valid for ever in memory
 verify redis      breaks                     # mutant: no generation
 verify redis      breaks -DGEN               # mutant: heartbeat without the clock

@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,18 @@ def fresh_cache(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     zoocache.reset()
     faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def pair(url: str) -> tuple[zoocache.Cache, zoocache.Cache]:
+    """Two caches that share values through a folder, and nothing else: as two processes."""
+    return zoocache.Cache(storage_url=url), zoocache.Cache(storage_url=url)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Of a folder that processes may share."""
+    return f"lmdb://{tmp_path}/cache"
 
 
 @pytest.fixture

@@ -20,11 +20,6 @@ from support import Gate, check_script, run, spawn, wait_until
 from zoocache import Cache, HomeUnreachable, InvalidOption
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"lmdb://{tmp_path}/cache"
-
-
 def counting(cache: Cache, **options: Any) -> tuple[Callable[[int], tuple[int, int]], list[int]]:
     """A cached function that counts its loads. They all have one name, so they are one."""
     calls: list[int] = []

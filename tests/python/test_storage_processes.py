@@ -1,4 +1,4 @@
-"""Real processes that share values and are killed at any moment: nothing stale, nobody stands still.
+"""Real processes that share values, and are killed: nothing is stale and nobody stands still.
 
 ZOOCACHE_KILL_S says how long; a short time by default.
 """
