@@ -215,8 +215,7 @@ class Cache:
         Args:
             fn: the function; it is itself, not its name: decorated twice it has two caches. Or
                 `maxsize`, as `functools.lru_cache` takes it.
-            *args: then `typed`.
-            **options: by name.
+            *args, **options: then `typed`; by name.
 
         Options:
             deps: what the result depends on: a tag, an iterable of tags, templates such as
