@@ -215,7 +215,8 @@ class Cache:
         Args:
             fn: the function; it is itself, not its name: decorated twice it has two caches. Or
                 `maxsize`, as `functools.lru_cache` takes it.
-            *args, **options: then `typed`; by name.
+            *args: then `typed`.
+            **options: by name.
 
         Options:
             deps: what the result depends on: a tag, an iterable of tags, templates such as
@@ -245,7 +246,6 @@ class Cache:
                 raise FlightTimeout with `on_flight_timeout="raise"`.
             storage, namespace, version, on_unserializable: for values that processes share; see
                 docs/WORKERS.md.
-            maxsize, typed: as `functools.lru_cache` has them.
 
         Returns:
             A callable that can take the function's place. It has `invalidate(args)`,
