@@ -156,7 +156,7 @@ class Engine {
                        Removed& removed);
   // `key`: its name in the second level; nullptr: it has none that other processes know, and there
   // the whole function dies. Throws HomeUnreachable.
-  void announce_key(const FunctionType& function, const LevelKey* key, std::uint32_t origin);
+  void announce_key(std::uint64_t function_id, const LevelKey* key, std::uint32_t origin);
   // Removes everything and gives the memory back, unless a reader is at work. The caller has
   // invalidated the root before.
   void clear(Removed& removed);

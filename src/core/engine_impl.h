@@ -364,12 +364,12 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
 }
 
 template <class Policy>
-void Engine<Policy>::announce_key(const FunctionType& function, const LevelKey* key,
+void Engine<Policy>::announce_key(std::uint64_t function_id, const LevelKey* key,
                                   std::uint32_t origin) {
   if (key == nullptr) {
-    log_.announce(HiddenTag(function.tag_id).path().text(), {}, origin);
+    log_.announce(HiddenTag(function_id).path().text(), {}, origin);
   } else {
-    log_.announce(key->text(), HiddenTag(function.tag_id, kAnyKey).path().text(), origin);
+    log_.announce(key->text(), HiddenTag(function_id, kAnyKey).path().text(), origin);
   }
 }
 

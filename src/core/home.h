@@ -75,6 +75,8 @@ class LogHome {
   virtual bool is_fresh() const noexcept = 0;
   // Makes it so: applies what is new, or invalidates everything. Waits for no process that writes.
   virtual void refresh(InvalidationLog& log) noexcept = 0;
+  // Whether it may wait for a network now, so that an event loop had better not call it.
+  virtual bool refresh_waits() const noexcept { return false; }
 
   // Declares `changes` at one new epoch, which it returns once the home has acknowledged it and it
   // is applied to `log`. Throws HomeUnreachable, and the changes are applied to `log` all the same:

@@ -62,6 +62,16 @@ class InvalidationLog {
       home_->refresh(*this);
     return clock();
   }
+  // The same, but where it may wait for a network it does nothing and is false.
+  bool try_arrive(Epoch* clock_then) noexcept {
+    if (arrival_waits()) [[unlikely]]
+      return false;
+    *clock_then = arrive();
+    return true;
+  }
+  bool arrival_waits() const noexcept {
+    return home_ != nullptr && !home_->is_fresh() && home_->refresh_waits();
+  }
   const InvalidationRing& ring() const noexcept { return ring_; }
   TagNode* root() const noexcept { return trie_.root(); }
 

@@ -229,7 +229,7 @@ void invalidate_key(FunctionState& function, const Request& request) {
     core::Removed removed(engine.log());
     engine.invalidate_key(function.function, request.hash, 0, removed);
   }
-  engine.announce_key(function.function, nullptr, 0);
+  engine.announce_key(function.function.tag_id, nullptr, 0);
 }
 
 void clear_function(FunctionState& function) {

@@ -236,9 +236,18 @@ Begun advance(Awaitable* self, PyObject** value) {
   }
 }
 
-}  // namespace
+// Where the home may have to be asked over a network, another thread does so first. kAgain: it need
+// not be.
+Begun begin_arriving(Awaitable* self) {
+  if (!callable_attach(self->callable)) return Begun::kError;
+  const StatePtr state = *self->callable->state;
+  core::InvalidationLog& log = state->engine.log();
+  if (!log.arrival_waits()) return Begun::kAgain;
+  PyObject* job = new_level_job(state, [&log] { log.arrive(); });
+  return delegate_job(self, job, Stage::kArriving) ? Begun::kDelegated : Begun::kError;
+}
 
-Begun begin_call(Awaitable* self, PyObject** value) {
+Begun go_on(Awaitable* self, PyObject** value) {
   const auto nargsf = static_cast<size_t>(self->count);
   self->call = new Call(self->callable, self->args, nargsf, self->kwnames);
   if (self->kind == CallKind::kReload) self->call->detach();
@@ -255,13 +264,39 @@ Begun begin_call(Awaitable* self, PyObject** value) {
   }
   if (bound != kBound) return Begun::kError;
   if (self->kind == CallKind::kReload) return begin_reload(self, value);
-  if (self->kind == CallKind::kRefresh && !self->call->invalidate_key(0)) return Begun::kError;
+  if (self->kind == CallKind::kRefresh) {
+    if (!self->call->invalidate_here(0)) return Begun::kError;
+    if (self->call->is_to_be_announced()) {
+      const bool begun = delegate_job(self, self->call->announce_job(), Stage::kAnnouncing);
+      return begun ? Begun::kDelegated : Begun::kError;
+    }
+  }
   return advance(self, value);
+}
+
+}  // namespace
+
+Begun begin_call(Awaitable* self, PyObject** value) {
+  if (self->callable->wrapped != nullptr) {
+    const Begun begun = begin_arriving(self);
+    if (begun != Begun::kAgain) return begun;
+  }
+  return go_on(self, value);
 }
 
 Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value) {
   Py_CLEAR(self->delegate);
+  if (self->stage == Stage::kArriving) {
+    if (result == nullptr) return Begun::kError;
+    Py_DECREF(result);
+    return go_on(self, value);
+  }
   Call& call = *self->call;
+  if (self->stage == Stage::kAnnouncing) {
+    if (result == nullptr) return Begun::kError;
+    Py_DECREF(result);
+    return call.was_announced() ? advance(self, value) : Begun::kError;
+  }
   if (self->stage == Stage::kLooking) return look_ended(self, result, value);
   if (self->stage == Stage::kLoading) return begin_storing(self, call.end_load(result), value);
   if (self->stage == Stage::kStoring) {

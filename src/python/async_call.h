@@ -10,8 +10,18 @@
 
 namespace zoocache::python {
 
-// kLooking, kStoring: a job of another thread deals with the second level.
-enum class Stage : std::uint8_t { kNew, kLooking, kLoading, kStoring, kWaiting, kSoftly, kDone };
+// kArriving to kLooking, kStoring: a job of another thread deals with the home or the second level.
+enum class Stage : std::uint8_t {
+  kNew,
+  kArriving,
+  kAnnouncing,
+  kLooking,
+  kLoading,
+  kStoring,
+  kWaiting,
+  kSoftly,
+  kDone
+};
 
 inline constexpr Py_ssize_t kFewArguments = 4;
 

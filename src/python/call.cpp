@@ -107,6 +107,22 @@ Call::~Call() {
   Py_DECREF(callable_);
 }
 
+namespace {
+
+// The clock of a call that begins; where that waits for a network, without the GIL.
+core::Epoch arrive(const StatePtr& state) {
+  core::InvalidationLog& log = state->engine.log();
+  core::Epoch clock = 0;
+  if (log.try_arrive(&clock)) return clock;
+  const StatePtr kept = state;  // others may reset the cache meanwhile
+  PyThreadState* const saved = PyEval_SaveThread();
+  clock = log.arrive();
+  PyEval_RestoreThread(saved);
+  return clock;
+}
+
+}  // namespace
+
 BindResult Call::prepare() {
   if (callable_->wrapped == nullptr) {
     PyErr_SetString(PyExc_RuntimeError, "the garbage collector has cleared this cached function");
@@ -117,7 +133,7 @@ BindResult Call::prepare() {
   function_ = callable_->function;
   // Read before anything of the call is looked at: what is invalidated from here on may be missed
   // by the call, what was invalidated before may not.
-  arrival_ = state_->engine.log().arrive();
+  arrival_ = arrive(state_);
   if (!detached_ && !current_frame(&context_)) return kBindError;
   for (outer_ = context_; outer_ != nullptr && &outer_->log() != &state_->engine.log();) {
     outer_ = outer_->parent;
@@ -135,7 +151,7 @@ bool Call::follow_reset_slow() {
   if (!callable_attach(callable_)) return false;
   state_ = *callable_->state;
   function_ = callable_->function;
-  arrival_ = state_->engine.log().arrive();
+  arrival_ = arrive(state_);
   outer_.reset();
   return true;
 }
@@ -343,18 +359,47 @@ PyObject* Call::peek(PyObject* fallback) {
   return hand_out(callable_, to_object(engine.slab().hot(id).value));
 }
 
-bool Call::invalidate_key(std::uint32_t origin) {
+bool Call::invalidate_here(std::uint32_t origin) {
   auto& engine = state_->engine;
   core::Removed removed(engine.log());
   // Whoever refreshes wants a load that began after this.
   arrival_ = engine.invalidate_key(*function_, probe_.hash, origin, removed);
   removed.flush();
   if (engine.log().home() == nullptr) return true;
-  core::LevelKey key;
-  const core::LevelKey* known = make_level_key(&key) ? &key : nullptr;
-  if (PyErr_Occurred() != nullptr) return false;
-  Function& function = *function_;
-  return guarded_without_gil([&] { engine.announce_key(function, known, origin); });
+  announcement_ = std::make_shared<Announcement>();
+  announcement_->origin = origin;
+  announcement_->function_id = function_->tag_id;
+  announcement_->has_key = make_level_key(&announcement_->key);
+  return PyErr_Occurred() == nullptr;
+}
+
+void Call::announce(core::Engine<Policy>& engine, Announcement& what) {
+  try {
+    engine.announce_key(what.function_id, what.has_key ? &what.key : nullptr, what.origin);
+  } catch (const std::exception&) {
+    what.error = std::current_exception();
+  }
+}
+
+bool Call::invalidate_key(std::uint32_t origin) {
+  if (!invalidate_here(origin)) return false;
+  if (announcement_ == nullptr) return true;
+  auto& engine = state_->engine;
+  Announcement& what = *announcement_;
+  PyThreadState* const saved = PyEval_SaveThread();
+  announce(engine, what);
+  PyEval_RestoreThread(saved);
+  return was_announced();
+}
+
+PyObject* Call::announce_job() {
+  return new_level_job(
+      state_, [what = announcement_, &engine = state_->engine] { announce(engine, *what); });
+}
+
+bool Call::was_announced() {
+  const std::shared_ptr<Announcement> what = std::move(announcement_);
+  return what->error == nullptr || guarded([&] { std::rethrow_exception(what->error); });
 }
 
 }  // namespace zoocache::python

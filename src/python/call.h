@@ -146,7 +146,7 @@ class Call final : public Pooled<Call> {
   // dropped.
   bool has_level() const { return level_ != nullptr; }
   PyObject* drop_job() {
-    return new_level_job([step = std::move(level_)] {});
+    return new_level_job(state_, [step = std::move(level_)] {});
   }
   // After the load has ended, when the call still has to store there or to free its claim: without
   // the GIL, as above. A job's outcome is noted when it has run.
@@ -166,11 +166,27 @@ class Call final : public Pooled<Call> {
   // Kills the entry, loads in flight and outer entries through the log. False with an error: a home
   // was not told.
   bool invalidate_key(std::uint32_t origin);
+  // The two halves of it: here; and, if the log is shared, elsewhere by a job, whose outcome
+  // was_announced() gives.
+  bool invalidate_here(std::uint32_t origin);
+  bool is_to_be_announced() const { return announcement_ != nullptr; }
+  PyObject* announce_job();
+  bool was_announced();
   // Kills what there is under the key and stores a value that was not loaded here, as of now.
   // `ttl_s` < 0: the core's default.
   PyObject* replace(PyObject* value, PyObject* tags, double ttl_s);
 
  private:
+  // What other processes are told of a key that was invalidated here.
+  struct Announcement {
+    std::uint32_t origin = 0;
+    std::uint64_t function_id = 0;
+    bool has_key = false;
+    core::LevelKey key;
+    std::exception_ptr error;
+  };
+  // Throws nothing; without the GIL.
+  static void announce(core::Engine<Policy>& engine, Announcement& what);
   bool follow_reset() {
     return (callable_->function == function_ && function_ != nullptr) || follow_reset_slow();
   }
@@ -236,6 +252,7 @@ class Call final : public Pooled<Call> {
   PyObject* old_ = nullptr;
   std::unique_ptr<core::DepSet> old_deps_;
   std::shared_ptr<LevelStep> level_;
+  std::shared_ptr<Announcement> announcement_;
   PyObject* payload_ = nullptr;  // the value as bytes for the level; strong
   bool detached_ = false;
   bool refresh_wanted_ = false;

@@ -120,7 +120,7 @@ Found Call::look_in_level(double at_most_s) {
 
 PyObject* Call::look_job(double at_most_s) {
   return new_level_job(
-      [step = level_, shared = shared_, at_most_s] { run_look(*step, shared, at_most_s); });
+      state_, [step = level_, shared = shared_, at_most_s] { run_look(*step, shared, at_most_s); });
 }
 
 Look Call::take_from_level(PyObject** value) {
@@ -227,7 +227,7 @@ void Call::finish_level() {
 }
 
 PyObject* Call::finish_job() {
-  return new_level_job([step = level_] { run_finish(*step); });
+  return new_level_job(state_, [step = level_] { run_finish(*step); });
 }
 
 void Call::note_level() {

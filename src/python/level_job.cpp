@@ -12,6 +12,7 @@ PyTypeObject job_type = static_type();
 
 struct Job {
   PyObject_HEAD std::function<void()>* work;  // nullptr once it has begun
+  StatePtr* state;                            // counted under the GIL
 };
 
 // Nothing of the work is left when the GIL is taken back: a daemon thread may not come that far.
@@ -38,16 +39,18 @@ void job_dealloc(PyObject* object) {
     delete work;
     PyEval_RestoreThread(saved);
   }
+  delete self->state;
   Py_TYPE(object)->tp_free(object);
 }
 
 }  // namespace
 
-PyObject* new_level_job(std::function<void()> work) {
+PyObject* new_level_job(StatePtr state, std::function<void()> work) {
   auto* self = reinterpret_cast<Job*>(job_type.tp_alloc(&job_type, 0));
   if (self == nullptr) return nullptr;
   self->work = new (std::nothrow) std::function<void()>(std::move(work));
-  if (self->work != nullptr) return reinterpret_cast<PyObject*>(self);
+  self->state = new (std::nothrow) StatePtr(std::move(state));
+  if (self->work != nullptr && self->state != nullptr) return reinterpret_cast<PyObject*>(self);
   Py_DECREF(reinterpret_cast<PyObject*>(self));
   return PyErr_NoMemory();
 }

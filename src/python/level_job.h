@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/level_call.h"
+#include "python/state.h"
 
 namespace zoocache::python {
 
@@ -26,8 +27,9 @@ struct LevelStep {
   std::string trouble;
 };
 
-// New reference; nullptr with an error. REQUIRES: the work throws nothing.
-PyObject* new_level_job(std::function<void()> work);
+// New reference; nullptr with an error. `state`: the engine that the work uses; it lives as long as
+// the job. REQUIRES: the work throws nothing.
+PyObject* new_level_job(StatePtr state, std::function<void()> work);
 
 int init_level_job();
 

@@ -27,7 +27,8 @@ inline PyObject* plain_hit(CachedFunction* self, core::EntryId id, core::Epoch c
 
 // The hit path of functions with one ordinary parameter.
 inline PyObject* hit_single(CachedFunction* self, PyObject* arg) {
-  const core::Epoch clock = self->log->arrive();
+  core::Epoch clock;
+  if (!self->log->try_arrive(&clock)) return nullptr;
   core::EntryId id = core::kNoEntry;
   std::int64_t number;
   if (small_int(arg, &number)) {
@@ -93,7 +94,8 @@ inline PyObject* hit_direct(CachedFunction* self, PyObject* const* args, Py_ssiz
   const bool has_instance = self->signature->has_instance();
   std::uint64_t hash;
   if (count > 1 && hash_all_ordinary(args, count, has_instance, &hash)) {
-    const core::Epoch clock = self->log->arrive();
+    core::Epoch clock;
+    if (!self->log->try_arrive(&clock)) return nullptr;
     const core::EntryId id = self->function->index.probe(hash, [&](core::EntryId at) {
       const core::HotEntry& hot = self->slab->hot(at);
       return hot.hash == hash && (hot.state.load(std::memory_order_relaxed) & kKeyIsInt) == 0 &&
@@ -104,7 +106,8 @@ inline PyObject* hit_direct(CachedFunction* self, PyObject* const* args, Py_ssiz
   for (Py_ssize_t index = has_instance ? 1 : 0; index < count; ++index) {
     if (!is_plain(args[index]) || !match_is_simple(args[index])) return nullptr;
   }
-  const core::Epoch clock = self->log->arrive();
+  core::Epoch clock;
+  if (!self->log->try_arrive(&clock)) return nullptr;
   Probe probe;
   if (!make_probe(self, args, count, &probe)) return nullptr;
   return plain_hit(self, find_entry(self, probe), clock);
