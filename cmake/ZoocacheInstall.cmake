@@ -8,7 +8,8 @@ install(DIRECTORY include/zoocache DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COM
 set(zoocache_targets zoocache_core)
 if(ZOOCACHE_LMDB)
   list(APPEND zoocache_targets zoocache_codec zoocache_lmdb)
-  install(FILES cmake/FindLMDB.cmake cmake/FindLZ4.cmake DESTINATION "${zoocache_cmake_dir}" COMPONENT cpp)
+  install(FILES cmake/FindLMDB.cmake cmake/FindLZ4.cmake
+    DESTINATION "${zoocache_cmake_dir}" COMPONENT cpp)
 endif()
 install(TARGETS ${zoocache_targets} EXPORT zoocache-targets
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT cpp
