@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "core/second_level.h"
+#include "level_support.h"
 #include "lmdb/level_environment.h"
 #include "lmdb/owner.h"
 #include "processes.h"
@@ -30,7 +31,6 @@ namespace zoocache::testing {
 namespace {
 
 using core::SeenEntry;
-using core::StoredValue;
 using Kind = core::SecondLevel::Claim::Kind;
 using Waited = core::SecondLevel::Waited;
 using namespace std::chrono_literals;
@@ -267,18 +267,7 @@ TEST(LmdbLevelProcesses, ClaimsOfTheDeadDoNotPileUp) {
   }
   const auto mine = level->claim("mine", std::nullopt);
   for (int index = 0; index < 300; ++index) level->put("key", 0, StoredValue{});
-  std::size_t flights = 0;
-  const auto environment = lmdb::LevelEnvironment::open(folder.path(), 5s);
-  const lmdb::LevelEnvironment::Reading reading(*environment);
-  const lmdb::Table table = reading.table();
-  lmdb::Table::Cursor cursor(table);
-  char mark = 'F';
-  MDB_val key{1, &mark};
-  MDB_val value;
-  for (bool found = cursor.seek(&key, &value); found; found = cursor.next(&key, &value)) {
-    flights += static_cast<const char*>(key.mv_data)[0] == mark ? 1U : 0U;
-  }
-  EXPECT_EQ(flights, 1U) << "mine alone";
+  EXPECT_EQ(rows_in(folder.path(), 'F'), 1U) << "mine alone";
   EXPECT_EQ(level->claim("mine", std::nullopt).token, mine.token);
 }
 
