@@ -8,6 +8,7 @@
 #include <ctime>
 #include <utility>
 
+#include "lmdb/file_check.h"
 #include "lmdb/registry.h"
 #include "lmdb/table.h"
 
@@ -32,6 +33,7 @@ std::shared_ptr<Environment> Environment::open(const std::string& path, std::siz
 Environment::Environment(const Opening& opening)
     : part_(opening.part), folder_(opening.folder), names_(names_of(folder_, part_)) {
   FolderLife life = enter_folder(folder_, part_, opening.patience);
+  if (!life.is_shared && !damage_of(names_.file).empty()) renew_part(folder_, part_, life);
   try {
     open_file(opening, life);
   } catch (const HomeUnreachable&) {

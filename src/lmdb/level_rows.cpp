@@ -104,7 +104,7 @@ std::size_t LevelRows::remove_oldest() {
   std::uint64_t sequence = 0;
   {
     Table::Cursor cursor(table_);
-    if (!cursor.seek(&key, &value) || !has_mark(key, kOrderMark)) return 0;
+    if (!cursor.seek(&key, &value) || !has_mark(key, kOrderMark)) return remove_any();
     const bool is_row = key.mv_size == start.size() && value.mv_size == digest.size();
     if (is_row) {
       sequence = big_endian_at<std::uint64_t>(static_cast<const unsigned char*>(key.mv_data) + 1);
@@ -114,6 +114,18 @@ std::size_t LevelRows::remove_oldest() {
     if (!is_row) return start.size();
   }
   return start.size() + remove_entry(digest, sequence);
+}
+
+// A damaged file may have entries that no row of the order names.
+std::size_t LevelRows::remove_any() {
+  const DigestKey start = digest_key(kEntryMark, {});
+  MDB_val key = view(start);
+  MDB_val value;
+  Table::Cursor cursor(table_);
+  if (!cursor.seek(&key, &value) || !has_mark(key, kEntryMark)) return 0;
+  const std::size_t size = start.size() + value.mv_size;
+  cursor.remove();
+  return size;
 }
 
 std::size_t LevelRows::remove_entry(const Digest& digest, std::uint64_t sequence) {

@@ -58,6 +58,7 @@ class LevelRows {
  private:
   // How many bytes it had; 0: there is none.
   std::size_t remove_oldest();
+  std::size_t remove_any();
   std::size_t remove_entry(const Digest& digest, std::uint64_t sequence);
 
   Table& table_;

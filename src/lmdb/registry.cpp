@@ -36,6 +36,7 @@ std::shared_ptr<Environment> Registry::open(const std::string& path, Part part, 
   }
   if (known != nullptr) known->presence_.close();  // it is the new one's
   std::shared_ptr<Environment> made = make(folder);
+  open_.push_back(made.get());
   entry = {made, made.get()};
   made->is_registered_ = true;
   return made;
@@ -46,6 +47,7 @@ void Registry::close(Environment& one) noexcept {
   one.close_file();
   if (one.presence_) unlink(one.presence_path_.c_str());
   one.presence_.close();
+  std::erase(open_, &one);
   for (auto& [place, entry] : entries_) {
     if (entry.open == &one) entry.open = nullptr;
   }
@@ -64,14 +66,13 @@ void Registry::in_parent() {
 
 void Registry::in_child() {
   Registry& self = instance();
-  for (auto& [place, entry] : self.entries_) {
-    if (entry.open == nullptr) continue;
-    Environment& one = *entry.open;
-    one.inherited_.store(true);
-    one.presence_.close();  // else the parent seems alive as long as the child
-    self.inherited_.emplace_back(one.device_, one.inode_);
-    self.inherited_.emplace_back(one.device_, one.lock_inode_);
+  for (Environment* const one : self.open_) {
+    one->inherited_.store(true);
+    one->presence_.close();  // else the parent seems alive as long as the child
+    self.inherited_.emplace_back(one->device_, one->inode_);
+    self.inherited_.emplace_back(one->device_, one->lock_inode_);
   }
+  self.open_.clear();
   self.entries_.clear();
   self.brief_mutex_.unlock();
   self.mutex_.unlock();

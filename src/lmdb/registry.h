@@ -50,7 +50,8 @@ class Registry {
   std::mutex brief_mutex_;  // after the other
   std::mutex mutex_;        // guards everything here, and the opening and closing of environments
   std::condition_variable closed_;
-  std::map<std::pair<std::string, Part>, Entry> entries_;
+  std::map<std::pair<std::string, Part>, Entry> entries_;  // the newest of each
+  std::vector<Environment*> open_;                         // and those whose file is gone
   std::vector<FileNumber> inherited_;
 };
 

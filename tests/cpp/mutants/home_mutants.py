@@ -10,6 +10,7 @@ LMDB_LOG = "src/lmdb/lmdb_log.cpp"
 LMDB_LOG_H = "src/lmdb/lmdb_log.h"
 ROWS = "src/lmdb/rows.cpp"
 ENVIRONMENT = "src/lmdb/environment.cpp"
+REGISTRY = "src/lmdb/registry.cpp"
 FOLDER = "src/lmdb/folder.cpp"
 LOCK = "src/lmdb/timed_lock.cpp"
 CONFORMANCE = "home_conformance_test"
@@ -113,7 +114,7 @@ HOME_MUTANTS = [
         "lmdb: the older row of a text stays",
         "",
         ROWS,
-        "    remove_if_there(view(key));\n",
+        "    table_.remove_if_there(view(key));\n",
         "",
         program=FOLDERS,
     ),
@@ -187,7 +188,7 @@ HOME_MUTANTS = [
         "lmdb: readers that died at work are not looked for",
         "",
         LMDB_LOG,
-        "  environment.forget_dead_readers();\n",
+        "  environment.forget_dead_readers(seconds(options_.lock_timeout_s));\n",
         "",
         program=FOLDERS,
     ),
@@ -219,23 +220,18 @@ HOME_MUTANTS = [
         "lmdb: a replaced file is not noticed",
         "",
         ENVIRONMENT,
-        "  return stat(log_path(folder_).c_str(), &about) == 0 && about.st_ino == inode_ &&\n"
-        "         about.st_dev == device_;\n",
+        "  return !is_lost_.load() && stat(names_.file.c_str(), &about) == 0 && "
+        "about.st_ino == inode_ &&\n         about.st_dev == device_;\n",
         "  return stat(folder_.c_str(), &about) == 0 || true;\n",
         program=FOLDERS,
     ),
     Mutant(
         "lmdb: a child of fork() goes on with its parent's environment",
         "",
-        ENVIRONMENT,
-        "      one.inherited_.store(true);\n",
+        REGISTRY,
+        "    one->inherited_.store(true);\n",
         "",
         program=PROCESSES,
-        also=(
-            (
-                "    self.entries_.clear();\n    self.mutex_.unlock();\n",
-                "    self.mutex_.unlock();\n",
-            ),
-        ),
+        also=(("  self.entries_.clear();\n", ""),),
     ),
 ]

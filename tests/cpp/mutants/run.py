@@ -22,12 +22,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from home_mutants import HOME_MUTANTS
+from level_mutants import LEVEL_MUTANTS
 from mutants import MUTANTS, Mutant
 from structure_mutants import STRUCTURE_MUTANTS
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["-std=c++20", "-O1", "-w", "-Isrc", "-Iinclude", "-Itests/cpp"]
-LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-llmdb", "-lpthread"]
+LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-llmdb", "-llz4", "-lpthread"]
 PRELUDE = "#include <chrono>\n#include <thread>\n"
 TRIES = 4
 
@@ -59,8 +60,8 @@ def build(copy: Path, program: str) -> str | None:
     sources = list(copy.glob("src/core/*.cpp"))
     if not program.startswith("core_"):
         sources += copy.glob("src/cpp/*.cpp")
-    if program.startswith(("home_", "lmdb_")):
-        sources += copy.glob("src/lmdb/*.cpp")
+    if program.startswith(("home_", "level_", "lmdb_")):
+        sources += [*copy.glob("src/lmdb/*.cpp"), *copy.glob("src/codec/*.cpp")]
     sources.append(copy / "tests" / "cpp" / f"{program}.cpp")
 
     def compile_one(source: Path) -> subprocess.CompletedProcess[str]:
@@ -116,7 +117,7 @@ def names(output: str, mark: str) -> list[str]:
 
 
 def copy_sources(copy: Path) -> None:
-    for part in ("src/core", "src/cpp", "src/lmdb", "include", "tests/cpp"):
+    for part in ("src/core", "src/cpp", "src/lmdb", "src/codec", "include", "tests/cpp"):
         shutil.copytree(ROOT / part, copy / part)
 
 
@@ -171,7 +172,8 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--table")
     options = parser.parse_args()
-    chosen = [one for one in MUTANTS + STRUCTURE_MUTANTS + HOME_MUTANTS if options.only in one.name]
+    every = MUTANTS + STRUCTURE_MUTANTS + HOME_MUTANTS + LEVEL_MUTANTS
+    chosen = [one for one in every if options.only in one.name]
     if options.quick:
         chosen = [mutant for mutant in chosen if mutant.quick]
     for program in sorted({mutant.program for mutant in chosen}):
