@@ -115,8 +115,9 @@ void Follower::begin_paging() {
 }
 
 void Follower::send_page(const Cursor& cursor) {
-  run(*transport_, Link::kControl, scripts_.page, page_call(place_, cursor.nonce, cursor.after),
-      lease(), [this, cursor](const Answer& answer) {
+  const ScriptCall call = page_call(place_, cursor.nonce, cursor.after, options_.page_texts);
+  run(*transport_, Link::kControl, scripts_.page, call, lease(),
+      [this, cursor](const Answer& answer) {
         Cursor next = cursor;
         const Step step = page_answered(answer, &next);
         if (step == Step::kMore) {

@@ -58,6 +58,7 @@ struct FollowerOptions {
   std::int64_t command_timeout_ns = 0;
   std::int64_t first_timeout_ns = 0;  // of a call that comes before the first answer
   std::size_t max_log_tags = 0;
+  std::size_t page_texts = 512;  // of one page, but for an epoch that has more
   bool is_eviction_allowed = false;
   bool keeps_silently = false;        // what is not acknowledged is no exception
   core::TimeSource* clock = nullptr;  // what hits look at; none: boot time, coarsely

@@ -76,7 +76,7 @@ Follower::Step Follower::catch_up(std::int64_t deadline_ns) {
       const std::lock_guard lock(mutex_);
       cursor = {lease_.nonce(), lease_.applied()};
     }
-    const ScriptCall call = page_call(place_, cursor.nonce, cursor.after);
+    const ScriptCall call = page_call(place_, cursor.nonce, cursor.after, options_.page_texts);
     step = page_answered(ask(scripts_.page, call, deadline_ns), &cursor);
   }
   return step;

@@ -9,8 +9,6 @@
 namespace zoocache::redis {
 namespace {
 
-constexpr std::size_t kPageTexts = 512;
-
 std::optional<std::uint64_t> number(const Reply& reply) {
   const auto value = reply.integer();
   if (!value || *value < 0 || static_cast<std::uint64_t>(*value) > kMaxNumber) return std::nullopt;
@@ -161,8 +159,9 @@ ScriptCall invalidate_call(const Place& place, std::span<const core::Change> cha
   return call;
 }
 
-ScriptCall page_call(const Place& place, std::uint64_t nonce, core::Epoch after) {
-  return {{place.key}, {std::to_string(nonce), std::to_string(after), std::to_string(kPageTexts)}};
+ScriptCall page_call(const Place& place, std::uint64_t nonce, core::Epoch after,
+                     std::size_t most_texts) {
+  return {{place.key}, {std::to_string(nonce), std::to_string(after), std::to_string(most_texts)}};
 }
 
 ScriptCall nodes_call(const Place& place, bool asks) {

@@ -86,7 +86,8 @@ struct Place {
 ScriptCall beat_call(const Place& place, core::Epoch applied, std::uint64_t beat);
 ScriptCall invalidate_call(const Place& place, std::span<const core::Change> changes,
                            std::size_t max_log_tags);
-ScriptCall page_call(const Place& place, std::uint64_t nonce, core::Epoch after);
+ScriptCall page_call(const Place& place, std::uint64_t nonce, core::Epoch after,
+                     std::size_t most_texts);
 ScriptCall nodes_call(const Place& place, bool asks);
 ScriptCall leave_call(const Place& place, std::string_view node, std::optional<std::uint64_t> beat);
 

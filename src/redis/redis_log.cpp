@@ -9,8 +9,8 @@ using core::Change;
 using core::Epoch;
 using core::InvalidationLog;
 
-RedisLog::RedisLog(const FollowerOptions& options, MakeTransport make_transport)
-    : options_(options), make_transport_(std::move(make_transport)) {}
+RedisLog::RedisLog(FollowerOptions options, MakeTransport make_transport)
+    : options_(std::move(options)), make_transport_(std::move(make_transport)) {}
 
 RedisLog::~RedisLog() {
   Follower* const last = follower_.load();

@@ -21,7 +21,7 @@ namespace zoocache::redis {
 
 class RedisLog final : public core::LogHome {
  public:
-  RedisLog(const FollowerOptions& options, MakeTransport make_transport);
+  RedisLog(FollowerOptions options, MakeTransport make_transport);
   ~RedisLog() override;
 
   // Begins to connect, and does not wait for it.

@@ -23,13 +23,19 @@ from pathlib import Path
 
 from home_mutants import HOME_MUTANTS
 from mutants import MUTANTS, Mutant
+from redis_mutants import REDIS_MUTANTS
 from structure_mutants import STRUCTURE_MUTANTS
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["-std=c++20", "-O1", "-w", "-Isrc", "-Iinclude", "-Itests/cpp"]
-LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-llmdb", "-lpthread"]
+LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-llmdb", "-lcrypto", "-lpthread"]
 PRELUDE = "#include <chrono>\n#include <thread>\n"
 TRIES = 4
+# What of src/redis needs no Boost: the log, without the connection.
+REDIS_LOG = (
+    *("follower", "follower_calls", "follower_nodes", "fork_guard", "journal", "protocol"),
+    *("redis_log", "script", "scripts", "server_check", "transport"),
+)
 
 
 def compiler() -> list[str]:
@@ -61,6 +67,8 @@ def build(copy: Path, program: str) -> str | None:
         sources += copy.glob("src/cpp/*.cpp")
     if program.startswith(("home_", "lmdb_")):
         sources += copy.glob("src/lmdb/*.cpp")
+    if program.startswith("redis_log_"):
+        sources += [copy / "src" / "redis" / f"{name}.cpp" for name in REDIS_LOG]
     sources.append(copy / "tests" / "cpp" / f"{program}.cpp")
 
     def compile_one(source: Path) -> subprocess.CompletedProcess[str]:
@@ -116,7 +124,7 @@ def names(output: str, mark: str) -> list[str]:
 
 
 def copy_sources(copy: Path) -> None:
-    for part in ("src/core", "src/cpp", "src/lmdb", "include", "tests/cpp"):
+    for part in ("src/core", "src/cpp", "src/lmdb", "src/redis", "include", "tests/cpp"):
         shutil.copytree(ROOT / part, copy / part)
 
 
@@ -171,7 +179,8 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--table")
     options = parser.parse_args()
-    chosen = [one for one in MUTANTS + STRUCTURE_MUTANTS + HOME_MUTANTS if options.only in one.name]
+    every = MUTANTS + STRUCTURE_MUTANTS + HOME_MUTANTS + REDIS_MUTANTS
+    chosen = [one for one in every if options.only in one.name]
     if options.quick:
         chosen = [mutant for mutant in chosen if mutant.quick]
     for program in sorted({mutant.program for mutant in chosen}):
