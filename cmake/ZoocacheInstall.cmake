@@ -11,6 +11,11 @@ if(ZOOCACHE_LMDB)
   install(FILES cmake/FindLMDB.cmake cmake/FindLZ4.cmake
     DESTINATION "${zoocache_cmake_dir}" COMPONENT cpp)
 endif()
+set(zoocache_has_redis OFF)
+if(TARGET zoocache_redis)
+  set(zoocache_has_redis ON)
+  list(APPEND zoocache_targets zoocache_redis)
+endif()
 install(TARGETS ${zoocache_targets} EXPORT zoocache-targets
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT cpp
   INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
@@ -33,6 +38,10 @@ set(zoocache_pc_files "${PROJECT_BINARY_DIR}/zoocache.pc")
 if(ZOOCACHE_LMDB)
   configure_file(cmake/zoocache-lmdb.pc.in zoocache-lmdb.pc @ONLY)
   list(APPEND zoocache_pc_files "${PROJECT_BINARY_DIR}/zoocache-lmdb.pc")
+endif()
+if(zoocache_has_redis)
+  configure_file(cmake/zoocache-redis.pc.in zoocache-redis.pc @ONLY)
+  list(APPEND zoocache_pc_files "${PROJECT_BINARY_DIR}/zoocache-redis.pc")
 endif()
 install(FILES ${zoocache_pc_files}
   DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT cpp)

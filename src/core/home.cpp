@@ -19,6 +19,23 @@ bool apply_text(InvalidationLog& log, std::string_view text, std::uint32_t origi
   return true;
 }
 
+// Holds or releases what `apply_text` invalidates.
+void hold_text(InvalidationLog& log, std::string_view text, bool is_held) {
+  const auto change = [&](const TagPath& path) {
+    if (is_held) log.hold_tags({&path, 1});
+    if (!is_held) log.release_tags({&path, 1});
+  };
+  if (const auto id = HiddenTag::function_of(text)) {
+    change(HiddenTag(*id).path());
+  } else if (is_tag_text(text)) {
+    change(TagPath::trusted(text));
+  } else if (is_held) {
+    log.hold_root();
+  } else {
+    log.release_root();
+  }
+}
+
 }  // namespace
 
 void apply_changes(InvalidationLog& log, std::span<const Change> changes,
@@ -33,6 +50,20 @@ void apply_changes(InvalidationLog& log, std::span<const Change> changes,
     }
     if (!known) log.apply_root(origin);
   }
+}
+
+void hold_changes(InvalidationLog& log, std::span<const Change> changes) {
+  std::size_t done = 0;
+  try {
+    for (; done < changes.size(); ++done) hold_text(log, changes[done].text, true);
+  } catch (...) {
+    release_changes(log, changes.first(done));
+    throw;
+  }
+}
+
+void release_changes(InvalidationLog& log, std::span<const Change> changes) noexcept {
+  for (const Change& change : changes) hold_text(log, change.text, false);
 }
 
 bool is_tag_text(std::string_view text) noexcept {

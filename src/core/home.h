@@ -46,13 +46,13 @@ struct Change {
 };
 
 struct HomeStatus {
-  std::string kind;        // "memory", "lmdb"
+  std::string kind;        // "memory", "lmdb", "redis"
   bool reachable = false;  // as of the last time it was asked
   std::uint64_t generation = 0;
   Epoch clock = 0;      // the home's newest epoch
   Epoch applied = 0;    // what the local log reflects of it
   Epoch floor = 0;      // everything at or below it may have been forgotten
-  std::string trouble;  // why it is not reachable
+  std::string trouble;  // why it is not reachable; or what should be changed about it
 };
 
 // How far the local log follows the home: what a load that begins now is born at, there.
@@ -70,6 +70,10 @@ class LogHome {
   virtual ~LogHome() = default;
   LogHome(const LogHome&) = delete;
   LogHome& operator=(const LogHome&) = delete;
+
+  // `log` is the one of all later calls, and outlives the home. Called once, before them. From now
+  // on a home that is told of changes may apply them from a thread of its own.
+  virtual void attach(InvalidationLog& log) { static_cast<void>(log); }
 
   // Whether `log` reflects everything that was acknowledged before the call. Every hit asks.
   virtual bool is_fresh() const noexcept = 0;
@@ -102,6 +106,11 @@ class LogHome {
 // of a later version of this library.
 void apply_changes(InvalidationLog& log, std::span<const Change> changes,
                    std::uint32_t origin = 0) noexcept;
+
+// What is declared and not acknowledged: while changes are held nothing that they name is stored
+// (InvalidationLog::hold_tags). Those that were done here as well. All or none.
+void hold_changes(InvalidationLog& log, std::span<const Change> changes);
+void release_changes(InvalidationLog& log, std::span<const Change> changes) noexcept;
 
 // The newest of the root's epoch and those of the prefixes of `path`, as `epoch_of(text)` tells.
 template <class EpochOf>

@@ -67,6 +67,7 @@ Epoch InvalidationLog::newest(const TagPath& path) const noexcept {
 
 bool InvalidationLog::is_held(const TagPath& path) const noexcept {
   if (held_.empty()) return false;
+  if (held_.contains(root_hash())) return true;
   for (std::size_t index = 0; index < path.size(); ++index) {
     if (held_.contains(path[index].hash)) return true;
   }
@@ -99,6 +100,7 @@ InvalidationLog::Standing InvalidationLog::judge(const DepSet& deps, const TagNo
   if (born == clock_.load(std::memory_order_relaxed) && held_.empty()) return Standing::kCurrent;
   const TagNode* top = function != nullptr ? function : trie_.root();
   if (!is_current(top, born)) return Standing::kInvalidated;
+  if (is_held(top)) return Standing::kHeld;
   for (const TagNode* node : deps.nodes()) {
     if (!is_current(node, born)) return Standing::kInvalidated;
     if (is_held(node)) return Standing::kHeld;
@@ -197,6 +199,17 @@ void InvalidationLog::hold_tags(std::span<const TagPath> paths) {
 void InvalidationLog::release_tags(std::span<const TagPath> paths) noexcept {
   const std::lock_guard lock(mutex_);
   release_held(paths);
+}
+
+void InvalidationLog::hold_root() {
+  const std::lock_guard lock(mutex_);
+  ++held_[root_hash()];
+}
+
+void InvalidationLog::release_root() noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = held_.find(root_hash());
+  if (found != held_.end() && --found->second == 0) held_.erase(found);
 }
 
 void InvalidationLog::release_held(std::span<const TagPath> paths) noexcept {

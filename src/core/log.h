@@ -40,18 +40,26 @@ namespace zoocache::core {
 class InvalidationLog {
  public:
   explicit InvalidationLog(std::size_t ring_records) : ring_(ring_records) {}
+  // The home goes first: it may apply what it is told until it is gone.
+  ~InvalidationLog() { home_.reset(); }
   InvalidationLog(const InvalidationLog&) = delete;
   InvalidationLog& operator=(const InvalidationLog&) = delete;
 
   // Milliseconds of boot time, or what the tests' clock says; for the age of invalidations.
   std::int64_t now_ms() const noexcept {
-    return (time_source_ != nullptr ? time_source_->now_ns() : boot_time_ns()) / 1'000'000;
+    TimeSource* const source = time_source_.load(std::memory_order_acquire);
+    return (source != nullptr ? source->now_ns() : boot_time_ns()) / 1'000'000;
   }
   // REQUIRES: as Engine::set_time_source.
-  void set_time_source(TimeSource* source) noexcept { time_source_ = source; }
+  void set_time_source(TimeSource* source) noexcept {
+    time_source_.store(source, std::memory_order_release);
+  }
 
   // Makes the log a copy of the home's. REQUIRES: before the first use.
-  void set_home(std::unique_ptr<LogHome> home) noexcept { home_ = std::move(home); }
+  void set_home(std::unique_ptr<LogHome> home) {
+    home_ = std::move(home);
+    home_->attach(*this);
+  }
   LogHome* home() const noexcept { return home_.get(); }
 
   Epoch clock() const noexcept { return clock_.load(std::memory_order_acquire); }
@@ -113,6 +121,9 @@ class InvalidationLog {
   // While held, loads that depend on the tags (or on what is below) are not stored. All or none.
   void hold_tags(std::span<const TagPath> paths);
   void release_tags(std::span<const TagPath> paths) noexcept;
+  // The same for everything there is.
+  void hold_root();
+  void release_root() noexcept;
 
   // The node of `path`, created if need be, held until `release`.
   TagNode* acquire(const TagPath& path);
@@ -148,7 +159,7 @@ class InvalidationLog {
   Standing judge(const TagPath& path, Epoch born) const noexcept;
   TagNode* ensure(const TagPath& path);
 
-  TimeSource* time_source_ = nullptr;
+  std::atomic<TimeSource*> time_source_{nullptr};  // a home's thread may ask for the time already
   std::unique_ptr<LogHome> home_;
   std::atomic<Epoch> clock_{0};
   mutable std::mutex mutex_;  // guards everything below, and the publication of the clock

@@ -155,7 +155,9 @@ bool Call::read_size(PyObject* value, std::size_t* size_bytes) {
 // Binds what the load depends on. May throw.
 core::InvalidationLog::Standing Call::bind_deps(core::Dependencies* bound) {
   core::InvalidationLog& log = state_->engine.log();
-  if (flight_->born == log.clock()) {  // nothing was invalidated since, the own key neither
+  // Nothing was invalidated since, the own key neither; a stored value may be older than what is
+  // held for being declared just now.
+  if (flight_->born == log.clock() && level_ == nullptr) {
     if (flight_->deps.empty()) return core::InvalidationLog::Standing::kCurrent;
     return log.bind(flight_->deps, function_->node, nullptr, flight_->born, bound);
   }

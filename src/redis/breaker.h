@@ -66,6 +66,15 @@ class Breaker {
     if (is_open_ && next_try_ns_ > now_ns) next_try_ns_ = now_ns;
   }
 
+  // It answers, as somebody found out who asked by another way.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    if (!is_open_) return;
+    ++round_;
+    is_open_ = false;
+    backoff_.reset();
+  }
+
   bool is_open() const {
     const std::lock_guard lock(mutex_);
     return is_open_;

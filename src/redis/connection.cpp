@@ -177,12 +177,15 @@ class Client::Impl final : private LinkEvents, private ForkGuard {
   void send(Link which, Breaker::Pass pass, Command command, Call::Clock::time_point deadline,
             OnAnswer on_answer);
   void post(std::function<void()> work) { asio::post(*io_, std::move(work)); }
+  bool await(Link which, nanoseconds timeout);
   ClientStats stats() const;
 
  private:
   void on_link_up(Link which, const Server& server) override;
   void on_link_push(Link, const Reply& message) override { listener_.on_push(message); }
   void on_link_lost(Link which, const Failure& why) override;
+  void on_link_not_made(Link) override { tell_waiters(); }
+  void tell_waiters();
   void in_child() noexcept override {
     is_inherited_.store(true);
     descriptors_.close_all();
@@ -199,6 +202,8 @@ class Client::Impl final : private LinkEvents, private ForkGuard {
   std::atomic<std::uint64_t> timeouts_{0};
   std::atomic<std::uint64_t> exceptions_{0};
   std::atomic<bool> is_inherited_{false};
+  std::mutex await_mutex_;  // guards nothing but the wait
+  std::condition_variable has_changed_;
   Descriptors descriptors_;
   std::unique_ptr<asio::io_context> io_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;
@@ -252,12 +257,27 @@ void Client::Impl::on_link_up(Link which, const Server& server) {
   connects_.fetch_add(1, std::memory_order_relaxed);
   descriptors_.close_on_exec();  // Asio's sockets are not made so
   if (which == Link::kData) breaker_.renewed(core::boot_time_ns());
+  tell_waiters();
   listener_.on_back(which, server);
 }
 
 void Client::Impl::on_link_lost(Link which, const Failure& why) {
   losses_.fetch_add(1, std::memory_order_relaxed);
   listener_.on_lost(which, why);
+}
+
+void Client::Impl::tell_waiters() {
+  const std::lock_guard lock(await_mutex_);
+  has_changed_.notify_all();
+}
+
+bool Client::Impl::await(Link which, nanoseconds timeout) {
+  std::unique_lock lock(await_mutex_);
+  const auto is_decided = [&] {
+    return link(which).is_up() || !may_pass_soon(link(which).failure().trouble);
+  };
+  has_changed_.wait_for(lock, std::min(timeout, kLongestTimeout), is_decided);
+  return link(which).is_up();
 }
 
 void Client::Impl::call_after(nanoseconds delay, std::function<void()> work) {
@@ -377,6 +397,14 @@ void Client::call_after(nanoseconds delay, std::function<void()> work) {
 
 bool Client::is_connected(Link link) const noexcept {
   return !impl_->is_inherited() && impl_->link(link).is_up();
+}
+
+bool Client::await_connected(Link link, nanoseconds timeout) {
+  if (impl_->is_inherited()) return false;
+  if (impl_->is_own_thread()) {
+    throw std::logic_error("Client::await_connected waits; a callback must not");
+  }
+  return impl_->await(link, timeout);
 }
 
 Failure Client::failure(Link link) const {

@@ -67,6 +67,7 @@ class Client final : public Transport {
                      OnAnswer on_answer) override;
   Answer execute(Link link, Command command, std::chrono::nanoseconds timeout) override;
   bool is_connected(Link link) const noexcept override;
+  bool await_connected(Link link, std::chrono::nanoseconds timeout) override;
   Failure failure(Link link) const override;
 
   ClientStats stats() const;

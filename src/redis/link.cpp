@@ -85,7 +85,11 @@ void KeptLink::down(const Failure& why) {
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error && !is_stopped_) attempt();
   });
-  if (was_up) events_.on_link_lost(link_, why);
+  if (was_up) {
+    events_.on_link_lost(link_, why);
+  } else {
+    events_.on_link_not_made(link_);
+  }
 }
 
 void KeptLink::drop(const Failure& why) {

@@ -35,6 +35,7 @@ class LinkEvents {
   virtual void on_link_up(Link link, const Server& server) = 0;
   virtual void on_link_push(Link link, const Reply& message) = 0;
   virtual void on_link_lost(Link link, const Failure& why) = 0;
+  virtual void on_link_not_made(Link link) = 0;  // a try failed; `failure` says why
 };
 
 class KeptLink : private SessionEvents {

@@ -55,6 +55,14 @@ enum class Trouble : std::uint8_t {
 
 const char* name_of(Trouble trouble) noexcept;
 
+// Whether a connection that is not there for this reason may be there in a moment: it is being made
+// for the first time, or ended after it was good.
+inline bool may_pass_soon(Trouble trouble) noexcept {
+  return trouble == Trouble::kNone || trouble == Trouble::kNotConnected ||
+         trouble == Trouble::kClosed || trouble == Trouble::kSilent ||
+         trouble == Trouble::kProtocol || trouble == Trouble::kInternal;
+}
+
 struct Failure {
   Trouble trouble = Trouble::kNone;
   std::string detail;  // for people; holds no password
@@ -109,6 +117,9 @@ class Transport {
   virtual Answer execute(Link link, Command command, std::chrono::nanoseconds timeout) = 0;
 
   virtual bool is_connected(Link link) const noexcept = 0;
+  // Waits until the connection is there. False: it is not in time, or its last try failed in a way
+  // that a moment does not change (refused, no route, ...), which is known at once.
+  virtual bool await_connected(Link link, std::chrono::nanoseconds timeout) = 0;
   // Why the connection is not there; of no trouble where it is.
   virtual Failure failure(Link link) const = 0;
 };

@@ -127,6 +127,38 @@ TEST(Log, HeldTagsKeepLoadsOut) {
   drop(log, deps);
 }
 
+TEST(Log, WhatIsHeldIsWhatAChangeNames) {
+  InvalidationLog log(1024);
+  const HiddenTag function(7);
+  const HiddenTag key(7, 9);
+  TagNode* const node = log.acquire(function.path());
+  const auto standing = [&](const TagNode* of, const std::vector<std::string>& tags) {
+    DepSet deps(log);
+    for (const std::string& tag : tags) deps.add_tag(tag);
+    return log.standing(deps, of, nullptr, log.clock());
+  };
+  const auto held_by = [&](std::string_view text) {
+    const Change change(text, true);
+    hold_changes(log, {&change, 1});
+    hold_changes(log, {&change, 1});  // counted
+    release_changes(log, {&change, 1});
+    std::string held;
+    if (standing(nullptr, {}) == Standing::kHeld) held += "all ";
+    if (standing(node, {}) == Standing::kHeld) held += "function ";
+    if (standing(nullptr, {"org:acme:user"}) == Standing::kHeld) held += "tag ";
+    if (standing(nullptr, {"other"}) == Standing::kHeld) held += "other ";
+    release_changes(log, {&change, 1});
+    EXPECT_EQ(standing(node, {"org:acme:user"}), Standing::kCurrent);
+    return held;
+  };
+  EXPECT_EQ(held_by("org:acme"), "tag ");
+  EXPECT_EQ(held_by(function.path().text()), "function ");
+  EXPECT_EQ(held_by(key.path().text()), "function ") << "keys of others are a whole function here";
+  EXPECT_EQ(held_by(""), "all function tag other ");
+  EXPECT_EQ(held_by("no\ttag"), "all function tag other ");
+  log.release(node);
+}
+
 // Everything that ever happened, compared as text.
 class Oracle {
  public:

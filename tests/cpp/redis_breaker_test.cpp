@@ -88,6 +88,19 @@ TEST(RedisBreaker, ANewConnectionIsTriedAtOnce) {
 }
 
 // Whatever happens: while it is open, at most one caller is under way for each pause.
+TEST(RedisBreaker, ClosesForWhoeverFoundThatItAnswers) {
+  Breaker breaker(options());
+  const auto late = breaker.enter(0);
+  breaker.report(breaker.enter(0), false, 0);
+  breaker.close();
+  EXPECT_FALSE(breaker.is_open());
+  EXPECT_TRUE(breaker.enter(1).is_allowed);
+  breaker.report(late, false, 2 * kMs);
+  EXPECT_FALSE(breaker.is_open()) << "of a round that is over";
+  breaker.report(breaker.enter(3), false, 3 * kMs);
+  EXPECT_TRUE(breaker.enter(103 * kMs).is_allowed) << "the pause is the first one";
+}
+
 TEST(RedisBreaker, NeverTwoProbesWithinOnePause) {
   const std::uint64_t seed = testing::test_seed();
   SCOPED_TRACE(testing::seed_note(seed));

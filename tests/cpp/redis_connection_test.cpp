@@ -280,6 +280,18 @@ TEST_F(RedisConnection, WhatACallbackThrowsEndsBothConnectionsAndBothComeBack) {
   }
 }
 
+TEST_F(RedisConnection, WaitingForAConnection) {
+  EXPECT_TRUE(client_->await_connected(Link::kControl, 0s));
+  server_->kill_hard();
+  EXPECT_TRUE(eventually([&] { return !client_->is_connected(Link::kControl); }));
+  EXPECT_FALSE(client_->await_connected(Link::kControl, 60s)) << "refused: known at once";
+  server_->start();
+  EXPECT_TRUE(eventually([&] { return client_->await_connected(Link::kControl, 60s); }));
+  Heard heard;
+  Client fresh(options_for(server_->url()), heard);
+  EXPECT_TRUE(fresh.await_connected(Link::kData, 60s)) << "it is being made";
+}
+
 TEST_F(RedisConnection, WhomItReached) {
   const std::string info = server_->command({"INFO", "server"});
   for (const Heard::Event& event : heard_.events()) {

@@ -24,13 +24,19 @@ from pathlib import Path
 from home_mutants import HOME_MUTANTS
 from level_mutants import LEVEL_MUTANTS
 from mutants import MUTANTS, Mutant
+from redis_mutants import REDIS_MUTANTS
 from structure_mutants import STRUCTURE_MUTANTS
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["-std=c++20", "-O1", "-w", "-Isrc", "-Iinclude", "-Itests/cpp"]
-LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-llmdb", "-llz4", "-lpthread"]
+LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-llmdb", "-llz4", "-lcrypto", "-lpthread"]
 PRELUDE = "#include <chrono>\n#include <thread>\n"
 TRIES = 4
+# What of src/redis needs no Boost: the log, without the connection.
+REDIS_LOG = (
+    *("follower", "follower_calls", "follower_nodes", "fork_guard", "journal", "protocol"),
+    *("redis_log", "script", "scripts", "server_check", "transport"),
+)
 
 
 def compiler() -> list[str]:
@@ -62,6 +68,8 @@ def build(copy: Path, program: str) -> str | None:
         sources += copy.glob("src/cpp/*.cpp")
     if program.startswith(("home_", "level_", "lmdb_")):
         sources += [*copy.glob("src/lmdb/*.cpp"), *copy.glob("src/codec/*.cpp")]
+    if program.startswith("redis_log_"):
+        sources += [copy / "src" / "redis" / f"{name}.cpp" for name in REDIS_LOG]
     sources.append(copy / "tests" / "cpp" / f"{program}.cpp")
 
     def compile_one(source: Path) -> subprocess.CompletedProcess[str]:
@@ -117,7 +125,8 @@ def names(output: str, mark: str) -> list[str]:
 
 
 def copy_sources(copy: Path) -> None:
-    for part in ("src/core", "src/cpp", "src/lmdb", "src/codec", "include", "tests/cpp"):
+    parts = ("src/core", "src/cpp", "src/lmdb", "src/codec", "src/redis", "include", "tests/cpp")
+    for part in parts:
         shutil.copytree(ROOT / part, copy / part)
 
 
@@ -172,7 +181,7 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--table")
     options = parser.parse_args()
-    every = MUTANTS + STRUCTURE_MUTANTS + HOME_MUTANTS + LEVEL_MUTANTS
+    every = MUTANTS + STRUCTURE_MUTANTS + HOME_MUTANTS + LEVEL_MUTANTS + REDIS_MUTANTS
     chosen = [one for one in every if options.only in one.name]
     if options.quick:
         chosen = [mutant for mutant in chosen if mutant.quick]

@@ -1,0 +1,56 @@
+// The home of the processes of several machines: a Redis or Valkey server that they share.
+//
+//   zoocache::Cache cache{{.home = zoocache::redis_home("redis://10.0.0.7")}};
+//
+// Promises: in the process that invalidates, after invalidate() has returned no call that starts
+// later returns a value that was loaded before it. In every other process the same holds a network
+// delay later, and never later than `lease_s` after invalidate() has returned, whatever happens to
+// messages, connections, processes and the server. A server that lost data empties the caches.
+// A process that cannot reach the server goes on: values are served for up to `lease_s`, and after
+// eight times that every call loads. Link zoocache::redis.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include <zoocache/home.h>
+
+namespace zoocache {
+
+// What invalidate() does where the server does not acknowledge it. It takes effect in its own
+// process, is kept in the process's memory and is tried again until it is acknowledged, either way.
+enum class OnUnreachable {
+  kRaise,   // throws HomeUnreachable
+  kJournal  // returns, and the epoch it returns is 0
+};
+
+struct RedisOptions {
+  // The namespace: the caches of one prefix share a log. 1 to 64 of A-Z a-z 0-9 . _ -
+  std::string prefix = "zoocache";
+  // How long, in seconds, an invalidation may take to reach a process that hears no messages; the
+  // same in all processes. Each asks the server every third of it. Range 0.3 .. 60.
+  double lease_s = 2;
+  // How long a call waits for the server, in seconds; `timeout=` in the URL wins. Range 0.001
+  // .. 60.
+  double command_timeout_s = 0.25;
+  // How long a connection may take, and the first call waits, in seconds; `connect_timeout=` in the
+  // URL wins. Range 0.001 .. 60.
+  double connect_timeout_s = 1;
+  // The most different tags that the log remembers; the oldest are forgotten, which empties caches
+  // that have not heard of them. The same in all processes. Range 2^4 .. 2^24.
+  std::size_t max_log_tags = 1'000'000;
+  OnUnreachable on_unreachable = OnUnreachable::kRaise;
+  // Use a server that evicts keys without a time to live (maxmemory-policy allkeys-*), too. When it
+  // evicts the log, all caches are emptied.
+  bool allow_eviction = false;
+};
+
+// `url`: redis://[user[:password]@]host[:port][/database], rediss:// (TLS), redis+unix:///path, or
+// redis+sentinel://host[:port],host[:port]/primary[/database].
+// Waits for the server for up to twice connect_timeout_s; one that cannot be reached is no error,
+// but one that can be and does not fit is. Throws InvalidOption for a URL or options out of range;
+// HomeUnreachable if the server refuses the user, the password or the certificate does not fit, it
+// is older than Redis 7.0, is a replica, or evicts any key. Thread-safe.
+HomePtr redis_home(const std::string& url, const RedisOptions& options = {});
+
+}  // namespace zoocache

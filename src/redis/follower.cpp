@@ -1,0 +1,266 @@
+#include "redis/follower.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "redis/follower_silent.h"
+#include "redis/server_check.h"
+
+namespace zoocache::redis {
+namespace {
+
+using core::Change;
+using std::chrono::nanoseconds;
+
+// What hits read of the clock may be as old as one tick of the kernel.
+constexpr std::int64_t kClockTickNs = 20'000'000;
+
+std::vector<Change> changes_of(const std::vector<std::string>& texts) {
+  return {texts.begin(), texts.end()};
+}
+
+}  // namespace
+
+Follower::Follower(const FollowerOptions& options, const MakeTransport& make_transport,
+                   core::InvalidationLog& log)
+    : options_(options),
+      place_(options.prefix, options.database),
+      log_(log),
+      breaker_(BreakerOptions()),
+      lease_(options.lease_ns),
+      journal_(log, Lease::kMemoryLeases * options.lease_ns),
+      silent_(std::make_unique<Silent>(Lease::kMemoryLeases * options.lease_ns)) {
+  watch();
+  const std::lock_guard lock(mutex_);  // callbacks that come early wait
+  transport_ = make_transport(place_, *this);
+  transport_->call_after(lease() / 3, [this] { tick(); });
+}
+
+void Follower::in_child() noexcept {
+  trusted_until_ns_.store(0);
+  is_inherited_.store(true);
+}
+
+void Follower::tick() {
+  send_beat();
+  begin_paging();
+  look_for_silent();
+  transport_->call_after(lease() / 3, [this] { tick(); });
+}
+
+ScriptCall Follower::next_beat() {
+  const std::lock_guard lock(mutex_);
+  return beat_call(place_, lease_.applied(), ++beats_);
+}
+
+void Follower::send_beat() {
+  if (!transport_->is_connected(Link::kControl)) return;
+  const std::int64_t sent_ns = now_ns();
+  run(*transport_, Link::kControl, scripts_.beat, next_beat(), lease(),
+      [this, sent_ns](const Answer& answer) {
+        const Step step = beat_answered(answer, sent_ns);
+        if (step == Step::kBehind) begin_paging();
+        if (step != Step::kFailed) retry_kept();
+      });
+}
+
+Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_ns) {
+  const auto beat = answer.has_reply() ? parse_beat(answer.reply) : std::nullopt;
+  if (!beat) {
+    note_trouble(answer);
+    return Step::kFailed;
+  }
+  const std::lock_guard lock(mutex_);
+  if (!refusal_.empty()) return Step::kFailed;
+  if (sent_ns >= newest_sent_ns_) {  // interleaving (1)
+    newest_sent_ns_ = sent_ns;
+    if (!lease_.is_known(beat->nonce)) begin_generation(*beat);
+    lease_.granted(sent_ns, beat->clock);
+    journal_.forget_before(sent_ns);
+    floor_ = beat->floor;
+    breaker_.close();
+  }
+  publish();
+  return lease_.has_gap() ? Step::kBehind : Step::kFresh;
+}
+
+// Interleaving (5). REQUIRES: the mutex.
+void Follower::begin_generation(const Beat& beat) {
+  log_.apply_root();
+  lease_.begin(beat.nonce, beat.clock);
+  const std::int64_t age_ns = std::min(beat.age_ms, INT64_MAX / 2'000'000) * 1'000'000;
+  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : now_ns() - age_ns);
+}
+
+// REQUIRES: the mutex.
+void Follower::publish() {
+  const std::int64_t until_ns = refusal_.empty() ? lease_.trusted_until_ns() : 0;
+  if (until_ns > now_ns()) {
+    lease_.note_trusted();
+    trouble_.clear();
+  }
+  trusted_until_ns_.store(until_ns == 0 ? 0 : until_ns - kClockTickNs, std::memory_order_release);
+}
+
+void Follower::begin_paging() {
+  Cursor cursor;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_paging_ || !lease_.has_gap()) return;
+    is_paging_ = true;
+    cursor = {lease_.nonce(), lease_.applied()};
+  }
+  send_page(cursor);
+}
+
+void Follower::send_page(const Cursor& cursor) {
+  const ScriptCall call = page_call(place_, cursor.nonce, cursor.after, options_.page_texts);
+  run(*transport_, Link::kControl, scripts_.page, call, lease(),
+      [this, cursor](const Answer& answer) {
+        Cursor next = cursor;
+        const Step step = page_answered(answer, &next);
+        if (step == Step::kMore) {
+          send_page(next);
+          return;
+        }
+        {
+          const std::lock_guard lock(mutex_);
+          is_paging_ = false;
+        }
+        if (step == Step::kBehind) begin_paging();
+        if (step == Step::kChanged) send_beat();
+      });
+}
+
+Follower::Step Follower::page_answered(const Answer& answer, Cursor* cursor) {
+  const auto page = answer.has_reply() ? parse_page(answer.reply) : std::nullopt;
+  if (!page) {
+    note_trouble(answer);
+    return Step::kFailed;
+  }
+  const std::lock_guard lock(mutex_);
+  if (cursor->nonce != lease_.nonce()) return lease_.has_gap() ? Step::kBehind : Step::kFresh;
+  if (page->nonce != lease_.nonce()) {
+    lease_.lose();
+    publish();
+    return Step::kChanged;
+  }
+  if (page->floor > cursor->after) {  // interleaving (4)
+    log_.apply_root();
+  } else {
+    core::apply_changes(log_, changes_of(page->texts));
+    if (!page->is_last) {
+      if (page->upto <= cursor->after) return Step::kFailed;  // makes no sense
+      cursor->after = page->upto;
+      return Step::kMore;
+    }
+  }
+  lease_.caught_up(page->clock);  // interleaving (2)
+  publish();
+  return lease_.has_gap() ? Step::kBehind : Step::kFresh;
+}
+
+void Follower::retry_kept() {
+  std::vector<std::string> texts;
+  {
+    const std::lock_guard lock(mutex_);
+    texts = journal_.begin_retry();
+  }
+  if (texts.empty()) return;
+  const ScriptCall call = invalidate_call(place_, changes_of(texts), options_.max_log_tags);
+  run(*transport_, Link::kControl, scripts_.invalidate, call, lease(),
+      [this, texts = std::move(texts)](const Answer& answer) {
+        const auto receipt = receipt_of(answer);
+        if (receipt) core::apply_changes(log_, changes_of(texts));
+        bool has_more = false;
+        {
+          const std::lock_guard lock(mutex_);
+          journal_.end_retry(receipt.has_value(), receipt ? receipt->nonce : 0, now_ns());
+          if (receipt) note_receipt(*receipt);
+          has_more = receipt && journal_.has_kept();
+        }
+        if (has_more) retry_kept();
+      });
+}
+
+std::optional<Receipt> Follower::receipt_of(const Answer& answer) {
+  auto receipt = answer.has_reply() ? parse_receipt(answer.reply) : std::nullopt;
+  if (!receipt) note_trouble(answer);
+  return receipt;
+}
+
+// REQUIRES: the mutex; its changes were applied.
+void Follower::note_receipt(const Receipt& receipt) {
+  if (receipt.nonce == lease_.nonce()) {
+    lease_.heard(receipt.epoch);
+  } else if (lease_.nonce() != 0) {
+    lease_.lose();
+  }
+  publish();
+}
+
+void Follower::on_push(const Reply& message) {
+  if (message.items.size() < 3 || message.items[1].text != place_.channel) return;
+  const auto news = parse_news(message.items[2].text);
+  bool must_beat = false;
+  bool has_gap = false;
+  {
+    const std::lock_guard lock(mutex_);
+    // What is not ours to read, or of another generation, says that a look is due, and no more.
+    must_beat = !news || news->nonce != lease_.nonce() || news->epoch == 0;
+    if (!must_beat) {
+      if (news->origin != place_.node) core::apply_changes(log_, changes_of(news->texts));
+      lease_.heard(news->epoch);  // interleaving (3)
+      publish();
+      has_gap = lease_.has_gap();
+    }
+  }
+  if (must_beat) send_beat();
+  if (has_gap) begin_paging();
+}
+
+void Follower::on_back(Link link, const Server& server) {
+  if (link != Link::kControl) return;
+  {
+    const std::lock_guard lock(mutex_);
+    refusal_ = refusal_of(server);
+    warning_.clear();
+    is_paging_ = false;
+    publish();
+    if (!refusal_.empty()) return;
+  }
+  breaker_.renewed(now_ns());
+  transport_->async_execute(link, eviction_command(), lease(), [this](const Answer& answer) {
+    // Who may not ask is let pass.
+    if (!answer.has_reply() || answer.reply.is_error()) return;
+    Eviction found = eviction_of(answer.reply);
+    const std::lock_guard lock(mutex_);
+    if (options_.is_eviction_allowed) {
+      warning_ = found.refusal.empty() ? std::move(found.warning) : std::move(found.refusal);
+    } else {
+      refusal_ = std::move(found.refusal);
+      warning_ = std::move(found.warning);
+    }
+    publish();
+  });
+  send_beat();
+}
+
+void Follower::on_lost(Link link, const Failure& why) {
+  if (link != Link::kControl) return;
+  note_trouble({Reply(), why});
+}
+
+void Follower::note_trouble(const Answer& answer) {
+  const std::lock_guard lock(mutex_);
+  if (!answer.has_reply()) {
+    trouble_ = std::string(name_of(answer.failure.trouble)) + ": " + answer.failure.detail;
+  } else if (answer.reply.is_error()) {
+    trouble_ = "the server says " + answer.reply.text.substr(0, 200);
+  } else {
+    trouble_ = "the server's reply makes no sense";
+  }
+}
+
+}  // namespace zoocache::redis

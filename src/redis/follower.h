@@ -1,0 +1,173 @@
+// One process's place in a log on a Redis server: applies what is pushed, beats, catches up, and
+// says until when that is to be trusted.
+//
+//   thread of the transport                          callers
+//   -----------------------                          -------
+//   tick, every third of a lease: beat               hit: is the lease over? no: that was all
+//   push: apply; a gap: page                         refresh: one of them beats and pages, the rest
+//   beat answered: trust, or page, or begin anew              wait for it; if it fails: forget
+//   connected: check the server, beat                append: hold, apply, declare, apply, release
+//
+// Which of them does a step does not matter: each is a function of what a reply says and of the
+// state under the mutex. Interleavings, with a the epoch that was applied:
+//   (1) A reply is looked at long after it came. Its clock is then older than a: nothing is lost,
+//       for trust runs from the moment it was sent. One beat overtaken by a younger one is dropped.
+//   (2) Pages are read while others invalidate. A text that is named again moves behind the cursor
+//       and is read later; a becomes the clock of the reply whose page was the last (page.pml).
+//   (3) A push comes between two pages: it is applied; a moves only where nothing is missing below.
+//   (4) The floor rises behind the cursor: what was not read is gone, and everything is invalidated
+//       after the reply, which covers its clock.
+//   (5) The generation is another one. Everything is invalidated after the reply that says so; what
+//       was pushed of the new one before is covered by that. What is pushed of the old one later is
+//       passed over.
+//   (6) A writer's own message comes before or after the reply to its call: both count as the same
+//       epoch. What it declared is held from before it is sent until it was applied again.
+// All of it is on the control connection; the data connection is of no concern here, so that
+// nothing depends on both being to the same server. Thread-safety: everything from any thread; what
+// waits, not from the transport's.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "core/clock.h"
+#include "core/home.h"
+#include "core/log.h"
+#include "redis/breaker.h"
+#include "redis/fork_guard.h"
+#include "redis/journal.h"
+#include "redis/lease.h"
+#include "redis/protocol.h"
+#include "redis/scripts.h"
+#include "redis/transport.h"
+
+namespace zoocache::redis {
+
+struct FollowerOptions {
+  std::string prefix;
+  int database = 0;
+  std::int64_t lease_ns = 0;
+  std::int64_t command_timeout_ns = 0;
+  std::int64_t first_timeout_ns = 0;  // of a call that comes before the first answer
+  std::size_t max_log_tags = 0;
+  std::size_t page_texts = 512;  // of one page, but for an epoch that has more
+  bool is_eviction_allowed = false;
+  bool keeps_silently = false;        // what is not acknowledged is no exception
+  core::TimeSource* clock = nullptr;  // what hits look at; none: boot time, coarsely
+};
+// The transport subscribes to the place's channel.
+using MakeTransport = std::function<std::unique_ptr<Transport>(const Place&, Listener&)>;
+
+class Follower final : private Listener, private ForkGuard {
+ public:
+  Follower(const FollowerOptions& options, const MakeTransport& make_transport,
+           core::InvalidationLog& log);
+  ~Follower() override;
+  Follower(const Follower&) = delete;
+  Follower& operator=(const Follower&) = delete;
+
+  bool is_fresh() const noexcept {
+    const std::int64_t until_ns = trusted_until_ns_.load(std::memory_order_acquire);
+    if (until_ns == 0) return false;
+    core::TimeSource* const clock = options_.clock;
+    return (clock != nullptr ? clock->now_ns() : core::boot_time_ns()) < until_ns;
+  }
+  // This is a child of fork(), and the follower the parent's.
+  bool is_inherited() const noexcept { return is_inherited_.load(std::memory_order_acquire); }
+
+  void refresh() noexcept;
+  core::Epoch append(std::span<const core::Change> changes, std::uint32_t origin);
+  core::Epoch version(const core::TagPath& path);
+  bool holds(std::uint64_t generation, core::Epoch born, std::span<const std::string> texts);
+  core::HomeStatus status();
+  core::HomePosition position() noexcept;
+  // See RedisLog::wait_applied.
+  bool wait_applied(std::uint64_t generation, core::Epoch epoch, std::chrono::nanoseconds timeout);
+
+ private:
+  enum class Step {
+    kFresh,    // all that is known to exist is applied
+    kBehind,   // some is not
+    kMore,     // there is another page
+    kChanged,  // the generation is another one: beat again
+    kFailed    // not answered, or refused
+  };
+  struct Cursor {
+    std::uint64_t nonce = 0;
+    core::Epoch after = 0;
+  };
+  struct Silent;
+
+  // On the transport's thread.
+  void on_push(const Reply& message) override;
+  void on_lost(Link link, const Failure& why) override;
+  void on_back(Link link, const Server& server) override;
+  void in_child() noexcept override;
+  void tick();
+  void send_beat();
+  void begin_paging();
+  void send_page(const Cursor& cursor);
+  void retry_kept();
+  void look_for_silent();
+
+  // What replies say.
+  Step beat_answered(const Answer& answer, std::int64_t sent_ns);
+  Step page_answered(const Answer& answer, Cursor* cursor);
+  std::optional<Receipt> receipt_of(const Answer& answer);
+  void note_receipt(const Receipt& receipt);
+  void begin_generation(const Beat& beat);
+  void note_trouble(const Answer& answer);
+  void publish();
+
+  // On callers' threads.
+  bool renew();
+  bool lead_renewal();
+  Step catch_up(std::int64_t deadline_ns);
+  std::int64_t deadline();
+  Answer ask(const std::function<Answer(std::chrono::nanoseconds)>& send, std::int64_t deadline_ns);
+  Answer ask(const Script& script, const ScriptCall& call, std::int64_t deadline_ns);
+  std::optional<Receipt> declare(std::span<const core::Change> changes, std::string* why);
+  std::vector<core::Epoch> scores(std::span<const std::string> texts);
+  ScriptCall next_beat();
+  std::string trouble();
+
+  std::int64_t now_ns() const noexcept { return transport_->now_ns(); }
+  std::chrono::nanoseconds lease() const { return std::chrono::nanoseconds(options_.lease_ns); }
+
+  const FollowerOptions options_;
+  const Place place_;
+  const LogScripts scripts_;
+  core::InvalidationLog& log_;
+  Breaker breaker_;
+  std::atomic<std::int64_t> trusted_until_ns_{0};
+  std::atomic<bool> is_inherited_{false};
+
+  std::mutex mutex_;  // guards what follows; the log's own is taken within
+  Lease lease_;
+  Journal journal_;
+  std::uint64_t beats_ = 0;
+  std::int64_t newest_sent_ns_ = 0;  // of the beats that were answered
+  core::Epoch floor_ = 0;
+  bool is_paging_ = false;
+  std::string refusal_;  // why this server is none for a log
+  std::string warning_;
+  std::string trouble_;
+
+  std::mutex renewal_mutex_;  // guards what follows
+  std::condition_variable is_renewed_;
+  bool is_renewing_ = false;
+  std::uint64_t renewals_ = 0;
+
+  std::unique_ptr<Silent> silent_;        // the transport's thread's
+  std::unique_ptr<Transport> transport_;  // the last: it goes first
+};
+
+}  // namespace zoocache::redis

@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "redis/connection.h"
+#include "redis/redis_log.h"
+#include "redis/server_check.h"
+#include "redis/url.h"
+#include "zoocache/errors.h"
+#include "zoocache/redis.h"
+
+namespace zoocache {
+namespace {
+
+using std::chrono::nanoseconds;
+
+bool is_plain(char letter) {
+  return (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z') ||
+         (letter >= '0' && letter <= '9') || letter == '.' || letter == '_' || letter == '-';
+}
+
+void check_seconds(const char* name, double value, double least, double most) {
+  if (value >= least && value <= most) return;
+  throw InvalidOption(std::string(name) + "=" + std::to_string(value) +
+                      " is not allowed: seconds, " + std::to_string(least) + " to " +
+                      std::to_string(most));
+}
+
+void check_options(const RedisOptions& options) {
+  const std::string& prefix = options.prefix;
+  constexpr std::size_t kMost = 64;
+  if (prefix.empty() || prefix.size() > kMost ||
+      !std::all_of(prefix.begin(), prefix.end(), &is_plain)) {
+    throw InvalidOption("prefix='" + prefix.substr(0, 80) +
+                        "' is not allowed: 1 to 64 of A-Z a-z 0-9 . _ -");
+  }
+  check_seconds("lease_s", options.lease_s, 0.3, 60);
+  check_seconds("command_timeout_s", options.command_timeout_s, 0.001, 60);
+  check_seconds("connect_timeout_s", options.connect_timeout_s, 0.001, 60);
+  if (options.max_log_tags < 16 || options.max_log_tags > (std::size_t{1} << 24)) {
+    throw InvalidOption("max_log_tags=" + std::to_string(options.max_log_tags) +
+                        " is not allowed: 2^4 to 2^24");
+  }
+}
+
+std::int64_t span_ns(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
+
+redis::ClientOptions client_options(const redis::Url& url, const RedisOptions& options) {
+  redis::ClientOptions made;
+  made.url = url;
+  made.connect_timeout_s = options.connect_timeout_s;
+  return made;
+}
+
+redis::FollowerOptions follower_options(const redis::Url& url, const RedisOptions& options) {
+  const double connect_s =
+      url.connect_timeout_s > 0 ? url.connect_timeout_s : options.connect_timeout_s;
+  redis::FollowerOptions made;
+  made.prefix = options.prefix;
+  made.database = url.database;
+  made.lease_ns = span_ns(options.lease_s);
+  made.command_timeout_ns = span_ns(url.timeout_s > 0 ? url.timeout_s : options.command_timeout_s);
+  made.first_timeout_ns = span_ns(connect_s) + made.command_timeout_ns;
+  made.max_log_tags = options.max_log_tags;
+  made.is_eviction_allowed = options.allow_eviction;
+  made.keeps_silently = options.on_unreachable == OnUnreachable::kJournal;
+  return made;
+}
+
+class Visitor final : public redis::Listener {
+ public:
+  void on_push(const redis::Reply&) override {}
+  void on_lost(redis::Link, const redis::Failure&) override {}
+  void on_back(redis::Link link, const redis::Server& server) override {
+    if (link != redis::Link::kControl) return;
+    const std::lock_guard lock(mutex_);
+    server_ = server;
+  }
+  redis::Server server() {
+    const std::lock_guard lock(mutex_);
+    return server_;
+  }
+
+ private:
+  std::mutex mutex_;
+  redis::Server server_;
+};
+
+// Whether the server itself says that it is none for us, now and later.
+bool is_refusal(redis::Trouble trouble) {
+  return trouble == redis::Trouble::kSetupRefused || trouble == redis::Trouble::kTls;
+}
+
+void check_server(const redis::Url& url, const RedisOptions& options) {
+  constexpr auto kControl = redis::Link::kControl;
+  const std::string where = redis::describe(url) + ": ";
+  const redis::FollowerOptions times = follower_options(url, options);
+  Visitor visitor;
+  redis::Client client(client_options(url, options), visitor);
+  if (!client.await_connected(kControl, nanoseconds(times.first_timeout_ns))) {
+    const redis::Failure why = client.failure(kControl);
+    if (!is_refusal(why.trouble)) return;
+    throw HomeUnreachable(where + redis::name_of(why.trouble) + ": " + why.detail);
+  }
+  // The answer comes behind `on_back`.
+  const redis::Answer answer =
+      client.execute(kControl, redis::eviction_command(), nanoseconds(times.first_timeout_ns));
+  std::string refusal = redis::refusal_of(visitor.server());
+  if (refusal.empty() && answer.has_reply() && !options.allow_eviction) {
+    refusal = redis::eviction_of(answer.reply).refusal;
+  }
+  if (!refusal.empty()) throw HomeUnreachable(where + refusal);
+}
+
+class RedisHome final : public Home {
+ public:
+  RedisHome(redis::Url url, RedisOptions options)
+      : url_(std::move(url)), options_(std::move(options)) {
+    check_server(url_, options_);
+  }
+
+  std::unique_ptr<core::LogHome> connect() const override {
+    const redis::MakeTransport make_transport =
+        [url = url_, options = options_](const redis::Place& place, redis::Listener& listener) {
+          redis::ClientOptions made = client_options(url, options);
+          made.channels = {place.channel};
+          return std::make_unique<redis::Client>(made, listener);
+        };
+    return std::make_unique<redis::RedisLog>(follower_options(url_, options_), make_transport);
+  }
+
+ private:
+  const redis::Url url_;
+  const RedisOptions options_;
+};
+
+}  // namespace
+
+HomePtr redis_home(const std::string& url, const RedisOptions& options) {
+  check_options(options);
+  return std::make_shared<RedisHome>(redis::parse_url(url), options);
+}
+
+}  // namespace zoocache

@@ -1,0 +1,69 @@
+#include "redis/redis_log.h"
+
+#include <exception>
+#include <utility>
+
+namespace zoocache::redis {
+
+using core::Change;
+using core::Epoch;
+using core::InvalidationLog;
+
+RedisLog::RedisLog(FollowerOptions options, MakeTransport make_transport)
+    : options_(std::move(options)), make_transport_(std::move(make_transport)) {}
+
+RedisLog::~RedisLog() {
+  Follower* const last = follower_.load();
+  // The parent's locks may be held for good here.
+  if (last != nullptr && !last->is_inherited()) delete last;
+}
+
+void RedisLog::attach(InvalidationLog& log) {
+  log_ = &log;
+  follower();
+}
+
+// Without a lock: the thread that held it may not exist in a child of fork().
+Follower& RedisLog::follower() {
+  Follower* known = follower_.load(std::memory_order_acquire);
+  while (known == nullptr || known->is_inherited()) {
+    auto made = std::make_unique<Follower>(options_, make_transport_, *log_);
+    if (follower_.compare_exchange_strong(known, made.get())) return *made.release();
+  }
+  return *known;
+}
+
+void RedisLog::refresh(InvalidationLog& log) noexcept {
+  try {
+    follower().refresh();
+  } catch (const std::exception&) {  // no thread or no memory for a connection
+    log.apply_root();
+  }
+}
+
+Epoch RedisLog::append(InvalidationLog&, std::span<const Change> changes, std::uint32_t origin) {
+  return follower().append(changes, origin);
+}
+
+Epoch RedisLog::version(const core::TagPath& path) { return follower().version(path); }
+
+core::HomeStatus RedisLog::status() { return follower().status(); }
+
+core::HomePosition RedisLog::position() noexcept {
+  try {
+    return follower().position();
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+bool RedisLog::holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) {
+  return follower().holds(generation, born, texts);
+}
+
+bool RedisLog::wait_applied(std::uint64_t generation, Epoch epoch,
+                            std::chrono::nanoseconds timeout) {
+  return follower().wait_applied(generation, epoch, timeout);
+}
+
+}  // namespace zoocache::redis

@@ -1,0 +1,58 @@
+// A cache's connection to a log on a Redis server: see core/home.h for what it promises, but for
+// this: what other processes declare arrives a network delay after it was acknowledged, and never
+// later than the lease. follower.h has the protocol.
+//
+// In a child of fork() everything begins anew with a follower of the child's own; the parent's is
+// left alone, since its thread and its locks do not exist there.
+// Thread-safety: as LogHome.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/home.h"
+#include "redis/follower.h"
+
+namespace zoocache::redis {
+
+class RedisLog final : public core::LogHome {
+ public:
+  RedisLog(FollowerOptions options, MakeTransport make_transport);
+  ~RedisLog() override;
+
+  // Begins to connect, and does not wait for it.
+  void attach(core::InvalidationLog& log) override;
+  bool is_fresh() const noexcept override {
+    const Follower* const follower = follower_.load(std::memory_order_acquire);
+    return follower != nullptr && follower->is_fresh();
+  }
+  void refresh(core::InvalidationLog& log) noexcept override;
+  core::Epoch append(core::InvalidationLog& log, std::span<const core::Change> changes,
+                     std::uint32_t origin) override;
+  core::Epoch version(const core::TagPath& path) override;
+  core::HomeStatus status() override;
+  core::HomePosition position() noexcept override;
+  bool holds(std::uint64_t generation, core::Epoch born,
+             std::span<const std::string> texts) override;
+
+  // Waits until no process serves what the epoch invalidated: until every one that the home knows
+  // has applied it; at the latest one lease. In a generation that is younger than ten leases the
+  // home may not know all, and it is the lease. False: the time-out came first.
+  // Not from an event loop.
+  bool wait_applied(std::uint64_t generation, core::Epoch epoch, std::chrono::nanoseconds timeout);
+
+ private:
+  // This process's. REQUIRES: it is attached.
+  Follower& follower();
+
+  const FollowerOptions options_;
+  const MakeTransport make_transport_;
+  core::InvalidationLog* log_ = nullptr;
+  std::atomic<Follower*> follower_{nullptr};
+};
+
+}  // namespace zoocache::redis

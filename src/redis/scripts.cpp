@@ -1,0 +1,161 @@
+#include "redis/scripts.h"
+
+#include <string>
+
+namespace zoocache::redis {
+namespace {
+
+constexpr const char* kWrites = "#!lua flags=allow-oom\n";
+constexpr const char* kReads = "#!lua flags=no-writes,allow-oom\n";
+
+// `read` gives the state, or nothing where there is none or it makes no sense.
+constexpr const char* kCommon = R"lua(
+local key = KEYS[1]
+local function whole(score)
+  local number = tonumber(score)
+  if number == nil or number > 0 or number <= -9007199254740992 then return nil end
+  if number ~= math.floor(number) then return nil end
+  return 0 - number
+end
+local function read()
+  local scores = redis.call('ZMSCORE', key, '\2nonce', '\2clock', '\2floor', '\2began', '\2life')
+  local state = {nonce = whole(scores[1]), clock = whole(scores[2]), floor = whole(scores[3]),
+                 began = whole(scores[4]), life = whole(scores[5])}
+  if not (state.nonce and state.clock and state.floor and state.began and state.life) then
+    return nil
+  end
+  local newest = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
+  if state.nonce == 0 or tonumber(newest[2]) > state.clock then return nil end
+  return state
+end
+local function life()
+  local info = redis.call('INFO', 'server', 'replication')
+  local run = string.match(info, 'run_id:(%x+)')
+  local replication = string.match(info, 'master_replid:(%x+)')
+  if not run or not replication then error('INFO does not say which server this is') end
+  return tonumber(string.sub(redis.sha1hex(run .. replication), 1, 13), 16)
+end
+)lua";
+
+constexpr const char* kBegin = R"lua(
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function text(number) return string.format('%.0f', number) end
+local function begin(state, nonce)
+  if not state then
+    redis.call('UNLINK', key)
+    state = {clock = 0, floor = 0}
+    redis.call('ZADD', key, 0, '\2clock', 0, '\2floor')
+  end
+  state.nonce = tonumber(nonce)
+  state.began = now_ms()
+  state.life = life()
+  redis.call('ZADD', key, '-' .. text(state.nonce), '\2nonce', '-' .. text(state.began), '\2began',
+             '-' .. text(state.life), '\2life')
+  return state
+end
+)lua";
+
+// ARGV: a nonce, in case one is needed; node; -applied; -beat
+constexpr const char* kBeat = R"lua(
+local state = read()
+if not state or state.life ~= life() then state = begin(state, ARGV[1]) end
+redis.call('ZADD', key, ARGV[3], '\2applied:' .. ARGV[2], ARGV[4], '\2beat:' .. ARGV[2])
+return {state.nonce, state.clock, state.floor, now_ms() - state.began}
+)lua";
+
+// ARGV: a nonce, in case one is needed; node; channel; most tags; texts
+constexpr const char* kInvalidate = R"lua(
+local first = 5
+local state = read()
+if not state or state.clock > 9007199254740000 then state = begin(nil, ARGV[1]) end
+local epoch = state.clock + 1
+redis.call('ZADD', key, '-' .. text(epoch), '\2clock')
+local message = {text(state.nonce) .. ' ' .. text(epoch) .. ' ' .. ARGV[2] .. '\n'}
+for index = first, #ARGV do
+  redis.call('ZADD', key, text(epoch), ARGV[index])
+  message[#message + 1] = #ARGV[index] .. ':' .. ARGV[index]
+end
+local excess = redis.call('ZCOUNT', key, '(0', '+inf') - tonumber(ARGV[4])
+if excess > 0 then
+  local most = math.min(excess, 16 + 2 * (#ARGV - first + 1))
+  local oldest = redis.call('ZRANGEBYSCORE', key, '(0', '+inf', 'WITHSCORES', 'LIMIT', 0, most)
+  for index = 1, #oldest, 2 do redis.call('ZREM', key, oldest[index]) end
+  redis.call('ZADD', key, '-' .. oldest[#oldest], '\2floor')
+end
+redis.call('PUBLISH', ARGV[3], table.concat(message))
+return {state.nonce, epoch}
+)lua";
+
+// ARGV: nonce; after; most texts. The nonce 0 in the reply: the generation is another one.
+constexpr const char* kPage = R"lua(
+local state = read()
+if not state or state.nonce ~= tonumber(ARGV[1]) or state.life ~= life() then return {0} end
+local most = tonumber(ARGV[3])
+local rows = redis.call('ZRANGEBYSCORE', key, '(' .. ARGV[2], '+inf', 'WITHSCORES',
+                        'LIMIT', 0, most + 1)
+local count, is_last, upto = #rows / 2, 1, state.clock
+if count > most then
+  local cut = rows[#rows]
+  is_last = 0
+  while count > 0 and rows[2 * count] == cut do count = count - 1 end
+  if count == 0 then
+    rows = redis.call('ZRANGEBYSCORE', key, cut, cut, 'WITHSCORES')
+    count = #rows / 2
+  end
+  upto = tonumber(rows[2 * count])
+end
+local reply = {state.nonce, state.clock, state.floor, upto, is_last}
+for index = 1, count do reply[#reply + 1] = rows[2 * index - 1] end
+return reply
+)lua";
+
+// ARGV: channel, or nothing. Of each node its name, what it has applied and its beat.
+constexpr const char* kNodes = R"lua(
+local state = read()
+if not state or state.life ~= life() then return {0, 0} end
+if ARGV[1] ~= '' then
+  redis.call('PUBLISH', ARGV[1], string.format('%.0f', state.nonce) .. ' 0 -\n')
+end
+local time = redis.call('TIME')
+local age_ms = time[1] * 1000 + math.floor(time[2] / 1000) - state.began
+local reply, beats = {state.nonce, age_ms}, {}
+local rows = redis.call('ZRANGEBYSCORE', key, '-inf', '0', 'WITHSCORES')
+for index = 1, #rows, 2 do
+  local node = string.match(rows[index], '^\2beat:(.*)$')
+  if node then beats[node] = whole(rows[index + 1]) or 0 end
+end
+for index = 1, #rows, 2 do
+  local node = string.match(rows[index], '^\2applied:(.*)$')
+  if node then
+    reply[#reply + 1] = node
+    reply[#reply + 1] = whole(rows[index + 1]) or 0
+    reply[#reply + 1] = beats[node] or 0
+  end
+end
+return reply
+)lua";
+
+// ARGV: node; -beat, or nothing for whatever it is
+constexpr const char* kLeave = R"lua(
+local beat = redis.call('ZSCORE', KEYS[1], '\2beat:' .. ARGV[1])
+if ARGV[2] ~= '' and tonumber(beat) ~= tonumber(ARGV[2]) then return 0 end
+return redis.call('ZREM', KEYS[1], '\2applied:' .. ARGV[1], '\2beat:' .. ARGV[1])
+)lua";
+
+std::string joined(const char* flags, const char* first, const char* second, const char* third) {
+  return std::string(flags) + first + second + third;
+}
+
+}  // namespace
+
+LogScripts::LogScripts()
+    : beat(joined(kWrites, kCommon, kBegin, kBeat)),
+      invalidate(joined(kWrites, kCommon, kBegin, kInvalidate)),
+      page(joined(kReads, kCommon, "", kPage)),
+      nodes(joined(kWrites, kCommon, "", kNodes)),
+      leave(joined(kWrites, "", "", kLeave)) {}
+
+}  // namespace zoocache::redis

@@ -1,0 +1,52 @@
+// The Lua scripts of the log, and what its key looks like.
+//
+// One sorted set for each namespace, so that whatever takes a part of it away takes all of it:
+//
+//   member          score                          members of our own begin with a byte that no tag
+//   \2nonce         -(random)                      has, and their scores are not above 0: what is
+//   \2clock         -(newest epoch)                above 0 is a tag's, and a range of it needs no
+//   \2floor         -(newest forgotten epoch)      filter
+//   \2began         -(ms, the server's clock)
+//   \2life          -(hash of run id and replication id)
+//   \2applied:NODE  -(what it has applied)
+//   \2beat:NODE     -(how often it was heard)
+//   ------------------------------------------ 0
+//   user:1          17                             text of a Change -> its newest epoch
+//   (empty)         21                             everything
+//
+// The nonce is the generation. It is drawn anew with the key, and by the first heartbeat that finds
+// another life of the server than the one that wrote the key: a restart, a replica that was
+// promoted. So it says alone whether what a process knows and what the server knows is one history,
+// and whatever carries it (replies, pushed messages, born values) carries all of it.
+// A set that makes no sense (somebody else wrote to it) is thrown away: a new generation.
+//
+//   script      flags      does
+//   beat        allow-oom  notes the node; a write, so that a replica or an isolated primary that
+//                          must not write cannot answer
+//   invalidate  allow-oom  one epoch for all texts, forgets the oldest above the bound, publishes
+//   page        no-writes  what is newer than an epoch, in order; never a part of an epoch
+//   nodes       allow-oom  who is registered; may ask everybody to say at once what it has applied
+//   leave       allow-oom  takes one node's record away, if its beat is still the one that is named
+//
+// Every script is harmless when it runs twice. Numbers stay below 2^53, which a score holds
+// exactly. Thread-safety: immutable values.
+#pragma once
+
+#include "redis/script.h"
+
+namespace zoocache::redis {
+
+inline constexpr char kReservedMark = '\x02';
+inline constexpr const char* kNonceMember = "\002nonce";
+inline constexpr const char* kFloorMember = "\002floor";
+
+struct LogScripts {
+  LogScripts();
+  const Script beat;
+  const Script invalidate;
+  const Script page;
+  const Script nodes;
+  const Script leave;
+};
+
+}  // namespace zoocache::redis

@@ -1,0 +1,149 @@
+"""Broken logs of a Redis home: what the rules of `src/redis/follower.h` are there for.
+
+Each has to be noticed by the simulation, which needs neither a server nor Boost.
+"""
+
+from __future__ import annotations
+
+from mutants import Mutant
+
+FOLLOWER = "src/redis/follower.cpp"
+CALLS = "src/redis/follower_calls.cpp"
+FOLLOWER_H = "src/redis/follower.h"
+LEASE = "src/redis/lease.h"
+JOURNAL = "src/redis/journal.cpp"
+
+
+def redis(name: str, model: str, file: str, old: str, new: str, *, quick: bool = False) -> Mutant:
+    """A mutant that the simulation has to notice."""
+    program = "redis_log_simulation_test"
+    return Mutant(f"redis: {name}", model, file, old, new, program=program, quick=quick)
+
+
+REDIS_MUTANTS = [
+    redis(
+        "trust runs from the answer to a heartbeat",
+        "",
+        FOLLOWER,
+        "    lease_.granted(sent_ns, beat->clock);\n",
+        "    lease_.granted(now_ns(), beat->clock);\n",
+        quick=True,
+    ),
+    redis(
+        "trust without having applied the clock of the heartbeat",
+        "redis without HBCLK",
+        LEASE,
+        "    return nonce_ != 0 && !is_lost_ && !has_gap() ? until_ns_ : 0;\n",
+        "    return nonce_ != 0 && !is_lost_ ? until_ns_ : 0;\n",
+        quick=True,
+    ),
+    redis(
+        "a message moves what is applied over a gap",
+        "redis",
+        LEASE,
+        "    if (epoch != applied_ + 1) {\n",
+        "    if (false) {\n",
+    ),
+    redis(
+        "what is applied becomes the clock of the first page",
+        "page EARLY",
+        FOLLOWER,
+        "      cursor->after = page->upto;\n",
+        "      cursor->after = page->upto;\n      lease_.caught_up(page->clock);\n"
+        "      publish();\n      return Step::kFresh;\n",
+    ),
+    redis(
+        "a page is not applied",
+        "",
+        FOLLOWER,
+        "    core::apply_changes(log_, changes_of(page->texts));\n",
+        "    static_cast<void>(changes_of(page->texts));\n",
+    ),
+    redis(
+        "the floor is not looked at",
+        "",
+        FOLLOWER,
+        "  if (page->floor > cursor->after) {  // interleaving (4)\n",
+        "  if (false) {\n",
+    ),
+    redis(
+        "another generation does not invalidate everything",
+        "redis without GEN",
+        FOLLOWER,
+        "  log_.apply_root();\n  lease_.begin(",
+        "  lease_.begin(",
+        quick=True,
+    ),
+    redis(
+        "heartbeats of another generation go on with the known one",
+        "redis without GEN",
+        LEASE,
+        "    return nonce == nonce_ && !is_lost_;\n",
+        "    return nonce_ != 0 && nonce != 0 && !is_lost_;\n",
+    ),
+    redis(
+        "messages of another generation count",
+        "redis without MSGGEN",
+        FOLLOWER,
+        "    must_beat = !news || news->nonce != lease_.nonce() || news->epoch == 0;\n",
+        "    must_beat = !news || lease_.nonce() == 0 || news->epoch == 0;\n",
+    ),
+    redis(
+        "what was not acknowledged is forgotten",
+        "",
+        CALLS,
+        "    journal_.keep(changes);\n",
+        "    core::release_changes(log_, changes);\n",
+        quick=True,
+    ),
+    redis(
+        "a journal is not replayed",
+        "journal without JOURNAL",
+        FOLLOWER,
+        "  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : now_ns() - age_ns);\n",
+        "  static_cast<void>(age_ns);\n",
+    ),
+    redis(
+        "a journal that does not reach back is taken for whole",
+        "",
+        JOURNAL,
+        "  if (forgotten_ns_ != kNever && forgotten_ns_ >= began_ns) {\n",
+        "  if (forgotten_ns_ != kNever && began_ns == INT64_MAX) {\n",
+    ),
+    redis(
+        "a hit does not look at the time",
+        "",
+        FOLLOWER_H,
+        "    if (until_ns == 0) return false;\n",
+        "    if (until_ns != 0) return true;\n",
+    ),
+    redis(
+        "without trust everything is served",
+        "",
+        LEASE,
+        "    if (may_serve) return false;\n",
+        "    if (is_registered_) return false;\n",
+        quick=True,
+    ),
+    redis(
+        "without trust everything is forgotten once, and not again after a lease",
+        "wait FRESHBIRTH",
+        LEASE,
+        "                           now_ns < forgot_ns_ + span_ns_;\n",
+        "                           now_ns < forgot_ns_ + 100 * span_ns_;\n",
+    ),
+    redis(
+        "what was stored under a trust that ended is kept",
+        "",
+        LEASE,
+        "  void note_trusted() noexcept { has_forgotten_ = false; }\n",
+        "  void note_trusted() noexcept { has_forgotten_ = true; forgot_ns_ = until_ns_; }\n",
+    ),
+    redis(
+        "what is declared does not take effect before it is acknowledged",
+        "",
+        CALLS,
+        "  core::apply_changes(log_, changes, origin);\n  std::string why;\n",
+        "  std::string why;\n",
+    ),
+]

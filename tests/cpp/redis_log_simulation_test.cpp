@@ -1,0 +1,293 @@
+// Caches of several processes and the server they share, in virtual time, while everything that can
+// go wrong does: the real engine, log and follower over a model of the server and of the network.
+//
+// Checked at every call: it returns nothing older than what its own process had declared before the
+// call began, and nothing older than what anybody had been told was acknowledged a lease before.
+// Checked in the end: nothing that was declared is lost, to anybody.
+#include <gtest/gtest.h>
+#include <zoocache/zoocache.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "redis/redis_log.h"
+#include "redis_sim.h"
+#include "seed.h"
+#include "zoocache/errors.h"
+
+namespace zoocache::testing {
+namespace {
+
+constexpr std::int64_t kLease = 2000 * kSimMs;
+constexpr std::size_t kSources = 6;
+constexpr std::size_t kProcesses = 4;
+
+struct Setting {
+  Faults faults = {};
+  std::size_t max_log_tags = 1000;
+  bool has_chaos = true;
+};
+
+class SimHome final : public Home {
+ public:
+  SimHome(Network& network, const std::int64_t& thaws_ns, std::size_t max_log_tags)
+      : network_(network), thaws_ns_(thaws_ns), max_log_tags_(max_log_tags) {}
+
+  std::unique_ptr<core::LogHome> connect() const override {
+    redis::FollowerOptions options;
+    options.prefix = "sim";
+    options.lease_ns = kLease;
+    options.command_timeout_ns = 250 * kSimMs;
+    options.first_timeout_ns = 1250 * kSimMs;
+    options.max_log_tags = max_log_tags_;
+    options.page_texts = 2;
+    options.clock = &network_.world;
+    return std::make_unique<redis::RedisLog>(
+        options, [this](const redis::Place& place, redis::Listener& listener) {
+          return std::make_unique<Wire>(network_, place.channel, listener, thaws_ns_);
+        });
+  }
+
+ private:
+  Network& network_;
+  const std::int64_t& thaws_ns_;
+  const std::size_t max_log_tags_;
+};
+
+struct Acknowledged {
+  std::int64_t at_ns;
+  std::uint64_t version;
+};
+
+class Simulation {
+ public:
+  Simulation(std::uint64_t seed, const Setting& setting)
+      : setting_(setting), world_(seed), network_(world_, setting.faults) {
+    for (std::size_t index = 0; index < kProcesses; ++index) {
+      processes_.push_back(std::make_unique<Process>(*this));
+      step_later(*processes_.back());
+    }
+    replicate_later();
+    if (setting.has_chaos) chaos_later();
+  }
+
+  // The last processes say farewell, which takes time; nobody does anything else in it.
+  ~Simulation() { is_gone_ = true; }
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
+
+  void run(std::int64_t span_ns) { world_.sleep(span_ns); }
+
+  // Nothing more goes wrong, but for messages: then everybody knows everything.
+  void settle() {
+    is_over_ = true;
+    world_.sleep(40 * kLease);
+    for (const auto& process : processes_) {
+      for (std::size_t source = 0; source < kSources; ++source) {
+        if (*(*process->get)(source) != database_[source]) note("lost in the end", source);
+      }
+    }
+  }
+
+  std::string trouble;
+  std::size_t reads = 0;
+  std::size_t hits = 0;
+  std::size_t invalidations = 0;
+  std::size_t refused = 0;
+
+ private:
+  struct Process {
+    explicit Process(Simulation& simulation)
+        : home(std::make_shared<SimHome>(simulation.network_, thaws_ns,
+                                         simulation.setting_.max_log_tags)),
+          cache(Options{.home = home}) {
+      get.emplace(cache.cacheable(
+          "get",
+          [this, &simulation](std::size_t source) {
+            ++loads;
+            return simulation.load(source);
+          },
+          deps("s:{0}")));
+    }
+    std::int64_t thaws_ns = 0;
+    std::size_t loads = 0;
+    std::array<std::uint64_t, kSources> declared{};  // by itself, acknowledged or not
+    HomePtr home;
+    Cache cache;
+    std::optional<CachedFunction<std::uint64_t, std::size_t>> get;
+  };
+
+  void note(const std::string& what, std::size_t source) {
+    if (!trouble.empty()) return;
+    trouble = what + ": source " + std::to_string(source) + " at " +
+              std::to_string(world_.now_ns() / kSimMs) + " ms";
+  }
+
+  // Reads, and takes its time before and after.
+  std::uint64_t load(std::size_t source) {
+    if (world_.chance(0.3)) world_.sleep(world_.between_ms(0, 20));
+    const std::uint64_t version = database_[source];
+    if (world_.chance(0.3)) world_.sleep(world_.between_ms(0, world_.chance(0.1) ? 3000 : 20));
+    return version;
+  }
+
+  void step_later(Process& process) {
+    const std::int64_t delay_ns = world_.between_ms(1, world_.chance(0.05) ? 3000 : 40);
+    world_.after(delay_ns, [this, &process] { step(process); });
+  }
+
+  void step(Process& process) {
+    if (is_gone_) return;
+    if (process.thaws_ns > world_.now_ns()) {
+      world_.at(process.thaws_ns, [this, &process] { step(process); });
+      return;
+    }
+    const std::size_t source = world_.draw(kSources);
+    if (!is_over_ && world_.chance(0.1)) {
+      invalidate(process, source);
+    } else {
+      read(process, source);
+    }
+    step_later(process);
+  }
+
+  void invalidate(Process& process, std::size_t source) {
+    const std::uint64_t version = ++database_[source];
+    ++invalidations;
+    bool is_acknowledged = true;
+    try {
+      if (world_.chance(0.05)) {
+        process.cache.clear();
+      } else {
+        process.cache.invalidate("s:" + std::to_string(source));
+      }
+    } catch (const HomeUnreachable&) {
+      is_acknowledged = false;
+      ++refused;
+    }
+    process.declared[source] = std::max(process.declared[source], version);
+    if (is_acknowledged) acknowledged_[source].push_back({world_.now_ns(), version});
+  }
+
+  void read(Process& process, std::size_t source) {
+    const std::int64_t began_ns = world_.now_ns();
+    std::uint64_t least = process.declared[source];
+    for (const Acknowledged& one : acknowledged_[source]) {
+      if (setting_.faults.has_guard && one.at_ns + kLease <= began_ns) {
+        least = std::max(least, one.version);
+      }
+    }
+    const std::size_t before = process.loads;
+    if (*(*process.get)(source) < least) {
+      note(process.declared[source] == least ? "its own change unseen" : "beyond the lease",
+           source);
+    }
+    ++reads;
+    hits += process.loads == before ? 1U : 0U;
+  }
+
+  void replicate_later() {
+    world_.after(world_.between_ms(1, 400), [this] {
+      network_.replicate();
+      replicate_later();
+    });
+  }
+
+  void chaos_later() {
+    world_.after(world_.between_ms(50, 3000), [this] {
+      if (is_over_) return;
+      break_something();
+      chaos_later();
+    });
+  }
+
+  void break_something() {
+    Process& process = *processes_[world_.draw(kProcesses)];
+    Network::Server& primary = *network_.primary;
+    switch (world_.draw(9)) {
+      case 0:
+      case 1:
+        if (!network_.wires.empty()) {
+          network_.wires[world_.draw(network_.wires.size())]->disconnect();
+        }
+        break;
+      case 2:
+        primary.stalled_until_ns = world_.now_ns() + world_.between_ms(1, 3000);
+        break;
+      case 3:
+        network_.crash(true);
+        break;
+      case 4:
+        network_.crash(false);
+        break;
+      case 5:
+        network_.isolate();
+        break;
+      case 6:
+        primary.model->set = ModelServer::Set();  // FLUSHALL
+        break;
+      case 7:
+        process.thaws_ns =
+            world_.now_ns() + world_.between_ms(1, world_.chance(0.2) ? 30000 : 4000);
+        break;
+      default:
+        primary.model->forget_scripts();
+        break;
+    }
+  }
+
+  const Setting setting_;
+  World world_;
+  Network network_;
+  std::array<std::uint64_t, kSources> database_{};
+  std::array<std::vector<Acknowledged>, kSources> acknowledged_;
+  std::vector<std::unique_ptr<Process>> processes_;
+  bool is_over_ = false;
+  bool is_gone_ = false;
+};
+
+void simulate(const Setting& setting, std::size_t seeds) {
+  const std::uint64_t first = test_seed();
+  std::size_t reads = 0;
+  std::size_t hits = 0;
+  std::size_t invalidations = 0;
+  std::size_t refused = 0;
+  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+    Simulation simulation(seed, setting);
+    simulation.run(60'000 * kSimMs);
+    simulation.settle();
+    ASSERT_EQ(simulation.trouble, "") << seed_note(seed);
+    reads += simulation.reads;
+    hits += simulation.hits;
+    invalidations += simulation.invalidations;
+    refused += simulation.refused;
+  }
+  std::printf("%zu reads, %zu hits, %zu invalidations, %zu not acknowledged\n", reads, hits,
+              invalidations, refused);
+  EXPECT_GT(hits, reads / 10) << "somebody trusts";
+  EXPECT_GT(invalidations, refused) << "and is acknowledged";
+}
+
+TEST(RedisLogSimulation, NothingGoesWrong) {
+  simulate({.faults = {.lost_push = 0, .doubled_push = 0, .slow_push = 0}, .has_chaos = false}, 3);
+}
+
+TEST(RedisLogSimulation, MessagesAreLostDoubledAndLate) { simulate({.has_chaos = false}, 10); }
+
+TEST(RedisLogSimulation, EverythingGoesWrong) { simulate({}, 40); }
+
+TEST(RedisLogSimulation, EverythingGoesWrongAndTheLogIsShort) {
+  simulate({.faults = {.lost_push = 0.5}, .max_log_tags = 3}, 20);
+}
+
+// Then the lease is no bound while a primary is isolated; but nothing is lost.
+TEST(RedisLogSimulation, IsolatedPrimariesThatGoOn) {
+  simulate({.faults = {.has_guard = false}}, 30);
+}
+
+}  // namespace
+}  // namespace zoocache::testing
