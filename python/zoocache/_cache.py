@@ -65,7 +65,7 @@ class Invalidating:
 
     def __exit__(self, *exc_info: object) -> None:
         try:
-            self.core.invalidate_from(self._origin, self._tags)
+            self.core.invalidate_from(self._origin, self._tags, False)
         finally:
             self.core.release(self._held.pop(), self._tags)
 
@@ -123,7 +123,8 @@ class Cache:
             explain_records: removed entries that `explain` remembers; default 4,096.
             debug: warn when a cached value was changed by a caller; default False.
             bus_url: where invalidations are shared: "lmdb://<folder>" by the processes of one
-                machine; None or "memory://" by nobody.
+                machine; "redis://<host>" (or rediss://, redis+sentinel://, redis+unix://) by
+                those of many; None or "memory://" by nobody.
             storage_url: where values are kept that the processes of one machine share, and that
                 outlast them: "lmdb://<folder>"; None or "memory://": in the process itself. Without
                 `bus_url` it is where invalidations are shared, too.
@@ -133,6 +134,13 @@ class Cache:
                 raises HomeUnreachable; default 1.
             max_storage_bytes: bytes that the stored values may take; default 2**30. When they are
                 full, the oldest go.
+            lease: seconds after which every process has heard of an invalidation on a Redis
+                server, whatever happens; the same in all processes, default 2.
+            command_timeout, connect_timeout: seconds to wait for that server; default 0.25 and 1.
+            on_unreachable: what invalidate() does when the server does not acknowledge it: it is
+                kept and tried again, and "raise" (default) raises HomeUnreachable, "journal" does
+                not.
+            allow_eviction: use a server that may evict the log, too; default False.
             lmdb_map_size: bytes that a shared log may take; the same in all processes, default
                 2**30. When it is full, the oldest tags are forgotten.
 
@@ -293,17 +301,16 @@ class Cache:
 
     async def invalidate_async(self, *tags: str, wait: bool = False, tag: str | None = None) -> int:
         """As `invalidate`, for async programs: what waits for other processes does so elsewhere."""
-        del wait
         if tag is not None and not tags:
             tags = (tag,)
         elif tag is not None:
             raise TypeError("invalidate_async() takes its tags by position; tag= is for one alone")
         origin = self.core.origin(1)
         if not self.core.has_home():
-            return self.core.invalidate_from(origin, tags)
+            return self.core.invalidate_from(origin, tags, wait)
         from zoocache._aio import in_thread  # noqa: PLC0415 - see the module
 
-        return await in_thread(lambda: self.core.invalidate_from(origin, tags))
+        return await in_thread(lambda: self.core.invalidate_from(origin, tags, wait))
 
     async def clear_async(self) -> None:
         """As `clear`, for async programs."""

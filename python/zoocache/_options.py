@@ -54,6 +54,11 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "max_log_tags": 1_000_000,
     "lock_timeout": 1,
     "max_storage_bytes": 2**30,
+    "lease": 2,
+    "command_timeout": 0.25,
+    "connect_timeout": 1,
+    "on_unreachable": "raise",
+    "allow_eviction": False,
     **{name: default for name, (default, _) in _OBSOLETE.items()},
 }
 
@@ -164,31 +169,43 @@ def check_error_classes(name: str, value: Any) -> tuple[type[Exception], ...] | 
     return classes or None
 
 
+_REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "redis+unix")
+
+
 def _homes(storage_url: str | None, bus_url: str | None) -> dict[str, Any]:
     """Where the log and the values live, as the engine takes it. Raises InvalidOption."""
-    storage = _place("storage_url", storage_url)
-    bus = _place("bus_url", bus_url)
+    storage = _place("storage_url", storage_url, ("lmdb",))
+    bus = _place("bus_url", bus_url, ("lmdb", *_REDIS_SCHEMES))
     if bus is None:
         bus = storage  # values are no use without their log
     made = {}
     if bus is not None:
-        made["lmdb_path"] = bus
+        scheme, place = bus
+        made["lmdb_path" if scheme == "lmdb" else "redis_url"] = place
     if storage is not None:
-        made["storage_lmdb_path"] = storage
+        made["storage_lmdb_path"] = storage[1]
     return made
 
 
-def _place(name: str, url: str | None) -> str | None:
-    """The folder that a URL names; None for the process itself. Raises InvalidOption."""
+def _place(name: str, url: str | None, schemes: tuple[str, ...]) -> tuple[str, str] | None:
+    """The scheme of a URL, and the folder or the server; None for the process itself.
+
+    Raises:
+        InvalidOption: it is none of the schemes, or names no folder.
+    """
     check_text(name, url)
     if url in (None, "memory://"):
         return None
-    scheme, separator, folder = url.partition("://")
-    if scheme != "lmdb" or not separator:
-        raise _refuse(name, url, "'lmdb://<folder>', 'memory://' or None")
-    if not folder or "\0" in folder:
-        raise _refuse(name, url, "it names no folder; say for example 'lmdb://./cache'")
-    return os.path.expanduser(folder)  # noqa: PTH111 - './x' stays as it is
+    scheme, separator, rest = url.partition("://")
+    if scheme not in schemes or not separator:
+        known = "'lmdb://<folder>', "
+        if "redis" in schemes:
+            known += "'redis://<host>', 'rediss://', 'redis+sentinel://', 'redis+unix://', "
+        raise _refuse(name, url, f"{known}'memory://' or None")
+    if not rest or "\0" in url:
+        raise _refuse(name, url, "it names no place; say for example 'lmdb://./cache'")
+    # './x' stays as it is
+    return scheme, os.path.expanduser(rest) if scheme == "lmdb" else url  # noqa: PTH111
 
 
 def configured(given: dict[str, Any]) -> dict[str, Any]:
@@ -212,6 +229,13 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
     made["lock_timeout"] = check_seconds("lock_timeout", given.get("lock_timeout"))
     if made["lock_timeout"] == math.inf:
         raise _refuse("lock_timeout", math.inf, "a time in seconds above 0")
+    for name in ("lease", "command_timeout", "connect_timeout"):
+        made[name] = check_seconds(name, given.get(name))
+    on_unreachable = given.get("on_unreachable", "raise")
+    if on_unreachable not in ("raise", "journal"):
+        raise _refuse("on_unreachable", on_unreachable, "'raise' or 'journal'")
+    made["keeps_silently"] = on_unreachable == "journal"
+    made["allow_eviction"] = check_flag("allow_eviction", given.get("allow_eviction", False))
     made["max_storage_bytes"] = check_count(
         "max_storage_bytes", given.get("max_storage_bytes"), 2**20
     )

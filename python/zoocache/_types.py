@@ -96,6 +96,11 @@ class ConfigureOptions(TypedDict, total=False):
     max_bytes: int | None
     lmdb_map_size: int | None
     max_storage_bytes: int | None
+    lease: float | None
+    command_timeout: float | None
+    connect_timeout: float | None
+    on_unreachable: Literal["raise", "journal"]
+    allow_eviction: bool
     flight_timeout: float
     max_tag_length: int
     ring_records: int

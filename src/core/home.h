@@ -19,6 +19,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -88,6 +89,16 @@ class LogHome {
   // `origin`: the local log's note of where it was declared.
   virtual Epoch append(InvalidationLog& log, std::span<const Change> changes,
                        std::uint32_t origin) = 0;
+
+  // Waits until what was declared at `epoch` is applied in every process, or none serves what it
+  // killed any more. False: the time is over. Throws HomeUnreachable.
+  virtual bool wait_applied(std::uint64_t generation, Epoch epoch,
+                            std::chrono::nanoseconds at_most) {
+    static_cast<void>(generation);
+    static_cast<void>(epoch);
+    static_cast<void>(at_most);
+    return true;  // for homes that every call looks at
+  }
 
   // The home's newest epoch that names the tag or an ancestor; 0 if it knows none. Throws
   // HomeUnreachable.

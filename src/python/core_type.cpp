@@ -2,6 +2,7 @@
 
 #include <frameobject.h>
 
+#include <chrono>
 #include <memory>
 #include <span>
 
@@ -117,17 +118,21 @@ bool parse_tags(Core* self, PyObject* const* args, Py_ssize_t count, const char*
   return true;
 }
 
-// `wait=` asks for other processes to have heard of it; in one process there is nothing to wait
-// for. `tag=` is how the older package of this name called its only parameter: the tags then are
-// that one.
-bool read_invalidate_keywords(PyObject* kwnames, PyObject* const** args, Py_ssize_t* count) {
+// `tag=` is how the older package of this name called its only parameter: the tags then are that
+// one.
+bool read_invalidate_keywords(PyObject* kwnames, PyObject* const** args, Py_ssize_t* count,
+                              bool* waits) {
   PyObject* const* values = *args + *count;
   for (Py_ssize_t index = 0; kwnames != nullptr && index < PyTuple_GET_SIZE(kwnames); ++index) {
     PyObject* name = PyTuple_GET_ITEM(kwnames, index);
     if (PyUnicode_CompareWithASCIIString(name, "tag") == 0 && *count == 0) {
       *args = values + index;
       *count = 1;
-    } else if (PyUnicode_CompareWithASCIIString(name, "wait") != 0) {
+    } else if (PyUnicode_CompareWithASCIIString(name, "wait") == 0) {
+      const int truth = PyObject_IsTrue(values[index]);
+      if (truth < 0) return false;
+      *waits = truth == 1;
+    } else {
       PyErr_Format(PyExc_TypeError,
                    "invalidate() has no option %R beside its tags; it has wait=", name);
       return false;
@@ -136,12 +141,24 @@ bool read_invalidate_keywords(PyObject* kwnames, PyObject* const** args, Py_ssiz
   return true;
 }
 
+// Until no process serves what was killed. Throws HomeUnreachable.
+void wait_everywhere(core::InvalidationLog& log, core::Epoch epoch) {
+  constexpr std::chrono::seconds kLongest{120};  // a lease is 60 s at the most
+  core::LogHome* const home = log.home();
+  if (home == nullptr || home->wait_applied(home->position().generation, epoch, kLongest)) return;
+  throw HomeUnreachable(
+      "invalidated, but whether every process has heard of it could not be found out in time");
+}
+
 // Declares the paths changed; with a home, without the GIL. The epoch, or nullptr with an error.
-PyObject* declare(const StatePtr& state, std::span<const core::TagPath> paths,
-                  std::uint32_t origin) {
+PyObject* declare(const StatePtr& state, std::span<const core::TagPath> paths, std::uint32_t origin,
+                  bool waits) {
   core::InvalidationLog& log = state->engine.log();
   core::Epoch epoch = 0;
-  const bool done = declared(log, [&] { epoch = log.invalidate(paths, origin); });
+  const bool done = declared(log, [&] {
+    epoch = log.invalidate(paths, origin);
+    if (waits) wait_everywhere(log, epoch);
+  });
   return done ? PyLong_FromUnsignedLongLong(epoch) : nullptr;
 }
 
@@ -149,7 +166,8 @@ PyObject* declare(const StatePtr& state, std::span<const core::TagPath> paths,
 PyObject* core_invalidate(PyObject* object, PyObject* const* args, Py_ssize_t count,
                           PyObject* kwnames) {
   Core* self = as_core(object);
-  if (!read_invalidate_keywords(kwnames, &args, &count)) return nullptr;
+  bool waits = false;
+  if (!read_invalidate_keywords(kwnames, &args, &count, &waits)) return nullptr;
   StatePtr* state = core_state(self);
   if (state == nullptr) return nullptr;
   if (count == 1 && (*state)->engine.log().home() == nullptr) {  // usual, and allocates nothing
@@ -170,18 +188,19 @@ PyObject* core_invalidate(PyObject* object, PyObject* const* args, Py_ssize_t co
     return nullptr;
   }
   const StatePtr kept = *state;  // others may reset the cache meanwhile
-  return declare(kept, paths, self->origins->current(0));
+  return declare(kept, paths, self->origins->current(0), waits);
 }
 
-// (origin, tags) -> epoch, for callers that noted the place themselves.
+// (origin, tags, wait) -> epoch, for callers that noted the place themselves.
 PyObject* core_invalidate_from(PyObject* object, PyObject* const* args, Py_ssize_t count) {
   Core* self = as_core(object);
   StatePtr* state = core_state(self);
-  if (state == nullptr || count != 2 || !PyTuple_Check(args[1])) {
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "(origin, tags) wanted");
+  if (state == nullptr || count != 3 || !PyTuple_Check(args[1])) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "(origin, tags, wait) wanted");
     return nullptr;
   }
   const auto origin = static_cast<std::uint32_t>(PyLong_AsUnsignedLong(args[0]));
+  const bool waits = args[2] == Py_True;
   if (PyErr_Occurred()) return nullptr;
   std::vector<core::TagPath> paths;
   auto* tags = reinterpret_cast<PyTupleObject*>(args[1]);
@@ -193,7 +212,7 @@ PyObject* core_invalidate_from(PyObject* object, PyObject* const* args, Py_ssize
     return nullptr;
   }
   const StatePtr kept = *state;
-  return declare(kept, paths, origin);
+  return declare(kept, paths, origin, waits);
 }
 
 PyObject* core_origin(PyObject* object, PyObject* skip) {

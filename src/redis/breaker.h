@@ -75,6 +75,11 @@ class Breaker {
     backoff_.reset();
   }
 
+  // Whether the next caller would be let through.
+  bool would_pass(std::int64_t now_ns) const {
+    const std::lock_guard lock(mutex_);
+    return !is_open_ || now_ns >= next_try_ns_;
+  }
   bool is_open() const {
     const std::lock_guard lock(mutex_);
     return is_open_;

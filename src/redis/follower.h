@@ -84,6 +84,8 @@ class Follower final : private Listener, private ForkGuard {
   bool is_inherited() const noexcept { return is_inherited_.load(std::memory_order_acquire); }
 
   void refresh() noexcept;
+  // Whether it would ask the server.
+  bool refresh_waits() const noexcept { return breaker_.would_pass(now_ns()); }
   core::Epoch append(std::span<const core::Change> changes, std::uint32_t origin);
   core::Epoch version(const core::TagPath& path);
   bool holds(std::uint64_t generation, core::Epoch born, std::span<const std::string> texts);

@@ -31,6 +31,10 @@ class RedisLog final : public core::LogHome {
     return follower != nullptr && follower->is_fresh();
   }
   void refresh(core::InvalidationLog& log) noexcept override;
+  bool refresh_waits() const noexcept override {
+    const Follower* const follower = follower_.load(std::memory_order_acquire);
+    return follower == nullptr || follower->is_inherited() || follower->refresh_waits();
+  }
   core::Epoch append(core::InvalidationLog& log, std::span<const core::Change> changes,
                      std::uint32_t origin) override;
   core::Epoch version(const core::TagPath& path) override;
@@ -43,7 +47,8 @@ class RedisLog final : public core::LogHome {
   // has applied it; at the latest one lease. In a generation that is younger than ten leases the
   // home may not know all, and it is the lease. False: the time-out came first.
   // Not from an event loop.
-  bool wait_applied(std::uint64_t generation, core::Epoch epoch, std::chrono::nanoseconds timeout);
+  bool wait_applied(std::uint64_t generation, core::Epoch epoch,
+                    std::chrono::nanoseconds timeout) override;
 
  private:
   // This process's. REQUIRES: it is attached.

@@ -1,0 +1,66 @@
+"""A real redis-server for one test: on a free port of loopback, in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+HANG_S = 30.0
+
+
+class RedisServer:
+    """Starts, stops, kills and starts again; by its own process only."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder = folder
+        self._options = options
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        server = shutil.which("redis-server")
+        assert server is not None, "redis-server is not there; scripts/setup installs it"
+        command = [server, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--dir", str(self._folder), "--logfile", "log", *self._options]
+        self._process = subprocess.Popen(command)
+        deadline = time.monotonic() + HANG_S
+        while True:
+            try:
+                assert self.ask("PING") == b"+PONG"
+                return
+            except OSError:
+                assert time.monotonic() < deadline, "redis-server does not answer"
+                time.sleep(0.01)
+
+    def ask(self, *words: str) -> bytes:
+        """The first line of the reply."""
+        parts = [b"*%d\r\n" % len(words)]
+        parts += [b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(b"".join(parts))
+            return connection.recv(65536).split(b"\r\n")[0]
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+        self._process.wait(HANG_S)
+        self._process = None

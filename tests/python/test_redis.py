@@ -1,0 +1,254 @@
+"""A log on a Redis server: `configure(bus_url="redis://...")`. Two caches are as two processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redis_server import RedisServer
+from support import Versions, check_script, run, wait_until, wait_until_async
+from zoocache import Cache, HomeUnreachable, InvalidOption
+
+LEASE_S = 0.6
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    yield server
+    server.kill()
+
+
+def cache_of(server: RedisServer, **options: Any) -> Cache:
+    return Cache(bus_url=server.url, lease=LEASE_S, **options)
+
+
+def counting(cache: Cache, versions: Versions) -> Any:
+    @cache.cacheable(deps=["org:acme:user:{x}"], namespace="get", version="1")
+    def get(x: int) -> int:
+        return versions.next()
+
+    return get
+
+
+def test_an_invalidation_reaches_the_other_cache(server: RedisServer) -> None:
+    first, second = cache_of(server), cache_of(server)
+    one, two = counting(first, Versions()), counting(second, Versions())
+    assert [one(1), one(1), two(1), two(1)] == [1, 1, 1, 1]
+    epoch = first.invalidate("org:acme")
+    assert epoch > 0
+    assert one(1) == 2
+    wait_until(lambda: two(1) == 2, "the message")
+    assert two(1) == 2
+    assert second.get_tag_version("org:acme:user:1") == epoch
+    one.invalidate(1)
+    wait_until(lambda: two(1) == 3, "the key's message")
+    first.clear()
+    wait_until(lambda: two(1) == 4, "the message of clear()")
+    assert first.core.home()["kind"] == "redis"
+
+
+def test_waiting_for_every_process(server: RedisServer) -> None:
+    first, second = cache_of(server), cache_of(server)
+    one, two = counting(first, Versions()), counting(second, Versions())
+    one(1)
+    for round_ in range(1, 6):
+        assert two(1) == round_
+        first.invalidate("org", wait=True)
+    assert two(1) == 6
+
+    async def main() -> None:
+        await first.invalidate_async("org", wait=True)
+        assert two(1) == 7
+
+    run(main())
+
+
+def test_prefixes_are_tenants(server: RedisServer) -> None:
+    first, second = cache_of(server, prefix="a"), cache_of(server, prefix="b")
+    two = counting(second, Versions())
+    two(1)
+    first.invalidate("org", wait=True)
+    assert two(1) == 1
+
+
+def test_a_server_that_cannot_be_reached_stops_nobody(server: RedisServer) -> None:
+    cache = cache_of(server)
+    get = counting(cache, Versions())
+    assert get(1) == 1
+    server.kill()
+    with pytest.raises(HomeUnreachable, match="kept"):
+        cache.invalidate("org")
+    assert get(1) == 2, "done here all the same"
+    silent = cache_of(server, on_unreachable="journal", connect_timeout=0.05)
+    assert silent.invalidate("org") == 0
+    deadline = time.monotonic() + 20
+    seen = get(1)
+    while get(1) < seen + 2:
+        assert time.monotonic() < deadline, "values grow old without a lease"
+        time.sleep(0.02)
+    server.start()
+    late = cache_of(server)
+    other = counting(late, Versions())
+    other(1)
+    wait_until(lambda: bool(cache.core.home()["reachable"]), "the server again")
+    wait_until(lambda: late.get_tag_version("org") > 0, "what was kept")
+
+
+def test_a_frozen_server(server: RedisServer) -> None:
+    first, second = cache_of(server), cache_of(server)
+    one, two = counting(first, Versions()), counting(second, Versions())
+    one(1), two(1)
+    server.signal(signal.SIGSTOP)
+    with pytest.raises(HomeUnreachable):
+        first.invalidate("org")
+    assert one(1) == 2
+    server.signal(signal.SIGCONT)
+    wait_until(lambda: two(1) >= 2, "what was kept")
+
+
+def test_other_threads_run_while_a_call_waits_for_the_server(server: RedisServer) -> None:
+    cache = cache_of(server, command_timeout=1.0)
+    get = counting(cache, Versions())
+    get(1)
+    server.signal(signal.SIGSTOP)
+    ticks, stop = [0], threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            ticks[0] += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        with pytest.raises(HomeUnreachable):
+            cache.invalidate("org")
+        before = ticks[0]
+        assert before > 50
+        deadline = time.monotonic() + 2 * LEASE_S
+        while time.monotonic() < deadline:
+            get(1)
+        assert ticks[0] > before + 50
+    finally:
+        stop.set()
+        thread.join()
+        server.signal(signal.SIGCONT)
+
+
+def test_async_calls_do_not_block_their_loop(server: RedisServer) -> None:
+    cache = cache_of(server, command_timeout=0.5)
+    versions = Versions()
+
+    @cache.cacheable(deps=["t"])
+    async def get(x: int) -> int:
+        return versions.next()
+
+    async def main() -> None:
+        assert await get(1) == 1
+        server.signal(signal.SIGSTOP)
+        ticks, ended, waited = 0, False, 0
+
+        async def watch() -> None:
+            nonlocal ticks
+            while not ended:
+                ticks += 1
+                await asyncio.sleep(0.001)
+
+        async def ask(awaitable: Any) -> None:
+            """Whatever comes of it: if it waits, the loop goes on meanwhile."""
+            nonlocal waited
+            began, before = time.monotonic(), ticks
+            with contextlib.suppress(HomeUnreachable):
+                await awaitable
+            if time.monotonic() - began > 0.3:
+                waited += 1
+                assert ticks > before + 20, "the loop stood still"
+
+        watching = asyncio.create_task(watch())
+        await ask(cache.invalidate_async("t"))
+        await ask(get.refresh(1))
+        assert waited > 0
+        for _ in range(200):
+            await ask(get(1))
+            await asyncio.sleep(0.01)
+        ended = True
+        await watching
+        server.signal(signal.SIGCONT)
+        await wait_until_async(lambda: bool(cache.core.home()["reachable"]))
+
+    run(main())
+
+
+def test_a_forked_child_connects_anew(server: RedisServer) -> None:
+    check_script(
+        f"""
+        import os, time, warnings, zoocache
+        warnings.simplefilter("ignore")
+        zoocache.configure(bus_url={server.url!r}, lease=1)
+
+        @zoocache.cacheable(deps=["t"])
+        def load():
+            return object()
+
+        first = load()
+        for _ in range(5):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    mine = load()
+                    zoocache.invalidate("t")
+                    assert mine is not load()
+                    os._exit(0)
+                except BaseException:
+                    import traceback
+                    traceback.print_exc()
+                    os._exit(1)
+            _, status = os.waitpid(pid, 0)
+            assert status == 0
+            deadline = time.monotonic() + 20
+            while load() is first:
+                assert time.monotonic() < deadline
+            first = load()
+        """
+    )
+
+
+def test_values_in_a_folder_and_invalidations_from_a_server(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    """Two machines: each with a folder of its own."""
+    versions = Versions()
+    caches = [
+        cache_of(server, storage_url=f"lmdb://{tmp_path}/{name}") for name in ("one", "one", "two")
+    ]
+    near, neighbour, far = (counting(cache, versions) for cache in caches)
+    assert near(1) == 1
+    assert neighbour(1) == 1, "through the folder"
+    assert far(1) == 2
+    caches[2].invalidate("org", wait=True)
+    assert neighbour(1) == 3
+    assert near(1) == 3
+    assert far(1) == 4
+    near.invalidate(1)
+    assert near(1) == 5
+    server.ask("FLUSHALL")
+    wait_until(lambda: neighbour(1) > 5, "what is not known to hold is not served")
+
+
+def test_pairs_that_are_not_supported_are_said(server: RedisServer, tmp_path: Path) -> None:
+    with pytest.raises(InvalidOption, match="storage_url="):
+        Cache(storage_url=server.url, bus_url=f"lmdb://{tmp_path}/x")
+    for options in ({"lease": 0}, {"lease": 1000}, {"on_unreachable": "x"}, {"prefix": "a b"}):
+        with pytest.raises(InvalidOption):
+            Cache(bus_url=server.url, **options)  # type: ignore[arg-type]
+    with pytest.raises(InvalidOption, match="redis://"):
+        Cache(bus_url="redis://")
