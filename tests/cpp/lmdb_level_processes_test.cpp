@@ -75,7 +75,7 @@ class Worker {
         number_(number),
         mark_(mark_of(number, life)),
         random_(life * 31 + number),
-        level_(lmdb_storage(folder, {.max_bytes = std::size_t{1} << 20})->connect()) {}
+        level_(lmdb_storage(folder, {.max_bytes = kMegabyte, .lock_timeout_s = 10})->connect()) {}
 
   [[noreturn]] void run() {
     for (;;) {
