@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <ctime>
+#include <memory>
 #include <utility>
 
 #include "lmdb/file_check.h"
@@ -75,9 +76,7 @@ void Environment::open_file(const Opening& opening, FolderLife& life) {
     // Nothing is synced: another boot finds another boot id and begins anew.
     constexpr unsigned kFlags = MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD;
     check(mdb_env_open(env_, path.c_str(), kFlags, 0600), ("open " + path).c_str());
-    forget_dead_readers(opening.patience);
-    const Locked writing(*writers_, opening.patience, folder_);
-    if (!open_rows(life)) {
+    if (!open_rows(life, opening.patience)) {
       throw HomeUnreachable(path + " is not the file that " + names_.boot +
                             " names; remove the whole folder");
     }
@@ -95,19 +94,38 @@ void Environment::open_file(const Opening& opening, FolderLife& life) {
   nonce_ = life.nonce;
 }
 
-// Whether the file is the one that `life` names, or is new and now is.
-bool Environment::open_rows(FolderLife& life) {
-  Transaction transaction(env_);
-  check(mdb_dbi_open(transaction.get(), nullptr, 0, &rows_), "open the rows");
-  Table table(transaction.get(), rows_);
+// Whether the file is the one that `life` names, or is new and now is. Only who finds it new waits
+// for those who write.
+bool Environment::open_rows(const FolderLife& life, std::chrono::nanoseconds patience) {
   Meta meta;
-  if (table.read_meta(&meta)) {
-    transaction.commit();  // keeps the handle
-    return meta.nonce == life.nonce;
+  {
+    const Locked reading(*readers_, patience, folder_);
+    int dead = 0;
+    check(mdb_reader_check(env_, &dead), "look for dead readers");
+    if (read_meta(&meta)) return meta.nonce == life.nonce;
   }
+  const Locked writing(*writers_, patience, folder_);
+  Transaction transaction(env_);
+  Table table(transaction.get(), rows_);
+  if (table.read_meta(&meta)) return meta.nonce == life.nonce;
   table.write_meta({life.nonce, 0});
   transaction.commit();
   return true;
+}
+
+// REQUIRES: the readers' lock is held, and nobody uses the environment yet.
+bool Environment::read_meta(Meta* meta) {
+  MDB_txn* reading = nullptr;
+  int result = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &reading);
+  if (result == MDB_MAP_RESIZED && part_ == Part::kEntries) {
+    // Somebody made it larger since this one's map was made.
+    check(mdb_env_set_mapsize(env_, 0), "set the size of the map");
+    result = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &reading);
+  }
+  check(result, "begin to read");
+  const std::unique_ptr<MDB_txn, decltype(&mdb_txn_abort)> end(reading, &mdb_txn_abort);
+  check(mdb_dbi_open(reading, nullptr, 0, &rows_), "open the rows");
+  return Table(reading, rows_).read_meta(meta);
 }
 
 void Environment::forget_dead_readers(std::chrono::nanoseconds patience) {

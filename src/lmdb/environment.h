@@ -18,6 +18,7 @@
 
 #include "core/epoch.h"
 #include "lmdb/folder.h"
+#include "lmdb/table.h"
 #include "lmdb/timed_lock.h"
 
 namespace zoocache::lmdb {
@@ -75,7 +76,8 @@ class Environment {
  private:
   friend class Registry;
   void open_file(const Opening& opening, FolderLife& life);
-  bool open_rows(FolderLife& life);
+  bool open_rows(const FolderLife& life, std::chrono::nanoseconds patience);
+  bool read_meta(Meta* meta);
   void close_file() noexcept;
 
   const Part part_;

@@ -9,7 +9,7 @@ namespace zoocache::lmdb {
 namespace {
 
 constexpr std::size_t kFirstMapBytes = std::size_t{1} << 20;
-constexpr std::chrono::milliseconds kShortWait{50};  // for others who begin to read just now
+constexpr std::chrono::milliseconds kShortWait{250};  // for others who begin to read just now
 
 }  // namespace
 

@@ -35,13 +35,12 @@ class LmdbHome final : public Home {
 class LmdbStorage final : public Storage {
  public:
   LmdbStorage(const std::string& path, const LmdbStorageOptions& options)
-      : environment_(lmdb::LevelEnvironment::open(path, kOpenTimeout)),
-        level_(std::make_shared<lmdb::LmdbLevel>(path, options)) {}
+      : level_(std::make_shared<lmdb::LmdbLevel>(
+            path, options, lmdb::LevelEnvironment::open(path, kOpenTimeout))) {}
 
   std::shared_ptr<core::SecondLevel> connect() const override { return level_; }
 
  private:
-  const std::shared_ptr<lmdb::LevelEnvironment> environment_;
   const std::shared_ptr<lmdb::LmdbLevel> level_;
 };
 

@@ -52,8 +52,13 @@ std::int64_t moment_after(std::int64_t now_ns, std::int64_t span_ns) noexcept {
 
 }  // namespace
 
-LmdbLevel::LmdbLevel(std::string path, const LmdbStorageOptions& options, DigestOf digest)
-    : path_(std::move(path)), options_(options), codec_(limits_of(options)), digest_of_(digest) {}
+LmdbLevel::LmdbLevel(std::string path, const LmdbStorageOptions& options,
+                     std::shared_ptr<LevelEnvironment> opened, DigestOf digest)
+    : path_(std::move(path)),
+      options_(options),
+      codec_(limits_of(options)),
+      digest_of_(digest),
+      environment_(std::move(opened)) {}
 
 std::shared_ptr<LevelEnvironment> LmdbLevel::connect(std::chrono::nanoseconds patience) {
   std::shared_ptr<LevelEnvironment> current;

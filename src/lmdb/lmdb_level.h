@@ -35,9 +35,11 @@ namespace zoocache::lmdb {
 
 class LmdbLevel final : public core::SecondLevel {
  public:
-  // `digest`: tests put one in its place that collides.
   using DigestOf = Digest (*)(std::string_view key, std::uint64_t seed) noexcept;
-  LmdbLevel(std::string path, const LmdbStorageOptions& options, DigestOf digest = &digest_of);
+  // `opened`: the folder's environment, if somebody has opened it; else it is opened when it is
+  // used. `digest`: tests put one in its place that collides.
+  LmdbLevel(std::string path, const LmdbStorageOptions& options,
+            std::shared_ptr<LevelEnvironment> opened = nullptr, DigestOf digest = &digest_of);
 
   std::optional<core::StoredValue> get(std::string_view key) override;
   Claim claim(std::string_view key, const std::optional<core::SeenEntry>& refused) override;

@@ -1,4 +1,5 @@
-// A program that shares its invalidations through a folder, built against an installed copy.
+// A program that shares its invalidations and its values through a folder, built against an
+// installed copy.
 #include <zoocache/lmdb.h>
 #include <zoocache/zoocache.h>
 
@@ -21,6 +22,8 @@ int main() {
     right = *get(1) == 2 && *get(1) == 2;
     writer.invalidate("user:1");
     right = right && *get(1) == 3;
+    const zoocache::StoragePtr storage = zoocache::lmdb_storage(folder, {.max_bytes = 1 << 20});
+    right = right && storage->connect() != nullptr;
   }
   std::filesystem::remove_all(folder);
   std::printf("%s\n", right ? "right" : "wrong");

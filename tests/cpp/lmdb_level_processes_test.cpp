@@ -75,7 +75,7 @@ class Worker {
         number_(number),
         mark_(mark_of(number, life)),
         random_(life * 31 + number),
-        level_(lmdb_storage(folder, {.max_bytes = std::size_t{1} << 20})->connect()) {}
+        level_(lmdb_storage(folder, {.max_bytes = kMegabyte, .lock_timeout_s = 10})->connect()) {}
 
   [[noreturn]] void run() {
     for (;;) {
@@ -179,7 +179,8 @@ TEST(LmdbLevelProcesses, OneClaimAtATimeWhileProcessesAreKilled) {
   EXPECT_EQ(shared->two_at_once.load(), 0U);
   EXPECT_EQ(shared->wrong.load(), 0U);
   EXPECT_EQ(shared->timed_out.load(), 0U);
-  EXPECT_EQ(shared->refused.load(), 0U);
+  // On a busy machine who has a lock may not run for longer than others wait.
+  EXPECT_LE(shared->refused.load(), kills / 10);
   EXPECT_EQ(standstills, 0U);
   EXPECT_GT(kills, 5U);
   EXPECT_GT(shared->loads.load(), 50U);

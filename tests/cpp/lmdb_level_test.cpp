@@ -109,7 +109,7 @@ TEST(LmdbLevel, PrefixesAreStoresOfTheirOwn) {
 TEST(LmdbLevel, ACollisionOfDigestsIsAMiss) {
   const TemporaryFolder folder;
   const auto same = [](std::string_view, std::uint64_t) noexcept { return lmdb::Digest{1}; };
-  lmdb::LmdbLevel level(folder.path(), {}, same);
+  lmdb::LmdbLevel level(folder.path(), {}, nullptr, same);
   level.put("first", 0, value_of("1"));
   EXPECT_EQ(payload_of(level, "first"), "1");
   EXPECT_EQ(payload_of(level, "second"), "(none)");
