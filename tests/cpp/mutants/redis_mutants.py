@@ -100,7 +100,7 @@ REDIS_MUTANTS = [
         "a journal is not replayed",
         "journal without JOURNAL",
         FOLLOWER,
-        "  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : now_ns() - age_ns);\n",
+        "  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : sent_ns - age_ns);\n",
         "  static_cast<void>(age_ns);\n",
     ),
     redis(
