@@ -78,8 +78,8 @@ REDIS_MUTANTS = [
         "heartbeats of another generation go on with the known one",
         "redis without GEN",
         LEASE,
-        "    return nonce == nonce_ && !is_lost_;\n",
-        "    return nonce_ != 0 && nonce != 0 && !is_lost_;\n",
+        "{ return nonce == nonce_ && !is_lost_; }\n",
+        "{ return nonce_ != 0 && nonce != 0 && !is_lost_; }\n",
     ),
     redis(
         "messages of another generation count",
