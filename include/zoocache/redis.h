@@ -7,7 +7,8 @@
 // delay later, and never later than `lease_s` after invalidate() has returned, whatever happens to
 // messages, connections, processes and the server. A server that lost data empties the caches.
 // A process that cannot reach the server goes on: values are served for up to `lease_s`, and after
-// eight times that every call loads. Link zoocache::redis.
+// eight times that every call loads. An invalidation of more than 10,000 tags, or of 4 MiB of them,
+// at once is one of everything. Link zoocache::redis.
 #pragma once
 
 #include <cstddef>

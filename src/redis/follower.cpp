@@ -75,7 +75,7 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
   if (!refusal_.empty()) return Step::kFailed;
   if (sent_ns >= newest_sent_ns_) {  // interleaving (1)
     newest_sent_ns_ = sent_ns;
-    if (!lease_.is_known(beat->nonce)) begin_generation(*beat);
+    if (!lease_.is_known(beat->nonce)) begin_generation(*beat, sent_ns);
     lease_.granted(sent_ns, beat->clock);
     journal_.forget_before(sent_ns);
     floor_ = beat->floor;
@@ -85,12 +85,13 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
   return lease_.has_gap() ? Step::kBehind : Step::kFresh;
 }
 
-// Interleaving (5). REQUIRES: the mutex.
-void Follower::begin_generation(const Beat& beat) {
+// Interleaving (5). Its age is of a moment after the heartbeat was sent: it began no earlier than
+// what comes out here. REQUIRES: the mutex.
+void Follower::begin_generation(const Beat& beat, std::int64_t sent_ns) {
   log_.apply_root();
   lease_.begin(beat.nonce, beat.clock);
   const std::int64_t age_ns = std::min(beat.age_ms, INT64_MAX / 2'000'000) * 1'000'000;
-  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : now_ns() - age_ns);
+  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : sent_ns - age_ns);
 }
 
 // REQUIRES: the mutex.

@@ -125,7 +125,7 @@ class Follower final : private Listener, private ForkGuard {
   Step page_answered(const Answer& answer, Cursor* cursor);
   std::optional<Receipt> receipt_of(const Answer& answer);
   void note_receipt(const Receipt& receipt);
-  void begin_generation(const Beat& beat);
+  void begin_generation(const Beat& beat, std::int64_t sent_ns);
   void note_trouble(const Answer& answer);
   void publish();
 

@@ -20,7 +20,11 @@ RedisLog::~RedisLog() {
 
 void RedisLog::attach(InvalidationLog& log) {
   log_ = &log;
-  follower();
+  try {
+    follower();
+  } catch (const std::exception&) {
+    return;  // no thread, say: the first call tries again
+  }
 }
 
 // Without a lock: the thread that held it may not exist in a child of fork().

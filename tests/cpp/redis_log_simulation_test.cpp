@@ -14,7 +14,6 @@
 #include <string>
 #include <vector>
 
-#include "redis/redis_log.h"
 #include "redis_sim.h"
 #include "seed.h"
 #include "zoocache/errors.h"
@@ -22,7 +21,7 @@
 namespace zoocache::testing {
 namespace {
 
-constexpr std::int64_t kLease = 2000 * kSimMs;
+constexpr std::int64_t kLease = kSimLeaseNs;
 constexpr std::size_t kSources = 6;
 constexpr std::size_t kProcesses = 4;
 
@@ -30,32 +29,6 @@ struct Setting {
   Faults faults = {};
   std::size_t max_log_tags = 1000;
   bool has_chaos = true;
-};
-
-class SimHome final : public Home {
- public:
-  SimHome(Network& network, const std::int64_t& thaws_ns, std::size_t max_log_tags)
-      : network_(network), thaws_ns_(thaws_ns), max_log_tags_(max_log_tags) {}
-
-  std::unique_ptr<core::LogHome> connect() const override {
-    redis::FollowerOptions options;
-    options.prefix = "sim";
-    options.lease_ns = kLease;
-    options.command_timeout_ns = 250 * kSimMs;
-    options.first_timeout_ns = 1250 * kSimMs;
-    options.max_log_tags = max_log_tags_;
-    options.page_texts = 2;
-    options.clock = &network_.world;
-    return std::make_unique<redis::RedisLog>(
-        options, [this](const redis::Place& place, redis::Listener& listener) {
-          return std::make_unique<Wire>(network_, place.channel, listener, thaws_ns_);
-        });
-  }
-
- private:
-  Network& network_;
-  const std::int64_t& thaws_ns_;
-  const std::size_t max_log_tags_;
 };
 
 struct Acknowledged {
@@ -208,11 +181,18 @@ class Simulation {
   void break_something() {
     Process& process = *processes_[world_.draw(kProcesses)];
     Network::Server& primary = *network_.primary;
-    switch (world_.draw(9)) {
+    switch (world_.draw(11)) {
       case 0:
       case 1:
         if (!network_.wires.empty()) {
           network_.wires[world_.draw(network_.wires.size())]->disconnect();
+        }
+        break;
+      case 9:
+      case 10:
+        if (!network_.wires.empty()) {
+          network_.wires[world_.draw(network_.wires.size())]->lag(world_.between_ms(200, 1950),
+                                                                  world_.between_ms(500, 6000));
         }
         break;
       case 2:

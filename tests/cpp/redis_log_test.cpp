@@ -300,6 +300,29 @@ TEST_F(RedisLogTest, AServerThatNoLongerFitsIsNotTrusted) {
   EXPECT_FALSE(reader->invalidate("user:1"));
 }
 
+// What docs/REDIS.md says that a user has to be allowed.
+TEST_F(RedisLogTest, AUserWithFewRights) {
+  server_ = std::make_unique<RedisServer>();
+  server_->command({"ACL",           "SETUSER",       "few",      "on",         ">word",
+                    "~{zoocache}:*", "&{zoocache}:*", "+hello",   "+auth",      "+client|setname",
+                    "+select",       "+ping",         "+info",    "+subscribe", "+publish",
+                    "+script|load",  "+evalsha",      "+time",    "+zadd",      "+zrem",
+                    "+zcount",       "+zscore",       "+zmscore", "+zrevrange", "+zrangebyscore",
+                    "+unlink"});
+  home_ =
+      redis_home("redis://few:word@127.0.0.1:" + std::to_string(server_->port()), with_lease(60));
+  const auto reader = sharer();
+  const auto writer = sharer();
+  ASSERT_TRUE(writer->invalidate("user:1")) << writer->last_error;
+  EXPECT_TRUE(eventually([&] { return !reader->hits(1); }));
+  EXPECT_GT(writer->cache.tag_version("user:1"), 0U);
+  declare_silently({"user:2"});
+  ASSERT_TRUE(writer->invalidate("other"));
+  EXPECT_TRUE(eventually([&] { return !reader->hits(2); }));
+  const std::string log = server_->command({"ACL", "LOG"});
+  EXPECT_EQ(log.find("evalsha"), std::string::npos) << log;
+}
+
 TEST_F(RedisLogTest, OptionsOutOfRangeAreRefused) {
   const auto refused = [](const RedisOptions& options) {
     try {

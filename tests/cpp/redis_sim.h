@@ -9,6 +9,9 @@
 // Thread-safety: one owner.
 #pragma once
 
+#include <zoocache/home.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -23,12 +26,15 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/home.h"
+#include "redis/redis_log.h"
 #include "redis/transport.h"
 #include "redis_sim_server.h"
 
 namespace zoocache::testing {
 
 inline constexpr std::int64_t kSimMs = 1'000'000;
+inline constexpr std::int64_t kSimLeaseNs = 2000 * kSimMs;
 
 class World final : public core::TimeSource {
  public:
@@ -115,8 +121,8 @@ class Network {
     server->model->set = set;
     return server;
   }
-  inline void publish(const Server* from, const std::string& channel, const std::string& payload);
-  inline void disconnect_all(const Server* server);
+  void publish(const Server* from, const std::string& channel, const std::string& payload);
+  void disconnect_all(const Server* server);
 
   // The replica gets what the primary has.
   void replicate() { replica_ = primary->model->set; }
@@ -233,6 +239,11 @@ class Wire final : public redis::Transport {
       connect_later();
     });
   }
+  // For a while all that comes from the server takes that much longer.
+  void lag(std::int64_t lag_ns, std::int64_t span_ns) {
+    lag_ns_ = lag_ns;
+    lags_until_ns_ = world_.now_ns() + span_ns;
+  }
   void push(const std::string& channel, const std::string& payload) {
     if (channel != channel_) return;
     const Faults& faults = network_.faults;
@@ -300,6 +311,7 @@ class Wire final : public redis::Transport {
   }
 
   std::int64_t in_order(std::int64_t delay_ns) {
+    if (world_.now_ns() < lags_until_ns_) delay_ns += lag_ns_;
     last_ns_ = std::max(last_ns_, world_.now_ns() + delay_ns);
     return last_ns_;
   }
@@ -329,18 +341,48 @@ class Wire final : public redis::Transport {
   std::vector<redis::OnAnswer> pending_;
   std::int64_t last_ns_ = 0;     // of what was handed out in order
   std::int64_t arrives_ns_ = 0;  // at the server
+  std::int64_t lag_ns_ = 0;
+  std::int64_t lags_until_ns_ = 0;
 };
 
-void Network::publish(const Server* from, const std::string& channel, const std::string& payload) {
+inline void Network::publish(const Server* from, const std::string& channel,
+                             const std::string& payload) {
   for (Wire* const wire : wires) {
     if (wire->server() == from) wire->push(channel, payload);
   }
 }
 
-void Network::disconnect_all(const Server* server) {
+inline void Network::disconnect_all(const Server* server) {
   for (Wire* const wire : std::vector<Wire*>(wires)) {
     if (wire->server() == server) wire->disconnect();
   }
 }
+
+// The home of the processes, with leases of two seconds.
+class SimHome final : public Home {
+ public:
+  SimHome(Network& network, const std::int64_t& thaws_ns, std::size_t max_log_tags)
+      : network_(network), thaws_ns_(thaws_ns), max_log_tags_(max_log_tags) {}
+
+  std::unique_ptr<core::LogHome> connect() const override {
+    redis::FollowerOptions options;
+    options.prefix = "sim";
+    options.lease_ns = kSimLeaseNs;
+    options.command_timeout_ns = 250 * kSimMs;
+    options.first_timeout_ns = 1250 * kSimMs;
+    options.max_log_tags = max_log_tags_;
+    options.page_texts = 2;
+    options.clock = &network_.world;
+    return std::make_unique<redis::RedisLog>(
+        options, [this](const redis::Place& place, redis::Listener& listener) {
+          return std::make_unique<Wire>(network_, place.channel, listener, thaws_ns_);
+        });
+  }
+
+ private:
+  Network& network_;
+  const std::int64_t& thaws_ns_;
+  const std::size_t max_log_tags_;
+};
 
 }  // namespace zoocache::testing

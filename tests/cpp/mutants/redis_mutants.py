@@ -78,8 +78,8 @@ REDIS_MUTANTS = [
         "heartbeats of another generation go on with the known one",
         "redis without GEN",
         LEASE,
-        "    return nonce == nonce_ && !is_lost_;\n",
-        "    return nonce_ != 0 && nonce != 0 && !is_lost_;\n",
+        "{ return nonce == nonce_ && !is_lost_; }\n",
+        "{ return nonce_ != 0 && nonce != 0 && !is_lost_; }\n",
     ),
     redis(
         "messages of another generation count",
@@ -100,7 +100,7 @@ REDIS_MUTANTS = [
         "a journal is not replayed",
         "journal without JOURNAL",
         FOLLOWER,
-        "  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : now_ns() - age_ns);\n",
+        "  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : sent_ns - age_ns);\n",
         "  static_cast<void>(age_ns);\n",
     ),
     redis(

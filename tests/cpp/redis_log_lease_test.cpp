@@ -1,0 +1,146 @@
+// What one process may do, to the millisecond, when its server is there, gone or silent: in virtual
+// time, over the simulation's network.
+#include <gtest/gtest.h>
+#include <zoocache/zoocache.h>
+
+#include <memory>
+#include <optional>
+
+#include "redis_sim.h"
+#include "zoocache/errors.h"
+
+namespace zoocache::testing {
+namespace {
+
+constexpr Faults kNone{.lost_push = 0, .doubled_push = 0, .slow_push = 0};
+
+struct Process {
+  explicit Process(Network& network)
+      : world(network.world),
+        cache(Options{.home = std::make_shared<SimHome>(network, thaws_ns, 1000)}) {
+    get.emplace(cache.cacheable(
+        "get", [this](int) { return ++loads; }, deps("user:{0}")));
+  }
+  bool hits() {
+    const int before = loads;
+    (*get)(1);
+    return loads == before;
+  }
+  bool invalidate() {
+    try {
+      cache.invalidate("user:2");
+    } catch (const HomeUnreachable&) {
+      return false;
+    }
+    return true;
+  }
+
+  World& world;
+  std::int64_t thaws_ns = 0;
+  int loads = 0;
+  Cache cache;
+  std::optional<CachedFunction<int, int>> get;
+};
+
+class RedisLogLease : public ::testing::Test {
+ protected:
+  void kill() {
+    network_.primary->is_up = false;
+    network_.disconnect_all(network_.primary.get());
+  }
+  void stall(std::int64_t span_ns) {
+    network_.primary->stalled_until_ns = world_.now_ns() + span_ns;
+  }
+
+  World world_{1};
+  Network network_{world_, kNone};
+};
+
+TEST_F(RedisLogLease, TheFirstCallWaitsForTheServerAndIsKept) {
+  Process process(network_);
+  EXPECT_FALSE(process.hits());
+  EXPECT_TRUE(process.hits());
+}
+
+TEST_F(RedisLogLease, HeartbeatsKeepTrust) {
+  Process process(network_);
+  process.hits();
+  for (int step = 0; step < 600; ++step) {
+    world_.sleep(50 * kSimMs);
+    ASSERT_TRUE(process.hits()) << step;
+  }
+}
+
+TEST_F(RedisLogLease, AFrozenProcessRenewsItsTrustAtTheFirstCall) {
+  Process process(network_);
+  process.hits();
+  for (const std::int64_t leases : {2, 7, 30}) {
+    process.thaws_ns = world_.now_ns() + leases * kSimLeaseNs;
+    world_.sleep(leases * kSimLeaseNs);
+    EXPECT_TRUE(process.hits()) << leases;
+  }
+}
+
+// Without a server: a hit is never of a value that is older than a lease; eight leases after the
+// trust has ended there is none.
+TEST_F(RedisLogLease, WithoutTheServer) {
+  Process process(network_);
+  process.hits();
+  world_.sleep(5 * kSimLeaseNs);
+  const std::int64_t killed_ns = world_.now_ns();
+  kill();
+  std::int64_t loaded_ns = 0;
+  std::int64_t last_hit_ns = 0;
+  std::size_t hits = 0;
+  while (world_.now_ns() < killed_ns + 20 * kSimLeaseNs) {
+    world_.sleep(7 * kSimMs);
+    const std::int64_t now_ns = world_.now_ns();
+    if (process.hits()) {
+      ++hits;
+      last_hit_ns = now_ns;
+      EXPECT_LT(now_ns - (loaded_ns != 0 ? loaded_ns : now_ns), kSimLeaseNs);
+    } else {
+      loaded_ns = world_.now_ns();  // it may have waited for the server before
+    }
+  }
+  EXPECT_GT(hits, 1000U);
+  EXPECT_LE(last_hit_ns, killed_ns + 9 * kSimLeaseNs) << "trust ended a lease after the end";
+  EXPECT_GT(last_hit_ns, killed_ns + 8 * kSimLeaseNs);
+}
+
+TEST_F(RedisLogLease, NeverRegisteredServesNothing) {
+  network_.primary->is_up = false;
+  Process process(network_);
+  for (int step = 0; step < 100; ++step) {
+    EXPECT_FALSE(process.hits());
+    world_.sleep(30 * kSimMs);
+  }
+}
+
+// While it is silent few callers wait, and none longer than the time-out.
+TEST_F(RedisLogLease, ASilentServerCostsLittle) {
+  Process process(network_);
+  process.hits();
+  world_.sleep(kSimLeaseNs);
+  stall(60'000 * kSimMs);
+  const std::int64_t until_ns = world_.now_ns() + 59'000 * kSimMs;
+  std::size_t waited = 0;
+  std::int64_t longest_ns = 0;
+  while (world_.now_ns() < until_ns) {
+    const std::int64_t began_ns = world_.now_ns();
+    process.hits();
+    EXPECT_FALSE(began_ns % 3 == 0 && process.invalidate());
+    const std::int64_t took_ns = world_.now_ns() - began_ns;
+    waited += took_ns > 0 ? 1U : 0U;
+    longest_ns = std::max(longest_ns, took_ns);
+    world_.sleep(10 * kSimMs + 1);
+  }
+  EXPECT_LE(longest_ns, 250 * kSimMs);
+  EXPECT_LE(waited, 25U) << "the breaker's pause grows to five seconds";
+  EXPECT_GE(waited, 5U);
+  world_.sleep(3000 * kSimMs);
+  EXPECT_TRUE(process.invalidate()) << "a heartbeat found that it answers";
+}
+
+}  // namespace
+}  // namespace zoocache::testing
