@@ -1,12 +1,16 @@
 #include "core/home.h"
 
 #include <exception>
+#include <thread>
 
 #include "core/hash.h"
 #include "core/log.h"
+#include "zoocache/errors.h"
 
 namespace zoocache::core {
 namespace {
+
+constexpr std::chrono::milliseconds kLookInterval{2};
 
 // False: the text says nothing that is known here.
 bool apply_text(InvalidationLog& log, std::string_view text, std::uint32_t origin) {
@@ -73,6 +77,39 @@ bool is_tag_text(std::string_view text) noexcept {
     return false;
   }
   return true;
+}
+
+Reached reach(InvalidationLog& log, std::uint64_t generation, Epoch epoch,
+              std::chrono::nanoseconds at_most) {
+  LogHome* const home = log.home();
+  if (home == nullptr) return Reached::kYes;  // every call sees what was invalidated before it
+  const auto until = std::chrono::steady_clock::now() + at_most;
+  bool has_asked = false;
+  for (;;) {
+    log.arrive();
+    const HomePosition position = home->position();
+    const bool is_same = position.generation == generation;
+    if (position.trusted && is_same && epoch <= position.epoch) return Reached::kYes;
+    // Of another generation: the home's, which this process has not heard of, or one that has
+    // passed, of which nothing is served any more. And an epoch may be nobody's: cookies are.
+    if (position.trusted && has_asked && !is_same) return Reached::kYes;
+    if (!has_asked) {
+      try {
+        const Epoch newest = home->newest();
+        if (home->position().generation == generation && epoch > newest) return Reached::kUnknown;
+        has_asked = true;
+        continue;
+      } catch (const HomeUnreachable&) {
+        // Then it is late.
+      }
+    }
+    const auto left = until - std::chrono::steady_clock::now();
+    if (left.count() <= 0) {
+      log.apply_root();
+      return Reached::kLate;
+    }
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(left, kLookInterval));
+  }
 }
 
 std::uint64_t shared_function_id(std::string_view name) noexcept {

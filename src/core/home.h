@@ -104,6 +104,9 @@ class LogHome {
   // HomeUnreachable.
   virtual Epoch version(const TagPath& path) = 0;
   virtual HomeStatus status() = 0;
+  // The newest epoch that it has acknowledged; it is asked, and `position` knows its generation
+  // then. Throws HomeUnreachable.
+  virtual Epoch newest() = 0;
 
   // For the second level (second_level.h), whose entries are of the home's time. Waits for nobody.
   virtual HomePosition position() noexcept = 0;
@@ -151,6 +154,13 @@ Epoch newest_of(std::span<const std::string> texts, EpochOf&& epoch_of) {
   }
   return newest;
 }
+
+// Read-your-writes: waits until the log reflects the epoch of that generation of its home, so that
+// calls that begin then are no older. At most so long; then everything is invalidated here, which
+// comes to the same. kUnknown: the home never acknowledged it.
+enum class Reached { kYes, kLate, kUnknown };
+Reached reach(InvalidationLog& log, std::uint64_t generation, Epoch epoch,
+              std::chrono::nanoseconds at_most);
 
 // The number of a function in every process: of its name.
 std::uint64_t shared_function_id(std::string_view name) noexcept;

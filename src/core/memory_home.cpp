@@ -87,6 +87,8 @@ class MemoryLogHome final : public core::LogHome {
     return {"memory", true, 0, shared_->clock.load(), applied_.load(), shared_->floor, ""};
   }
 
+  Epoch newest() override { return shared_->clock.load(); }
+
   core::HomePosition position() noexcept override { return {true, 0, applied_.load()}; }
 
   bool holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) override {

@@ -274,6 +274,12 @@ core::HomeStatus LmdbLog::status() {
   return status;
 }
 
+Epoch LmdbLog::newest() {
+  const std::lock_guard lock(mutex_);
+  if (shared_.load() == nullptr) throw HomeUnreachable(trouble_);
+  return environments_.back()->clock();
+}
+
 core::HomePosition LmdbLog::position() noexcept {
   const std::lock_guard lock(mutex_);
   if (shared_.load() == nullptr) return {};

@@ -90,6 +90,7 @@ class Follower final : private Listener, private ForkGuard {
   core::Epoch version(const core::TagPath& path);
   bool holds(std::uint64_t generation, core::Epoch born, std::span<const std::string> texts);
   core::HomeStatus status();
+  core::Epoch newest();
   core::HomePosition position() noexcept;
   // See RedisLog::wait_applied.
   bool wait_applied(std::uint64_t generation, core::Epoch epoch, std::chrono::nanoseconds timeout);
@@ -132,6 +133,7 @@ class Follower final : private Listener, private ForkGuard {
   // On callers' threads.
   bool renew();
   bool lead_renewal();
+  Step beat_now(std::int64_t deadline_ns);
   Step catch_up(std::int64_t deadline_ns);
   std::int64_t deadline();
   Answer ask(const std::function<Answer(std::chrono::nanoseconds)>& send, std::int64_t deadline_ns);

@@ -55,17 +55,28 @@ bool Follower::renew() {
 bool Follower::lead_renewal() {
   const Breaker::Pass pass = breaker_.enter(now_ns());
   if (!pass.is_allowed) return false;
-  const std::int64_t deadline_ns = deadline();
+  const Step step = beat_now(deadline());
+  const bool is_good = step == Step::kFresh && is_fresh();
+  breaker_.report(pass, is_good, now_ns());
+  if (is_good) retry_kept();
+  return is_good;
+}
+
+// Beats, and catches up with what that says.
+Follower::Step Follower::beat_now(std::int64_t deadline_ns) {
   Step step = Step::kChanged;
   while (step == Step::kChanged && now_ns() < deadline_ns) {
     const std::int64_t sent_ns = now_ns();
     step = beat_answered(ask(scripts_.beat, next_beat(), deadline_ns), sent_ns);
     if (step == Step::kBehind) step = catch_up(deadline_ns);
   }
-  const bool is_good = step == Step::kFresh && is_fresh();
-  breaker_.report(pass, is_good, now_ns());
-  if (is_good) retry_kept();
-  return is_good;
+  return step;
+}
+
+Epoch Follower::newest() {
+  if (beat_now(deadline()) != Step::kFresh) throw HomeUnreachable(trouble());
+  const std::lock_guard lock(mutex_);
+  return lease_.needed();
 }
 
 Follower::Step Follower::catch_up(std::int64_t deadline_ns) {

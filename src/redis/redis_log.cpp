@@ -53,6 +53,8 @@ Epoch RedisLog::version(const core::TagPath& path) { return follower().version(p
 
 core::HomeStatus RedisLog::status() { return follower().status(); }
 
+Epoch RedisLog::newest() { return follower().newest(); }
+
 core::HomePosition RedisLog::position() noexcept {
   try {
     return follower().position();

@@ -39,6 +39,7 @@ class RedisLog final : public core::LogHome {
                      std::uint32_t origin) override;
   core::Epoch version(const core::TagPath& path) override;
   core::HomeStatus status() override;
+  core::Epoch newest() override;
   core::HomePosition position() noexcept override;
   bool holds(std::uint64_t generation, core::Epoch born,
              std::span<const std::string> texts) override;
