@@ -29,7 +29,7 @@ _registered: dict[str, type] = {}
 def register_type(cls: Class) -> Class:
     """As `Cache.register_type` says."""
     given: Any = cls
-    if not isinstance(given, type):
+    if not issubclass(type(given), type):  # in 3.10, list[int] says that it is one
         raise TypeError(f"register_type({shown(given)}): it must be a class")
     if record_of(cls) is None:
         raise TypeError(
