@@ -32,7 +32,6 @@ from zoocache._zoocache import add_deps, no_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from zoocache._registry import register_type
     from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
     from zoocache._values import MutatedValueWarning
 
@@ -96,6 +95,7 @@ set_async = _default.set_async
 prune = _default.prune
 tag = _default.tag
 version = _default.version
+register_type = _default.register_type
 
 _LATER = {
     "CacheInfo": "zoocache._told",
@@ -103,7 +103,6 @@ _LATER = {
     "MutatedValueWarning": "zoocache._values",
     "Stats": "zoocache._told",
     "TagInfo": "zoocache._told",
-    "register_type": "zoocache._registry",
 }
 
 

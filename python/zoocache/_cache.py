@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zoocache._told import Explanation, Stats, TagInfo
     from zoocache._types import (
         CacheableOptions,
+        Class,
         ConfigureOptions,
         Decorator,
         Invalidate,
@@ -452,6 +453,24 @@ class Cache:
         from zoocache._template import MAX_TAG_LENGTH, make_tag  # noqa: PLC0415 - see the module
 
         return make_tag(segments, self.options.get("max_tag_length", MAX_TAG_LENGTH))
+
+    @staticmethod
+    def register_type(class_: Class) -> Class:
+        """Lets the cached functions of all caches keep objects of a class outside this process.
+
+        Needed where the return annotation does not name the class: that of a subclass, or of
+        objects in a container of anything. Of two classes of one name the last counts. Usable as a
+        decorator, above the one that makes the class a dataclass; thread-safe.
+
+        Returns:
+            The class.
+
+        Raises:
+            TypeError: it is no Enum, dataclass, named tuple, msgspec.Struct or pydantic 2 model.
+        """
+        from zoocache._registry import register_type  # noqa: PLC0415 - see the module
+
+        return register_type(class_)
 
     @staticmethod
     def version() -> str:

@@ -1,7 +1,8 @@
 """Annotations as objects: each is resolved by itself, so that a bad one spoils no other.
 
 An annotation that cannot be resolved (a name that only type checkers import, a class that is not
-defined yet, a class of a function's own) is given as it was written.
+defined yet, a class of a function's own) is given as it was written. So is, before Python 3.11,
+what is quoted inside of a builtin's brackets: `list["Item"]`.
 """
 
 from __future__ import annotations

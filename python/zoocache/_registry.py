@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from zoocache._codec_records import class_name, record_of
 from zoocache._errors import shown
@@ -19,30 +19,17 @@ from zoocache._hints import (
     typing_attribute,
     underlying,
 )
+from zoocache._types import Class
 
 __all__ = ["register_type", "registry_of"]
-
-_Class = TypeVar("_Class", bound=type)
 
 _registered: dict[str, type] = {}
 
 
-def register_type(cls: _Class) -> _Class:
-    """Lets every cached function keep objects of a class outside this process.
-
-    Needed where the return annotation does not name the class: that of a subclass, or of objects in
-    a container of anything. Of two classes of one name (a module was reloaded) the last counts.
-    Usable as a decorator, above the one that makes the class a dataclass; thread-safe.
-
-    Returns:
-        The class.
-
-    Raises:
-        TypeError: no class, or one whose objects have no fields that are known: it must be an Enum,
-            a dataclass, a named tuple, a msgspec.Struct or a pydantic model.
-    """
+def register_type(cls: Class) -> Class:
+    """As `Cache.register_type` says."""
     given: Any = cls
-    if not isinstance(given, type):
+    if not issubclass(type(given), type):  # in 3.10, list[int] says that it is one
         raise TypeError(f"register_type({shown(given)}): it must be a class")
     if record_of(cls) is None:
         raise TypeError(

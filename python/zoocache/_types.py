@@ -19,6 +19,7 @@ __all__ = [
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Class = TypeVar("Class", bound=type)
 
 Tags = str | Iterable[str]
 

@@ -19,7 +19,7 @@ run() { # folder model expectation defines...
   cd "$folder"
   cp "$models/$model.pml" .
   spin "$@" -a "$model.pml" >spin.log 2>&1 || true
-  gcc -O2 -DSAFETY -DCOLLAPSE -DMEMLIM=16000 -o pan pan.c >gcc.log 2>&1 || true
+  gcc -O1 -DSAFETY -DCOLLAPSE -DMEMLIM=16000 -o pan pan.c >gcc.log 2>&1 || true
   ./pan -m500000 >out 2>&1 || true
   if grep -q 'out of memory\|max search depth too small' out; then
     got=unknown

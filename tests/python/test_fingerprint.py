@@ -20,6 +20,14 @@ from zoocache._fingerprint import identity
 
 # --- the code ---------------------------------------------------------------------------------
 
+CIRCLE = """
+from typing import NamedTuple
+class Left(NamedTuple):
+    right: 'Right'
+class Right(NamedTuple):
+    left: 'Left'
+"""
+
 SAME = {
     "lines": (
         "def f(a):\n    return a + 1",
@@ -32,7 +40,15 @@ SAME = {
         "def f():\n    def g():\n        'new'\n        return 1\n    return g()",
     ),
     "a set in another order": ("def f(a={'x', 'y', 'z'}): 0", "def f(a={'z', 'y', 'x'}): 0"),
+    "a literal in another order": (
+        "from typing import Literal\ndef f() -> Literal[1, 'a', 'b']: 0",
+        "from typing import Literal\ndef f() -> Literal['b', 1, 'a']: 0",
+    ),
     "a union in another order": ("def f() -> int | str: 0", "def f() -> str | int: 0"),
+    "a union of classes that name each other": (
+        CIRCLE + "def f(a: 'Left | Right'): 0",
+        CIRCLE + "def f(a: 'Right | Left'): 0",
+    ),
     "an Optional": (
         "from typing import Optional\ndef f() -> Optional[int]: 0",
         "def f() -> None | int: 0",
@@ -72,6 +88,14 @@ DIFFERENT = {
     "a default of a type that cannot be kept": (
         "def f(a=object()): 0",
         "class C: pass\ndef f(a=C()): 0",
+    ),
+    "a default of another class": (
+        "from decimal import Decimal\ndef f(a=Decimal(1)): 0",
+        "from decimal import Decimal\ndef f(a=Decimal(2)): 0",
+    ),
+    "the kind of a variable number of arguments": (
+        "def f(*a): return a",
+        "def f(**a): return a",
     ),
     "kinds of parameters": ("def f(a, b): return a", "def f(a, /, b): return a"),
     "async": ("def f(): return 1", "async def f(): return 1"),
@@ -188,6 +212,19 @@ def test_running_a_function_does_not_change_its_identity() -> None:
     for _ in range(200):
         f([1, 2, 3])
     assert identity_of(f) == before
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="handlers are instructions there")
+def test_the_table_of_exception_handlers_counts() -> None:
+    def f(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except OSError:
+            return None
+
+    before = identity_of(f)
+    f.__code__ = f.__code__.replace(co_exceptiontable=b"")
+    assert identity_of(f) != before
 
 
 def test_a_method_that_uses_super_is_the_same_before_and_after_its_class_is_made() -> None:
@@ -337,7 +374,8 @@ SHARED = """
     class Other:
         pass
 
-    CYCLE = frozenset({Item, Color, Other, "x", 1, 2.5, None, (1, frozenset({"p", "q", "r"}))})
+    INNER = 1, frozenset({"p", "q", "r"})
+    CYCLE = frozenset({Item, Color, Other, "x", 1, 2.5, None, INNER})
 
     def plain(a, b=frozenset({"x", "y", "z"}), *, c={"one", "two", "three"}) -> list[Item]:
         "doc"

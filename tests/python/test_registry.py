@@ -94,10 +94,12 @@ ITEM = {"Item", "Color"}
 PAIR = {"Pair", *ITEM}
 ROW = {"Row", *PAIR}
 
+QUOTED = ITEM if sys.version_info >= (3, 11) else set()  # 3.10 takes it for a text
+
 ANNOTATIONS: list[tuple[Any, set[str]]] = [
     *((None, set()), (int, set()), (Any, set()), (Plain, set()), ("int", set())),
     *((Color, {"Color"}), (Item, ITEM), (Pair, PAIR), (Row, ROW), (User, {"User", *ROW})),
-    *(("Item", ITEM), (list[Item], ITEM), ("dict[str, list[Item]]", ITEM), (list["Item"], ITEM)),
+    *(("Item", ITEM), (list[Item], ITEM), ("dict[str, list[Item]]", ITEM), (list["Item"], QUOTED)),
     *(("typing.List[Item]", ITEM), ("typing.Dict[str, 'Item']", ITEM), (tuple[Item, ...], ITEM)),
     *(("typing.Optional[Item]", ITEM), ("typing.Union[int, Item]", ITEM), ("Item | None", ITEM)),
     *(
