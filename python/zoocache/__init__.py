@@ -18,11 +18,13 @@ thread-safe, sync and async alike, and needs no configuration.
 
 from __future__ import annotations
 
-from zoocache._cache import Cache, Invalidating
+from zoocache._blocks import AtLeast, Invalidating
+from zoocache._cache import Cache
 from zoocache._errors import (
     FlightTimeout,
     HomeUnreachable,
     InvalidOption,
+    InvalidReceipt,
     InvalidTag,
     SerializationError,
     StorageIsFull,
@@ -32,25 +34,30 @@ from zoocache._zoocache import add_deps, no_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from zoocache._receipt import Receipt
     from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
     from zoocache._values import MutatedValueWarning
 
 __all__ = [
+    "AtLeast",
     "Cache",
     "CacheInfo",
     "Explanation",
     "FlightTimeout",
     "HomeUnreachable",
     "InvalidOption",
+    "InvalidReceipt",
     "InvalidTag",
     "Invalidating",
     "MutatedValueWarning",
+    "Receipt",
     "SerializationError",
     "Stats",
     "StorageIsFull",
     "TagInfo",
     "ZoocacheError",
     "add_deps",
+    "at_least",
     "cacheable",
     "clear",
     "clear_async",
@@ -80,6 +87,7 @@ cacheable = _default.cacheable
 invalidate = _default.invalidate
 invalidate_async = _default.invalidate_async
 invalidating = _default.invalidating
+at_least = _default.at_least
 clear = _default.clear
 clear_async = _default.clear_async
 configure = _default.configure
@@ -98,6 +106,7 @@ version = _default.version
 register_type = _default.register_type
 
 _LATER = {
+    "Receipt": "zoocache._receipt",
     "CacheInfo": "zoocache._told",
     "Explanation": "zoocache._told",
     "MutatedValueWarning": "zoocache._values",

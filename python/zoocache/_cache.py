@@ -10,6 +10,7 @@ import os
 import weakref
 
 from zoocache import _zoocache
+from zoocache._blocks import AtLeast, Invalidating
 from zoocache._errors import shown
 
 TYPE_CHECKING = False
@@ -38,48 +39,11 @@ else:
         return fn
 
 
-__all__ = ["Cache", "Invalidating"]
+__all__ = ["Cache"]
 
 _ABSENT = object()
 
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
-
-
-class Invalidating:
-    """Holds tags while a write that commits inside runs, and invalidates them at the end.
-
-    Nothing that depends on a held tag, or on anything below one, is stored meanwhile. The end of
-    the block, also by an exception, is one invalidation of all the tags. For `with` and
-    `async with`; thread-safe, and good for several blocks.
-    """
-
-    def __init__(self, core: _zoocache.Core, tags: tuple[str, ...], origin: int) -> None:
-        if not tags:
-            raise TypeError("invalidating() wants at least one tag, as in invalidating('user:42')")
-        self.core = core
-        self._tags = tags
-        self._origin = origin
-        self._held: list[int] = []  # the engine of each block that is open
-
-    def __enter__(self) -> None:
-        self._held.append(self.core.hold(self._tags))
-
-    def __exit__(self, *exc_info: object) -> None:
-        try:
-            self.core.invalidate_from(self._origin, self._tags, False)
-        finally:
-            self.core.release(self._held.pop(), self._tags)
-
-    async def __aenter__(self) -> None:
-        self.__enter__()
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        if not self.core.has_home():
-            self.__exit__()
-            return
-        from zoocache._aio import in_thread  # noqa: PLC0415 - see the module
-
-        await in_thread(self.__exit__)
 
 
 class Cache:
@@ -325,6 +289,23 @@ class Cache:
     def invalidating(self, *tags: str) -> Invalidating:
         """For a write that commits inside a `with` block; see Invalidating."""
         return Invalidating(self.core, tags, self.core.origin(1))
+
+    def at_least(self, receipt: int, timeout: float = 1.0) -> AtLeast:
+        """Reads inside the block are no older than the invalidation that gave the receipt.
+
+        For `with` and `async with`; in any process that shares the log. Enters when what was
+        invalidated is dead in this process, or when `timeout` seconds are over: then everything is
+        dead here, so that every read loads.
+
+        Args:
+            receipt: what `invalidate` returned, or `Receipt.parse` of its text.
+            timeout: seconds.
+
+        Raises (at the block's beginning):
+            InvalidReceipt: the log has never given it.
+            TypeError: it is no receipt.
+        """
+        return AtLeast(self.core, receipt, timeout)
 
     def explain(
         self, fn: Cached[P, object, object], /, *args: P.args, **kwargs: P.kwargs

@@ -7,6 +7,7 @@
     ├── InvalidOption (also a ValueError)         an option has a value that is not allowed
     ├── StorageIsFull                             a store was refused for want of room
     ├── HomeUnreachable (also a ConnectionError)  the shared home of the log does not answer
+    ├── InvalidReceipt (also a ValueError)        a text is no receipt, or a receipt nobody gave
     ├── FlightTimeout (also a TimeoutError)       a caller gave up waiting for another's load
     └── SerializationError                        a value cannot be kept outside this process
 
@@ -20,6 +21,7 @@ __all__ = [
     "FlightTimeout",
     "HomeUnreachable",
     "InvalidOption",
+    "InvalidReceipt",
     "InvalidTag",
     "Refused",
     "SerializationError",
@@ -41,6 +43,10 @@ class InvalidTag(ZoocacheError, ValueError):
 
 class InvalidOption(ZoocacheError, ValueError):
     """An option has a value that is not allowed."""
+
+
+class InvalidReceipt(ZoocacheError, ValueError):
+    """A text is no receipt, or the home has never given it."""
 
 
 class StorageIsFull(ZoocacheError):

@@ -155,11 +155,42 @@ PyObject* declare(const StatePtr& state, std::span<const core::TagPath> paths, s
                   bool waits) {
   core::InvalidationLog& log = state->engine.log();
   core::Epoch epoch = 0;
+  std::uint64_t generation = 0;
   const bool done = declared(log, [&] {
     epoch = log.invalidate(paths, origin);
+    if (log.home() != nullptr) generation = log.home()->position().generation;
     if (waits) wait_everywhere(log, epoch);
   });
-  return done ? PyLong_FromUnsignedLongLong(epoch) : nullptr;
+  if (!done) return nullptr;
+  if (log.home() == nullptr) return PyLong_FromUnsignedLongLong(epoch);
+  static PyObject* receipt = nullptr;
+  if (receipt == nullptr) {
+    PyObject* module = PyImport_ImportModule("zoocache._receipt");
+    if (module == nullptr) return nullptr;
+    receipt = PyObject_GetAttrString(module, "Receipt");
+    Py_DECREF(module);
+    if (receipt == nullptr) return nullptr;
+  }
+  return PyObject_CallFunction(receipt, "KK", epoch, generation);
+}
+
+// (generation, epoch, timeout_s) -> "yes", "late" or "unknown"; without the GIL. See core::reach.
+PyObject* core_reach(PyObject* object, PyObject* args) {
+  unsigned long long generation, epoch;
+  double timeout_s;
+  if (!PyArg_ParseTuple(args, "KKd", &generation, &epoch, &timeout_s)) return nullptr;
+  StatePtr* state = core_state(as_core(object));
+  if (state == nullptr) return nullptr;
+  const StatePtr kept = *state;
+  core::Reached reached = core::Reached::kYes;
+  const std::chrono::nanoseconds timeout(static_cast<std::int64_t>(timeout_s * 1e9));
+  const bool done = guarded_without_gil(
+      [&] { reached = core::reach(kept->engine.log(), generation, epoch, timeout); });
+  if (!done) return nullptr;
+  const char* const told = reached == core::Reached::kYes    ? "yes"
+                           : reached == core::Reached::kLate ? "late"
+                                                             : "unknown";
+  return PyUnicode_FromString(told);
 }
 
 // (*tags, wait=False) -> epoch
@@ -391,6 +422,7 @@ PyMethodDef core_methods[] = {
     {"after_fork", core_after_fork, METH_NOARGS, nullptr},
     {"configure", core_configure, METH_O, nullptr},
     {"has_home", core_has_home, METH_NOARGS, nullptr},
+    {"reach", core_reach, METH_VARARGS, nullptr},
     {"has_storage", core_has_storage, METH_NOARGS, nullptr},
     {"home", core_home, METH_NOARGS, nullptr},
     {"used", core_used, METH_NOARGS, nullptr},

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import zoocache
 from redis_server import RedisServer
 from support import Versions, check_script, run, wait_until, wait_until_async
 from zoocache import Cache, HomeUnreachable, InvalidOption
@@ -252,3 +253,63 @@ def test_pairs_that_are_not_supported_are_said(server: RedisServer, tmp_path: Pa
             Cache(bus_url=server.url, **options)  # type: ignore[arg-type]
     with pytest.raises(InvalidOption, match="redis://"):
         Cache(bus_url="redis://")
+
+
+def test_receipts_carry_a_write_to_other_processes(server: RedisServer) -> None:
+    first, second = cache_of(server), cache_of(server)
+    one, two = counting(first, Versions()), counting(second, Versions())
+    for round_ in range(1, 20):
+        assert two(1) == round_
+        one(1)
+        text = str(first.invalidate("org"))
+        with second.at_least(zoocache.Receipt.parse(text)):
+            assert two(1) == round_ + 1
+
+    async def main() -> None:
+        receipt = await first.invalidate_async("org")
+        async with second.at_least(receipt):
+            assert two(1) == 21
+
+    run(main())
+    receipt = zoocache.Receipt.parse(text)
+    nobody = zoocache.Receipt(int(receipt) + 1000, receipt.generation)
+    with pytest.raises(zoocache.InvalidReceipt, match="never gave it"):
+        second.at_least(nobody).__enter__()
+    server.ask("FLUSHALL")
+    wait_until(lambda: two(1) == 22, "the server has forgotten the log")
+    with second.at_least(receipt):
+        assert two(1) == 22, "of a generation that has passed: nothing of it is served"
+
+
+def test_a_receipt_that_cannot_be_reached_makes_reads_load(server: RedisServer) -> None:
+    first, second = cache_of(server), cache_of(server)
+    two = counting(second, Versions())
+    receipt = first.invalidate("org")
+    assert two(1) == 1
+    server.signal(signal.SIGSTOP)
+    later = zoocache.Receipt(int(receipt) + 1, receipt.generation)  # type: ignore[attr-defined]
+    with second.at_least(later, timeout=0.05):
+        assert two(1) == 2
+    server.signal(signal.SIGCONT)
+
+
+def test_receipts_from_outside_are_looked_at() -> None:
+    receipt = zoocache.Receipt(7, 0xABC)
+    assert str(receipt) == "zoo1.abc.7"
+    assert zoocache.Receipt.parse(str(receipt)) == receipt
+    assert zoocache.Receipt.parse(str(receipt)).generation == receipt.generation
+    signed = receipt.signed(b"key")
+    assert zoocache.Receipt.parse(signed, b"key") == 7
+    for text, key in [
+        ("", None),
+        ("zoo1.abc", None),
+        ("zoo1.abc.-1", None),
+        ("zoo1.abc.11112222333344445", None),
+        (signed, None),
+        (signed, b"other"),
+        (str(receipt), b"key"),
+        (signed[:-1] + ("0" if signed[-1] != "0" else "1"), b"key"),
+        (5, None),
+    ]:
+        with pytest.raises(zoocache.InvalidReceipt):
+            zoocache.Receipt.parse(text, key)
