@@ -111,14 +111,16 @@ Epoch newest_on_path(const TagPath& path, EpochOf&& epoch_of) {
   return newest;
 }
 
-// The same for several texts of changes; kForever if one of them is none.
+// The same for several texts of changes; kForever if one of them is none. A key's function is above
+// it.
 inline constexpr Epoch kForever = ~Epoch{0};
 bool is_tag_text(std::string_view text) noexcept;
 template <class EpochOf>
 Epoch newest_of(std::span<const std::string> texts, EpochOf&& epoch_of) {
   Epoch newest = epoch_of(std::string_view());
   for (const std::string& text : texts) {
-    if (HiddenTag::function_of(text)) {
+    if (const auto function = HiddenTag::function_of(text)) {
+      newest = std::max(newest, epoch_of(HiddenTag(*function).path().text()));
       newest = std::max(newest, epoch_of(std::string_view(text)));
     } else if (is_tag_text(text)) {
       newest = std::max(newest, newest_on_path(TagPath::trusted(text), epoch_of));

@@ -365,7 +365,10 @@ TEST_P(Homes, PositionsHoldUntilSomethingIsInvalidated) {
   };
   const std::vector<std::string> user = {"org:acme:user:1"};
   const std::string function(core::HiddenTag(core::shared_function_id("get")).path().text());
+  const std::string any_key(
+      core::HiddenTag(core::shared_function_id("get"), core::kAnyKey).path().text());
   EXPECT_TRUE(holds({}));
+  EXPECT_TRUE(holds({any_key}));
   EXPECT_TRUE(holds({"before:all:below"}));
   EXPECT_TRUE(holds({"x:y", "org:acme:user:1", function}));
   EXPECT_FALSE(home->holds(born.generation + 1, born.epoch, user));
@@ -381,6 +384,7 @@ TEST_P(Homes, PositionsHoldUntilSomethingIsInvalidated) {
   EXPECT_TRUE(holds({function}));
   writer.get->clear();
   EXPECT_FALSE(holds({function}));
+  EXPECT_FALSE(holds({any_key})) << "what is below it";
   EXPECT_TRUE(holds({"org"}));
   writer.cache.clear();
   EXPECT_FALSE(holds({"org"}));
