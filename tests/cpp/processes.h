@@ -41,4 +41,19 @@ inline void wait_until(const std::function<bool()>& condition) {
   FAIL() << "waited for 20 seconds in vain";
 }
 
+// Functions of two such caches, over one source.
+class Levels : public ::testing::Test {
+ protected:
+  auto function(Cache& cache, const std::string& name = "get",
+                const CacheableOptions<int>& options = {}) {
+    return cache.cacheable(
+        name, [this](int id) { return source.load(id); }, deps("org:acme:user:{0}"), options);
+  }
+
+  Processes processes;
+  Cache& first = processes.first;
+  Cache& second = processes.second;
+  Source source;
+};
+
 }  // namespace zoocache::testing
