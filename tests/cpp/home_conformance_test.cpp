@@ -227,11 +227,11 @@ TEST_P(Homes, WhatAWriterDidHidesNothingThatItHasNotHeard) {
   second.log.arrive();
   const core::HiddenTag function(7);
   const core::Epoch quiet = second.log.clock();
-  second.log.announce(function.path());
+  second.log.announce(function.path().text(), {});
   EXPECT_EQ(second.log.clock(), quiet) << "it has done that itself";
-  first.log.announce(function.path());  // hears of the second's on the way
+  first.log.announce(function.path().text(), {});  // hears of the second's on the way
   const core::Epoch heard = second.log.clock();
-  second.log.announce(function.path());  // takes the row away that it has not heard
+  second.log.announce(function.path().text(), {});  // takes the row away that it has not heard
   EXPECT_GT(second.log.clock(), heard);
 }
 
