@@ -147,15 +147,15 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
   using Step = void (AsyncCall::*)();
 
   // A step of the call in the background, which runs it or drops it.
-  class Job {
+  class StepElsewhere {
    public:
-    Job(std::shared_ptr<AsyncCall> call, Step step, Step dropped)
+    StepElsewhere(std::shared_ptr<AsyncCall> call, Step step, Step dropped)
         : call_(std::move(call)), step_(step), dropped_(dropped) {}
-    ~Job() {
+    ~StepElsewhere() {
       if (const auto call = claim()) (call.get()->*dropped_)();
     }
-    Job(const Job&) = delete;
-    Job& operator=(const Job&) = delete;
+    StepElsewhere(const StepElsewhere&) = delete;
+    StepElsewhere& operator=(const StepElsewhere&) = delete;
     // The call, for the first who asks.
     std::shared_ptr<AsyncCall> claim() noexcept {
       if (claimed_.exchange(true, std::memory_order_acq_rel)) return nullptr;
@@ -174,9 +174,9 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
 
   // False: there is no background to be had, and the caller goes on.
   bool go_on_elsewhere(Step step, Step dropped) noexcept {
-    std::shared_ptr<Job> job;
+    std::shared_ptr<StepElsewhere> job;
     try {
-      job = std::make_shared<Job>(shared_from_this(), step, dropped);
+      job = std::make_shared<StepElsewhere>(shared_from_this(), step, dropped);
       function_->cache->storage_jobs.start([job] { job->run(); });
       return true;
     } catch (...) {
