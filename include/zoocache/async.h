@@ -11,7 +11,9 @@
 //
 // Promises: as CachedFunction. The load begins in the coroutine that finds the key missing and runs
 // by itself from then on: whoever awaits it may go away. Who waits for it is resumed by the thread
-// that ends it, or where `via` says.
+// that ends it, or where `via` says. With a storage (Options::storage) that is asked before the
+// load, and gets the value before its call ends; both in the background (Options::background), from
+// where the call goes on: the load begins in a thread of it.
 //
 // A load and its dependencies. A suspended coroutine may go on in any thread, so once it has
 // suspended on something else than a cached call, "the load of this thread" is not its own any

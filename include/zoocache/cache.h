@@ -3,8 +3,11 @@
 // Promises: after invalidate() has returned, no call that starts later returns a value that was
 // loaded before it and depends on one of the tags or on anything below one. Its cost does not
 // depend on the number of entries. Caches know nothing of each other: dependencies do not cross.
+// Caches of one home (home.h) hear of each other's invalidations, and those that also have one
+// storage (storage.h) load what is missing once for all.
 // Errors: InvalidTag, InvalidOption (see each member).
-// Thread-safety: everything may be called from any thread. No background threads.
+// Thread-safety: everything may be called from any thread. No background threads
+// but what Options::background speaks of.
 #pragma once
 
 #include <concepts>
@@ -29,6 +32,13 @@
 
 namespace zoocache {
 
+// Whether a function's values are kept in the cache's storage (Options::storage) too.
+enum class StorageUse {
+  kIfPossible,  // where the function has a name, and its arguments and value have codecs (codec.h)
+  kNever,       // in this process alone
+  kRequired     // InvalidOption where it is not possible
+};
+
 // What `cacheable` may be told besides the loader and its dependencies. For a function of values
 // of type `Value`, which store_if and the others get. What they throw reaches the callers, and the
 // value is not stored.
@@ -41,6 +51,10 @@ struct CacheableOptions {
   std::function<std::size_t(const Value&)> size_bytes;  // counted against max_bytes; else sizeof
   double flight_timeout_s = -1;                         // < 0: the cache's
   bool throw_on_timeout = false;                        // FlightTimeout; else loads by itself
+  StorageUse storage = StorageUse::kIfPossible;
+  // Of the loader: another one does not meet what was stored under this one. For what its name and
+  // types do not tell.
+  std::string version = {};
 };
 
 class Invalidating;
@@ -53,8 +67,11 @@ class Cache {
   // Caches `loader`, any callable with one signature. A coroutine loader, one that returns
   // something that can be awaited, gives a CachedAsyncFunction (async.h), else it is a
   // CachedFunction (function.h). If its first parameter is a Load (load.h), it gets the load it
-  // runs in. `name` is for people, in explain and stats; two functions never share entries.
-  // `dependencies`: see deps.h. Throws InvalidTag, InvalidOption.
+  // runs in. `dependencies`: see deps.h. Throws InvalidTag, InvalidOption.
+  // `name` is for people, in explain and stats; two functions never share entries of this process.
+  // With a storage it is for processes, too: functions of one name, version and types share what is
+  // stored, wherever they run, and have to compute the same. With a home, invalidating a function,
+  // or a key of it, reaches functions of its name in other processes, but no other one in this.
   template <class F, class D = NoDeps>
   auto cacheable(std::string name, F loader, D dependencies = {}) {
     using Value = detail::ValueOf<F>;
@@ -66,7 +83,7 @@ class Cache {
                  CacheableOptions<detail::ValueOf<F>> options) {
     using Function = detail::FunctionFor<F>;
     auto source = make_deps<typename Function::Key>(std::move(dependencies));
-    auto function = add_function<detail::ValueOf<F>>(std::move(name), std::move(options));
+    auto function = add_function<Function>(std::move(name), std::move(options));
     return Function(std::move(function), Function::adapt(std::move(loader)), std::move(source));
   }
 
@@ -110,7 +127,7 @@ class Cache {
   Function async_function(std::string name, typename Function::Starter starter, D dependencies,
                           CacheableOptions<Value> options) {
     auto source = make_deps<typename Function::Key>(std::move(dependencies));
-    return Function(add_function<Value>(std::move(name), std::move(options)), std::move(starter),
+    return Function(add_function<Function>(std::move(name), std::move(options)), std::move(starter),
                     std::move(source));
   }
 
@@ -132,9 +149,17 @@ class Cache {
     }
   }
 
-  template <class Value>
+  template <class Function, class Value>
   detail::FunctionPtr add_function(std::string name, CacheableOptions<Value> options) {
     detail::FunctionSettings settings;
+    if (options.storage != StorageUse::kNever) {
+      using Types = detail::LevelTypes<typename Function::Key, Value>;
+      if constexpr (Types::kStorable) {
+        if (!name.empty()) settings.level_identity = Types::identity(name, options.version);
+      }
+      const bool required = options.storage == StorageUse::kRequired;
+      if (required && settings.level_identity.empty()) detail::refuse_storage(name);
+    }
     settings.bounds = options.bounds;
     settings.flight_timeout_s = options.flight_timeout_s;
     settings.throw_on_timeout = options.throw_on_timeout;

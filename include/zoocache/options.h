@@ -34,7 +34,8 @@ struct Options {
   std::size_t explain_records = 4096;
   // Runs loads in the background, which AgingOptions ask for; called from any thread, it must not
   // block, and runs each job once. Empty: worker threads of the cache, made when they are needed.
-  // Coroutine loaders need none: they run by themselves.
+  // Coroutine loaders need none, they run by themselves; what they keep in a storage is looked for
+  // and stored there.
   std::function<void(std::function<void()>)> background = nullptr;
   // Where the invalidations live that this cache shares with others; see home.h. Empty: they are
   // its own.

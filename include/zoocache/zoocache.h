@@ -3,6 +3,7 @@
 
 #include <zoocache/async.h>
 #include <zoocache/cache.h>
+#include <zoocache/codec.h>
 #include <zoocache/deps.h>
 #include <zoocache/errors.h>
 #include <zoocache/function.h>

@@ -151,7 +151,8 @@ class Engine {
   // in one critical section: who sees the new clock does not find the entry any more, so that no
   // outer load can be younger than the invalidation and have read what it removed. Other keys with
   // the same hash go as well; no comparison runs. The epoch.
-  // In this process; then `announce_key`, without the engine's lock, tells a home of it.
+  // In this process; then `announce_key`, without the engine's lock, tells a home of it. With a
+  // second level, see KeyHold.
   Epoch invalidate_key(FunctionType& function, std::uint64_t hash, std::uint32_t origin,
                        Removed& removed);
   // `key`: its name in the second level; nullptr: it has none that other processes know, and there

@@ -136,7 +136,8 @@ Epoch newest_on_path(const TagPath& path, EpochOf&& epoch_of) {
   return newest;
 }
 
-// The same for several texts of changes; kForever if one of them is none.
+// The same for several texts of changes; kForever if one of them is none. A key's function is above
+// it.
 inline constexpr Epoch kForever = ~Epoch{0};
 bool is_tag_text(std::string_view text) noexcept;
 template <class EpochOf>

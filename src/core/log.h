@@ -16,6 +16,7 @@
 // Thread-safety: every member may be called from any thread.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -166,6 +167,34 @@ class InvalidationLog {
   InvalidationRing ring_;
   TagTrie trie_;
   std::unordered_map<std::uint64_t, std::size_t> held_;  // tag hash -> writers holding it
+};
+
+// Holds a key of a function while its invalidation is on its way to a home that a second level is
+// checked by. The key is killed here (1) before and (2) after the home is told:
+//   - without (1), a load that begins when the home knows could make its value of what is cached
+//     here, and be newer than the invalidation there;
+//   - without (2), a value that was found in the level before the home knew, since (1), would be
+//     kept: it looks younger than (1);
+//   - without the hold, it would be kept until (2), and be made use of as in (1).
+class KeyHold {
+ public:
+  KeyHold(InvalidationLog& log, std::uint64_t function_id, std::uint64_t key_hash)
+      : log_(log), own_(function_id, key_hash), any_(function_id, kAnyKey) {
+    log_.hold_tags(std::array{own_.path(), any_.path()});
+  }
+  ~KeyHold() { log_.release_tags(std::array{own_.path(), any_.path()}); }
+  KeyHold(const KeyHold&) = delete;
+  KeyHold& operator=(const KeyHold&) = delete;
+  // (2), where the first killing took the key's entry out of the table: none was stored since.
+  void kill_again() noexcept {
+    log_.apply(any_.path());
+    log_.apply(own_.path());
+  }
+
+ private:
+  InvalidationLog& log_;
+  const HiddenTag own_;
+  const HiddenTag any_;
 };
 
 }  // namespace zoocache::core

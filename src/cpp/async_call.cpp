@@ -5,7 +5,14 @@
 //      done(error) ├── follows ── Waiter::wake ── outcome ──> done | advance
 //                  └─────────── expire ── advance, alone
 //
-// Ownership: whoever will go on holds the AsyncCall: the lead, or the waiter in the flight.
+// With a second level, steps that may wait for it run in the background, and the call goes on from
+// there:
+//
+//   leads ── [look] ── found ──────────────────────────────> done
+//              └────── start(lead) ── lead.finish ── [store] ─> done
+//
+// Ownership: whoever will go on holds the AsyncCall: the lead, the waiter in the flight, or the job
+// in the background.
 // Who goes on after a wait: wake and expire may come at once, and before `follow` has returned in
 // the thread that began to wait.
 //   1. Whoever claims the waiter goes on; the other does nothing.
@@ -13,7 +20,9 @@
 //      then: the call may be far ahead already, waiting for the next flight.
 //   3. Everything that `wake` needs is written before the waiter enters the flight, whose mutex
 //      passes it on; `follow` touches nothing of the call afterwards.
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <utility>
 
@@ -135,7 +144,75 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
     std::shared_ptr<AsyncCall> call_;
   };
 
+  using Step = void (AsyncCall::*)();
+
+  // A step of the call in the background, which runs it or drops it.
+  class StepElsewhere {
+   public:
+    StepElsewhere(std::shared_ptr<AsyncCall> call, Step step, Step dropped)
+        : call_(std::move(call)), step_(step), dropped_(dropped) {}
+    ~StepElsewhere() {
+      if (const auto call = claim()) (call.get()->*dropped_)();
+    }
+    StepElsewhere(const StepElsewhere&) = delete;
+    StepElsewhere& operator=(const StepElsewhere&) = delete;
+    // The call, for the first who asks.
+    std::shared_ptr<AsyncCall> claim() noexcept {
+      if (claimed_.exchange(true, std::memory_order_acq_rel)) return nullptr;
+      return std::move(call_);
+    }
+    void run() {
+      if (const auto call = claim()) (call.get()->*step_)();
+    }
+
+   private:
+    std::shared_ptr<AsyncCall> call_;
+    const Step step_;
+    const Step dropped_;
+    std::atomic<bool> claimed_{false};
+  };
+
+  // False: there is no background to be had, and the caller goes on.
+  bool go_on_elsewhere(Step step, Step dropped) noexcept {
+    std::shared_ptr<StepElsewhere> job;
+    try {
+      job = std::make_shared<StepElsewhere>(shared_from_this(), step, dropped);
+      function_->cache->storage_jobs.start([job] { job->run(); });
+      return true;
+    } catch (...) {
+      return job != nullptr && job->claim() == nullptr;
+    }
+  }
+
   void lead() {
+    if (call_.begin_level()) {
+      look_until_ = std::chrono::steady_clock::now() + call_.level_patience();
+      if (go_on_elsewhere(&AsyncCall::look, &AsyncCall::abandoned)) return;
+    }
+    load();
+  }
+
+  // Waits a little at a time: what another process's load waits for may stand behind this in the
+  // background.
+  void look() noexcept {
+    constexpr std::chrono::nanoseconds kSlice = std::chrono::milliseconds(20);
+    const std::chrono::nanoseconds left = look_until_ - std::chrono::steady_clock::now();
+    const auto at_most = std::clamp(left, std::chrono::nanoseconds(0), kSlice);
+    const bool in_vain = call_.look_in_level(at_most) == core::LevelCall::Found::kTimedOut;
+    if (in_vain && left > kSlice && go_on_elsewhere(&AsyncCall::look, &AsyncCall::abandoned)) {
+      return;
+    }
+    try {
+      if (ValuePtr value = call_.take_from_level(); value != nullptr) {
+        return complete(std::move(value), nullptr);
+      }
+      load();
+    } catch (...) {
+      conclude(nullptr, std::current_exception());
+    }
+  }
+
+  void load() {
     call_.start_load();
     const auto lead = std::make_shared<Lead>(shared_from_this());
     try {
@@ -194,7 +271,7 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
       value = nullptr;
       error = std::current_exception();
     }
-    complete(std::move(value), std::move(error));
+    conclude(std::move(value), std::move(error));
   }
 
   void abandoned() noexcept {
@@ -202,9 +279,23 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
     try {
       throw Error("the load was destroyed before its end; did its executor go away?");
     } catch (...) {  // or bad_alloc
-      complete(nullptr, std::current_exception());
+      conclude(nullptr, std::current_exception());
     }
   }
+
+  // Nobody waits for the flight any more; what is left to do in the second level is done before the
+  // call ends.
+  void conclude(ValuePtr value, std::exception_ptr error) noexcept {
+    if (!call_.has_level_work()) return complete(std::move(value), std::move(error));
+    value_ = std::move(value);
+    error_ = std::move(error);
+    if (!go_on_elsewhere(&AsyncCall::store, &AsyncCall::hand_over)) store();
+  }
+  void store() noexcept {
+    call_.finish_level();
+    hand_over();
+  }
+  void hand_over() noexcept { complete(std::move(value_), std::move(error_)); }
 
   // What goes on here belongs to the load that the call was made in.
   void complete(ValuePtr value, std::exception_ptr error) noexcept {
@@ -220,6 +311,9 @@ class AsyncCall final : public AsyncPending, public std::enable_shared_from_this
   Done done_;
   std::mutex mutex_;                     // guards waiter_
   std::shared_ptr<WaitingCall> waiter_;  // the one that `expire` may claim
+  std::chrono::steady_clock::time_point look_until_;
+  ValuePtr value_;  // the outcome, while it is stored
+  std::exception_ptr error_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "core/tag.h"
 #include "cpp/call.h"
 #include "zoocache/deps.h"
+#include "zoocache/detail/codec_scalars.h"
 #include "zoocache/errors.h"
 
 namespace zoocache::detail {
@@ -42,7 +44,18 @@ class BlockedThread final : public core::Waiter {
   bool woken_ = false;
 };
 
+// However a call that leads ends: stores, or frees its claim, once the flight has ended.
+struct LevelEnd {
+  Call& call;
+  ~LevelEnd() { call.finish_level(); }
+};
+
 ValuePtr lead(Call& call, const Fill& load) {
+  const LevelEnd end{call};
+  if (call.begin_level()) {
+    call.look_in_level(call.level_patience());
+    if (ValuePtr value = call.take_from_level(); value != nullptr) return value;
+  }
   call.start_load();
   try {
     const CurrentFrame scope(call.frame());
@@ -113,6 +126,25 @@ void note_hit(FunctionState& function, std::uint64_t hash, const core::ColdEntry
 }
 
 }  // namespace
+
+std::string level_identity(std::string_view name, std::string_view version,
+                           std::initializer_list<std::string_view> codecs) {
+  std::string identity = "C++/1";  // keys of other languages begin differently
+  const auto add = [&identity](std::string_view part) {
+    put_number(static_cast<std::uint64_t>(part.size()), identity);
+    identity += part;
+  };
+  add(name);
+  add(version);
+  for (const std::string_view codec : codecs) add(codec);
+  return identity;
+}
+
+void refuse_storage(std::string_view name) {
+  throw InvalidOption("storage of '" + std::string(name.substr(0, 80)) +
+                      "' is not allowed: a function that is kept in a storage has a name, and its "
+                      "arguments and value have a Codec; see codec.h");
+}
 
 FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettings settings) {
   if (!std::isfinite(settings.flight_timeout_s)) {
@@ -225,11 +257,23 @@ void start_background(FunctionState& function, const Request& request, Job job) 
 
 void invalidate_key(FunctionState& function, const Request& request) {
   auto& engine = function.cache->engine;
-  {
+  const auto kill_here = [&] {
     core::Removed removed(engine.log());
     engine.invalidate_key(function.function, request.hash, 0, removed);
+  };
+  if (engine.log().home() == nullptr) return kill_here();
+  std::optional<core::KeyHold> hold;
+  if (engine.level() != nullptr) hold.emplace(engine.log(), function.function.tag_id, request.hash);
+  kill_here();
+  core::LevelKey key;
+  const bool known = make_level_key(function, request, &key);
+  try {
+    engine.announce_key(function.function.tag_id, known ? &key : nullptr, 0);
+  } catch (...) {
+    if (hold) kill_here();
+    throw;
   }
-  engine.announce_key(function.function.tag_id, nullptr, 0);
+  if (hold) kill_here();
 }
 
 void clear_function(FunctionState& function) {

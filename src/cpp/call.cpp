@@ -93,6 +93,7 @@ void Call::finish(core::FlightState outcome) {
 }
 
 void Call::start_load() {
+  begin_level_load();
   frame_ =
       std::make_shared<FrameState>(function_.cache, born_, shared_ ? flight_ : nullptr, context_);
   if (shared_ && context_ != nullptr) {
@@ -164,32 +165,44 @@ void Call::store(const ValuePtr& value, const Gathered& gathered) {
   const bool inner_bounds =
       gathered.expires_ns != 0 && (own_ns == 0 || gathered.expires_ns < own_ns);
   flight_->expires_ns = inner_bounds ? gathered.expires_ns : own_ns;
-
-  using Standing = core::InvalidationLog::Standing;
-  core::NewEntry entry;
   Standing standing = Standing::kCurrent;
   const bool kept = wanted && gathered.wanted && gathered.storable;
   if (kept) {
-    const core::HiddenTag own(function.tag_id, request_.hash);
-    standing =
-        engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, &entry.deps);
+    encode_for_level(object);
+    // An inner entry's time bounds this one's: reading it does not prolong the inner one.
+    const bool slides = bounds.sliding && !inner_bounds && own_ns != 0;
+    standing = keep(*flight().box, value, size_bytes, slides ? static_cast<float>(lived_s) : 0);
   }
   if (!kept || standing != Standing::kCurrent) {
     core::count(function.counters.not_stored);
     engine.note_not_stored(function, request_.hash, standing);
     return;
   }
-  flight().box->value = value;
+  keep_in_level();
+}
+
+// Puts the value, which lies in the box, into the table with what the flight says of it, if that
+// still stands.
+Call::Standing Call::keep(Box& box, const ValuePtr& value, std::size_t size_bytes,
+                          float sliding_s) {
+  auto& engine = cache_.engine;
+  auto& function = function_.function;
+  core::NewEntry entry;
+  const core::HiddenTag own(function.tag_id, request_.hash);
+  const Standing standing =
+      engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, &entry.deps);
+  if (standing != Standing::kCurrent) return standing;
+  box.value = value;
   entry.hash = request_.hash;
   entry.born = flight_->born;
   entry.expires_ns = flight_->expires_ns;
-  // An inner entry's time bounds this one's: reading it does not prolong the inner one.
-  if (bounds.sliding && !inner_bounds && own_ns != 0) entry.sliding_s = static_cast<float>(lived_s);
+  entry.sliding_s = sliding_s;
   entry.value_bytes = size_bytes;
-  entry.key = reinterpret_cast<core::Word>(flight().box.get());
+  entry.key = reinterpret_cast<core::Word>(&box);
   entry.value = entry.key;
   core::Removed removed(engine.log());
   engine.store(function, entry, matching(request_), removed);
+  return standing;
 }
 
 ValuePtr Call::end_load() {
@@ -211,6 +224,7 @@ ValuePtr Call::end_load() {
 }
 
 void Call::fail_load(std::exception_ptr error) {
+  if (level_ != nullptr) level_->fail();
   flight_->deps_complete = frame_ == nullptr;
   if (frame_ != nullptr) {
     try {
@@ -269,7 +283,6 @@ ValuePtr Call::take_outcome() {
   }
   bool fresh = flight->born >= arrival_;
   if (!fresh && flight->deps_complete) {
-    using Standing = core::InvalidationLog::Standing;
     const core::HiddenTag own(function_.function.tag_id, request_.hash);
     const Standing standing = cache_.engine.log().standing(flight->deps, function_.function.node,
                                                            &own.path(), flight->born);

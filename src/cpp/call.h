@@ -4,11 +4,19 @@
 //      └─ miss ── join ── kLead ── start_load ── loader ── end_load ──> value
 //                   └──── kFollow ── follow ── wait ── take_outcome ──> value | look up again
 //
+// With a second level, who leads looks there first, and stores there after the flight has ended:
+//
+//   kLead ── begin_level ── look_in_level ── take_from_level ──> value
+//                └──────────────────────────── start_load ── loader ── end_load ── finish_level
+//
 // Interleavings are numbered in core/flight.h.
 // Thread-safety: one thread at a time uses a Call; the asynchronous driver hands it over.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "cpp/state.h"
@@ -65,6 +73,22 @@ class Call {
   // Ends it without an outcome: one of the followers leads.
   void abandon_load() noexcept;
 
+  // The second level, by who leads. False: there is nothing to look for.
+  bool begin_level();
+  // Looks there, and waits for another process's load of the key, at most so long. Any thread may
+  // do it, and several times.
+  core::LevelCall::Found look_in_level(std::chrono::nanoseconds at_most) noexcept;
+  // How long that may be: under another load, whose claim the other process may wait for, not at
+  // all.
+  std::chrono::nanoseconds level_patience() const noexcept;
+  // The value that was found, put into the table; the flight has ended then. nullptr: load. Throws
+  // FlightTimeout if the wait was in vain and the function wants that; then, too, it has ended.
+  ValuePtr take_from_level();
+  // After the load has ended: whether the call still has to store there or to free its claim.
+  bool has_level_work() const noexcept;
+  // Does so; may wait for a file or a network.
+  void finish_level() noexcept;
+
   core::Following follow(std::shared_ptr<core::Waiter> waiter);
   void stop_following();
   // The value of the flight that was followed, nullptr: look up again. Throws the leader's error.
@@ -82,6 +106,7 @@ class Call {
     std::exception_ptr error;
   };
   using Gathered = core::LoadFrame<Policy>::Gathered;
+  using Standing = core::InvalidationLog::Standing;
   // What look_up met and did not remove.
   struct Old {
     ValuePtr value;
@@ -97,6 +122,11 @@ class Call {
   void finish(core::FlightState outcome);
   Gathered close_frame();
   void store(const ValuePtr& value, const Gathered& gathered);
+  Standing keep(Box& box, const ValuePtr& value, std::size_t size_bytes, float sliding_s);
+  ValuePtr keep_found(const core::StoredValue& found);
+  void begin_level_load() noexcept;
+  void encode_for_level(const void* value);
+  void keep_in_level();
   void tell_outer(const core::Flight& flight);
   void keep_old(core::EntryId id);
   bool may_serve(double span_s, bool invalidated) const noexcept;
@@ -124,7 +154,13 @@ class Call {
   bool deps_asked_ = false;  // those that are computed after the load
   int rounds_ = 0;
   std::unique_ptr<Old> old_;
+  std::unique_ptr<core::LevelCall> level_;
+  core::LevelCall::Found found_ = core::LevelCall::Found::kNothing;
+  std::optional<std::string> payload_;  // the value as bytes for the level
 };
+
+// How the key is told to other processes; false: the function has no part in the second level.
+bool make_level_key(const FunctionState& function, const Request& request, core::LevelKey* key);
 
 // The load of `request` in the background has ended, or never began.
 void end_refresh(FunctionState& function, const Request& request);

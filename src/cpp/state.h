@@ -19,10 +19,14 @@ using Policy = core::ConcurrentPolicy;
 
 class CacheState {
  public:
-  explicit CacheState(const Options& options) : engine(options), background(options.background) {}
+  explicit CacheState(const Options& options)
+      : engine(options), background(options.background), storage_jobs(options.background) {}
   core::Engine<Policy> engine;
   core::FlightTable<Policy> flights;
   Background background;  // ends before what its jobs use
+  // What waits for a storage in the place of coroutines: with workers of its own, which no load in
+  // the background keeps busy.
+  Background storage_jobs;
 };
 
 // The table owns boxes: an entry's key word is one, its value word the same. They own themselves

@@ -361,16 +361,23 @@ PyObject* Call::peek(PyObject* fallback) {
 
 bool Call::invalidate_here(std::uint32_t origin) {
   auto& engine = state_->engine;
+  std::shared_ptr<Announcement> what;
+  if (engine.log().home() != nullptr) {
+    what = std::make_shared<Announcement>();
+    what->origin = origin;
+    what->function_id = function_->tag_id;
+    what->has_key = make_level_key(&what->key);
+    if (PyErr_Occurred() != nullptr) return false;
+    if (engine.level() != nullptr) {
+      what->hold.emplace(engine.log(), function_->tag_id, probe_.hash);
+    }
+  }
   core::Removed removed(engine.log());
   // Whoever refreshes wants a load that began after this.
   arrival_ = engine.invalidate_key(*function_, probe_.hash, origin, removed);
   removed.flush();
-  if (engine.log().home() == nullptr) return true;
-  announcement_ = std::make_shared<Announcement>();
-  announcement_->origin = origin;
-  announcement_->function_id = function_->tag_id;
-  announcement_->has_key = make_level_key(&announcement_->key);
-  return PyErr_Occurred() == nullptr;
+  announcement_ = std::move(what);
+  return true;
 }
 
 void Call::announce(core::Engine<Policy>& engine, Announcement& what) {
@@ -379,6 +386,8 @@ void Call::announce(core::Engine<Policy>& engine, Announcement& what) {
   } catch (const std::exception&) {
     what.error = std::current_exception();
   }
+  if (what.hold) what.hold->kill_again();
+  what.hold.reset();
 }
 
 bool Call::invalidate_key(std::uint32_t origin) {

@@ -13,6 +13,7 @@
 #include <Python.h>
 
 #include <memory>
+#include <optional>
 
 #include "python/binding.h"
 #include "python/callable.h"
@@ -183,6 +184,7 @@ class Call final : public Pooled<Call> {
     std::uint64_t function_id = 0;
     bool has_key = false;
     core::LevelKey key;
+    std::optional<core::KeyHold> hold;
     std::exception_ptr error;
   };
   // Throws nothing; without the GIL.

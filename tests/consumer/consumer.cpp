@@ -5,10 +5,30 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
+
+struct Point {
+  int x = 0;
+  double weight = 0;
+};
+
+template <>
+struct zoocache::Codec<Point> {
+  static constexpr std::string_view name = "consumer.Point/1";
+  static void encode(const Point& point, std::string& to) {
+    zoocache::encode(point.x, to);
+    zoocache::encode(point.weight, to);
+  }
+  static Point decode(zoocache::ByteReader& from) {
+    const int x = zoocache::decode<int>(from);
+    return {x, zoocache::decode<double>(from)};
+  }
+};
 
 namespace {
 
@@ -111,12 +131,40 @@ void coroutines() {
   expect(twice.peek(21) == nullptr, "with its dependencies");
 }
 
+// Two caches that keep their values in one place.
+void stored_values() {
+  const zoocache::Options shared{.home = zoocache::memory_home(),
+                                 .storage = zoocache::memory_storage()};
+  zoocache::Cache first{shared};
+  zoocache::Cache second{shared};
+  int loads = 0;
+  const auto points = [&loads](zoocache::Cache& cache) {
+    zoocache::CacheableOptions<std::map<std::string, std::vector<Point>>> options;
+    options.storage = zoocache::StorageUse::kRequired;
+    return cache.cacheable(
+        "points",
+        [&loads](int count, std::string_view name) {
+          ++loads;
+          const std::vector<Point> made(static_cast<std::size_t>(count), Point{count, 0.5});
+          return std::map<std::string, std::vector<Point>>{{std::string(name), made}};
+        },
+        zoocache::deps("points:{1}"), options);
+  };
+  points(first)(3, "a");
+  expect(points(second)(3, "a")->at("a").at(2).x == 3, "another cache's value");
+  expect(loads == 1, "was not loaded again");
+  first.invalidate("points:a");
+  points(second)(3, "a");
+  expect(loads == 2, "until it was invalidated");
+}
+
 }  // namespace
 
 int main() {
   plain_functions();
   nested_functions_and_options();
   coroutines();
+  stored_values();
   std::puts("consumer: good");
   return 0;
 }

@@ -236,11 +236,12 @@ TEST_P(Homes, WhatAWriterDidHidesNothingThatItHasNotHeard) {
   second.log.arrive();
   const core::HiddenTag function(7);
   const core::Epoch quiet = second.log.clock();
-  second.log.announce(function.path());
+  second.log.announce(function.path().text(), {});
   EXPECT_EQ(second.log.clock(), quiet) << "it has done that itself";
-  first.log.announce(function.path());   // hears of the second's on the way
-  second.log.announce(function.path());  // takes the row away that it has not heard
-  EXPECT_GT(second.log.clock(), quiet);
+  first.log.announce(function.path().text(), {});  // hears of the second's on the way
+  const core::Epoch heard = second.log.clock();
+  second.log.announce(function.path().text(), {});  // takes the row away that it has not heard
+  EXPECT_GT(second.log.clock(), heard);
 }
 
 TEST_P(Homes, WhatALaterVersionSaysInvalidatesEverything) {
@@ -378,7 +379,10 @@ TEST_P(Homes, PositionsHoldUntilSomethingIsInvalidated) {
   };
   const std::vector<std::string> user = {"org:acme:user:1"};
   const std::string function(core::HiddenTag(core::shared_function_id("get")).path().text());
+  const std::string any_key(
+      core::HiddenTag(core::shared_function_id("get"), core::kAnyKey).path().text());
   EXPECT_TRUE(holds({}));
+  EXPECT_TRUE(holds({any_key}));
   EXPECT_TRUE(holds({"before:all:below"}));
   EXPECT_TRUE(holds({"x:y", "org:acme:user:1", function}));
   EXPECT_FALSE(home->holds(born.generation + 1, born.epoch, user));
@@ -394,6 +398,7 @@ TEST_P(Homes, PositionsHoldUntilSomethingIsInvalidated) {
   EXPECT_TRUE(holds({function}));
   writer.get->clear();
   EXPECT_FALSE(holds({function}));
+  EXPECT_FALSE(holds({any_key})) << "what is below it";
   EXPECT_TRUE(holds({"org"}));
   writer.cache.clear();
   EXPECT_FALSE(holds({"org"}));

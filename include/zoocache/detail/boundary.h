@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <zoocache/explanation.h>
@@ -58,6 +60,7 @@ struct FunctionSettings {
   ValueOptions value;
   double flight_timeout_s = -1;   // < 0: the cache's
   bool throw_on_timeout = false;  // FlightTimeout instead of loading unshared
+  std::string level_identity;     // what names it in a storage; empty: it has no part in one
 };
 
 // One key of one function, for the length of a call.
@@ -74,10 +77,24 @@ class Request {
   virtual void deps_before(std::vector<std::string>& tags) const = 0;
   virtual void deps_after(std::vector<std::string>& tags) const = 0;
 
+  // The bytes that a storage keeps, for functions with a `level_identity`. Throw SerializationError
+  // and whatever the types' codecs throw; then the box is as it was.
+  virtual void encode_key(std::string& to) const = 0;
+  virtual void encode_value(const void* value, std::string& to) const = 0;
+  // REQUIRES: the box is this request's and not filled.
+  virtual void decode_value(std::string_view bytes, Box& box) const = 0;
+
   const std::uint64_t hash;
   const Equal equal;
   const void* const probe;
 };
+
+// A function of that name and version whose arguments and value have codecs of these names.
+std::string level_identity(std::string_view name, std::string_view version,
+                           std::initializer_list<std::string_view> codecs);
+// Throws InvalidOption: a storage is wanted for a function without a name, or of types without
+// codecs.
+[[noreturn]] void refuse_storage(std::string_view name);
 
 // Throws InvalidOption.
 FunctionPtr add_function(const CachePtr& cache, std::string name, FunctionSettings settings);

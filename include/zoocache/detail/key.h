@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <zoocache/codec.h>
 #include <zoocache/deps.h>
 #include <zoocache/detail/boundary.h>
 
@@ -193,6 +194,26 @@ class CallableDeps final : public DepsSource<Key> {
   F compute_;
 };
 
+// Whether a function of these types can keep values outside of this process, and what it is there.
+template <class Key, class Value>
+struct LevelTypes;
+template <class... Parts, class Value>
+struct LevelTypes<std::tuple<Parts...>, Value> {
+  static constexpr bool kStorable = Storable<Value> && (Storable<Parts> && ...);
+  static std::string identity(std::string_view name, std::string_view version) {
+    return level_identity(name, version, {name_of<Codec<Parts>>()..., name_of<Codec<Value>>()});
+  }
+};
+
+// Each part behind its size: whatever a codec appends, two keys that differ have different bytes.
+template <class Part>
+void put_key_part(const Part& part, std::string& to) {
+  std::string bytes;
+  zoocache::encode_key(part, bytes);
+  put_count(bytes.size(), to);
+  to += bytes;
+}
+
 template <class Key, class Value>
 class KeyRequest final : public Request {
  public:
@@ -208,9 +229,29 @@ class KeyRequest final : public Request {
   void deps_after(std::vector<std::string>& tags) const override {
     if (deps_ != nullptr) deps_->after(key_, tags);
   }
+  void encode_key([[maybe_unused]] std::string& to) const override {
+    if constexpr (kStorable) {
+      std::apply([&](const auto&... parts) { (put_key_part(parts, to), ...); }, key_);
+    }
+  }
+  void encode_value([[maybe_unused]] const void* value,
+                    [[maybe_unused]] std::string& to) const override {
+    if constexpr (kStorable) zoocache::encode(*static_cast<const Value*>(value), to);
+  }
+  void decode_value([[maybe_unused]] std::string_view bytes,
+                    [[maybe_unused]] Box& box) const override {
+    if constexpr (kStorable) {
+      ByteReader from(bytes);
+      Value value = zoocache::decode<Value>(from);
+      from.end();
+      fill<Key, Value>(box, std::move(value));
+    }
+  }
   const Key& key() const noexcept { return key_; }
 
  private:
+  static constexpr bool kStorable = LevelTypes<Key, Value>::kStorable;
+
   Key key_;
   std::shared_ptr<const DepsSource<Key>> deps_;
 };
