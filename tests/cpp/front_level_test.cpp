@@ -8,6 +8,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -161,7 +162,8 @@ class Slow final : public Home, public std::enable_shared_from_this<Slow> {
   explicit Slow(HomePtr home) : home_(std::move(home)) {}
   std::unique_ptr<core::LogHome> connect() const override;
 
-  mutable std::function<void()> before;  // once
+  mutable std::function<void()> before;  // it is told, once
+  mutable std::function<void()> after;   // it was asked, once
 
  private:
   const HomePtr home_;
@@ -183,7 +185,9 @@ class SlowLog final : public core::LogHome {
   core::HomePosition position() noexcept override { return log_->position(); }
   bool holds(std::uint64_t generation, core::Epoch born,
              std::span<const std::string> texts) override {
-    return log_->holds(generation, born, texts);
+    const bool answer = log_->holds(generation, born, texts);
+    if (const auto after = std::exchange(home_->after, nullptr)) after();
+    return answer;
   }
 
  private:
@@ -219,6 +223,30 @@ TEST_F(Levels, WhatIsFoundWhileAKeyIsAnnouncedIsNotKept) {
   inner.invalidate(1);
   EXPECT_EQ(*outer(1), 1003);
   EXPECT_EQ(*inner(1), 1002);
+}
+
+// And what was found until then, and comes to the table when all is over.
+TEST_F(Levels, WhatWasFoundBeforeAKeyWasAnnouncedComesTooLate) {
+  const auto home = std::make_shared<Slow>(processes.home);
+  Cache cache({.home = home, .storage = processes.storage});
+  const auto get = function(cache);
+  get(1);
+  std::atomic<bool> found{false};
+  std::atomic<bool> over{false};
+  std::thread reader;
+  home->before = [&] {
+    home->after = [&] {
+      found = true;
+      testing::wait_until([&] { return over.load(); });
+    };
+    reader = std::thread([&] { get(1); });
+    testing::wait_until([&] { return found.load(); });
+  };
+  ++source.version;
+  get.invalidate(1);
+  over = true;
+  reader.join();
+  EXPECT_EQ(*get(1), 1001);
 }
 
 TEST_F(Levels, AnOuterLoadDependsOnWhatAnInnerOneFound) {
