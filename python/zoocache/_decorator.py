@@ -178,7 +178,7 @@ class FunctionPlan:
             return {"level_plan": None, "level": None, "on_unserializable": None}
         from zoocache._level import LevelPlan  # noqa: PLC0415 - few programs need it
 
-        plan = LevelPlan(fn, self.namespace, self.version, self.storage == "l2")
+        plan = LevelPlan(self._cache, fn, self.namespace, self.version, self.storage == "l2")
         tells = self.on_unserializable == "l1"
         return {
             "level_plan": plan,

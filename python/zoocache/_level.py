@@ -6,16 +6,23 @@ Imported by functions that have a part in it, when they are first asked for.
 from __future__ import annotations
 
 import logging
+import weakref
 from typing import TYPE_CHECKING, Any
 
-from zoocache._errors import InvalidOption
+from zoocache._errors import InvalidOption, shown
 
 if TYPE_CHECKING:
+    from zoocache._cache import Cache
     from zoocache._errors import SerializationError
 
 __all__ = ["LevelPlan"]
 
 _log = logging.getLogger("zoocache")
+
+# The functions that have a part in each cache's storage, by their identity.
+_owners: weakref.WeakKeyDictionary[Cache, dict[bytes, weakref.ref[Any]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class LevelPlan:
@@ -24,12 +31,16 @@ class LevelPlan:
     Not before: the classes that its annotations name may be defined after it.
 
     Args:
+        cache: whose storage it is.
         fn: the function.
         namespace, version: as `cacheable` was told.
         required: whether storage="l2" asks for it by name.
     """
 
-    def __init__(self, fn: Any, namespace: str | None, version: str | None, required: bool) -> None:
+    def __init__(
+        self, cache: Cache, fn: Any, namespace: str | None, version: str | None, required: bool
+    ) -> None:
+        self._cache = weakref.ref(cache)
         self._fn = fn
         self._namespace = namespace
         self._version = version
@@ -52,7 +63,26 @@ class LevelPlan:
             if self._required:
                 raise
             return None
-        return name, types
+        return (name, types) if self._is_owner(name) else None
+
+    def _is_owner(self, name: bytes) -> bool:
+        """Whether no other living function has the name: their values would be mixed up."""
+        cache = self._cache()
+        if cache is None:
+            return False
+        owners = _owners.setdefault(cache, {})
+        known = owners.get(name)
+        owner = None if known is None else known()
+        if owner is None or owner is self._fn:
+            owners[name] = weakref.ref(self._fn)
+            return True
+        _log.warning(
+            "values of %s stay in this process: %s has the same name and the same code; give each "
+            "of them a namespace= of its own",
+            shown(self._fn),  # a record in the log must not keep functions alive
+            shown(owner),
+        )
+        return False
 
     def tell_unserializable(self, error: SerializationError) -> None:
         """Warns once that values of the function stay in this process."""

@@ -245,6 +245,25 @@ def test_values_in_a_folder_and_invalidations_from_a_server(
     wait_until(lambda: neighbour(1) > 5, "what is not known to hold is not served")
 
 
+def test_the_acl_of_the_documents_is_enough(server: RedisServer) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "REDIS.md").read_text()
+    (line,) = (line for line in text.splitlines() if line.startswith("ACL SETUSER"))
+    assert server.ask(*line.split()) == b"+OK"
+    assert server.ask("ACL", "SETUSER", "default", "off") == b"+OK"
+    url = server.url.replace("//", "//zoocache:password@") + "/1"
+    first, second = (Cache(bus_url=url, prefix="shop", lease=LEASE_S) for _ in range(2))
+    two = counting(second, Versions())
+    for round_ in range(1, 4):
+        assert two(1) == round_
+        first.invalidate("org", wait=True)
+    home = second.core.home()
+    assert home["reachable"], home
+    assert home["trouble"] == "", home
+    other = Cache(bus_url=url, prefix="other", lease=LEASE_S, connect_timeout=0.3)
+    with pytest.raises(HomeUnreachable, match="NOPERM"):
+        other.invalidate("org")
+
+
 def test_pairs_that_are_not_supported_are_said(server: RedisServer, tmp_path: Path) -> None:
     with pytest.raises(InvalidOption, match="storage_url="):
         Cache(storage_url=server.url, bus_url=f"lmdb://{tmp_path}/x")

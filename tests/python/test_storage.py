@@ -6,6 +6,7 @@ Two caches in one process are as two processes here: they share nothing but the 
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -287,8 +288,8 @@ def test_the_wait_for_another_process_ends(url: str, pair: tuple[Cache, Cache]) 
 def test_values_that_cannot_leave_stay_here(
     pair: tuple[Cache, Cache], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def build(cache: Cache, **options: Any) -> Any:
-        @cache.cacheable(namespace="object", version="1", **options)
+    def build(cache: Cache, namespace: str = "object", **options: Any) -> Any:
+        @cache.cacheable(namespace=namespace, version="1", **options)
         def get(x: int) -> Any:
             return {"lock": threading.Lock(), "x": x}
 
@@ -303,7 +304,7 @@ def test_values_that_cannot_leave_stay_here(
     assert len(warnings) == 2, "one for each function"
     assert "['lock']" in warnings[0]
     assert pair[0].stats().l2_refusals == 2
-    strict = build(pair[0], on_unserializable="raise")
+    strict = build(pair[0], "strict", on_unserializable="raise")
     for _ in range(2):
         with pytest.raises(SerializationError, match="lock"):
             strict(1)
@@ -361,6 +362,26 @@ def test_functions_without_a_name_stay_here(pair: tuple[Cache, Cache]) -> None:
         pair[0].cacheable(storage="l3")(inside)
     with pytest.raises(InvalidOption, match="on_unserializable='x'"):
         pair[0].cacheable(on_unserializable="x")(inside)
+
+
+def test_two_functions_of_one_name_do_not_share(
+    pair: tuple[Cache, Cache], caplog: pytest.LogCaptureFixture
+) -> None:
+    def build(cache: Cache, number: int) -> Callable[[], int]:
+        def load() -> int:
+            return number
+
+        return cache.cacheable(namespace="twice", version="1")(load)  # type: ignore[no-any-return]
+
+    first, second = build(pair[0], 1), build(pair[0], 2)
+    with caplog.at_level(logging.WARNING, "zoocache"):
+        assert (first(), second()) == (1, 2)
+    assert "the same name and the same code" in caplog.text
+    assert build(pair[1], 3)() == 1
+    del first
+    gc.collect()
+    third = build(pair[0], 4)
+    assert third() == 1, "the first is gone"
 
 
 def test_versions_and_namespaces_part_values(pair: tuple[Cache, Cache]) -> None:
