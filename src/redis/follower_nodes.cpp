@@ -30,7 +30,6 @@ Follower::~Follower() {
     run(*transport_, Link::kControl, scripts_.leave, leave_call(place_, place_.node, std::nullopt),
         timeout);
   }
-  transport_.reset();
 }
 
 void Follower::look_for_silent() {
