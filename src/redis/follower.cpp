@@ -33,7 +33,8 @@ Follower::Follower(const FollowerOptions& options, const MakeTransport& make_tra
       silent_(std::make_unique<Silent>(Lease::kMemoryLeases * options.lease_ns)) {
   watch();
   const std::lock_guard lock(mutex_);  // callbacks that come early wait
-  transport_ = make_transport(place_, *this);
+  owned_transport_ = make_transport(place_, *this);
+  transport_ = owned_transport_.get();
   transport_->call_after(lease() / 3, [this] { tick(); });
 }
 

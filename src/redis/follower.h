@@ -170,8 +170,10 @@ class Follower final : private Listener, private ForkGuard {
   bool is_renewing_ = false;
   std::uint64_t renewals_ = 0;
 
-  std::unique_ptr<Silent> silent_;        // the transport's thread's
-  std::unique_ptr<Transport> transport_;  // the last: it goes first
+  std::unique_ptr<Silent> silent_;  // the transport's thread's
+  // Callbacks come until it is gone, and use it: a pointer of their own, which nobody changes.
+  Transport* transport_ = nullptr;
+  std::unique_ptr<Transport> owned_transport_;  // the last: it goes first
 };
 
 }  // namespace zoocache::redis

@@ -30,10 +30,6 @@ Follower::~Follower() {
     run(*transport_, Link::kControl, scripts_.leave, leave_call(place_, place_.node, std::nullopt),
         timeout);
   }
-  // Not reset(), which forgets the pointer first: what the transport's thread runs until it has
-  // ended still uses it.
-  delete transport_.get();
-  static_cast<void>(transport_.release());
 }
 
 void Follower::look_for_silent() {

@@ -81,6 +81,24 @@ TEST_F(RedisLogLease, AFrozenProcessRenewsItsTrustAtTheFirstCall) {
   }
 }
 
+// A message of the generation before comes late, and its epoch is the next one of the new: it
+// stands for nothing there, least of all for a message that was lost.
+TEST_F(RedisLogLease, AMessageOfAnotherGenerationClosesNoGap) {
+  Process process(network_);
+  process.hits();
+  ModelServer& model = *network_.primary->model;
+  const std::uint64_t before = model.set.nonce;
+  network_.roll_back();
+  world_.sleep(kSimLeaseNs);
+  ASSERT_NE(model.set.nonce, before);
+  ASSERT_TRUE(process.hits() || process.hits());
+  model.set.texts["user:1"] = ++model.set.clock;
+  network_.wires[0]->push(
+      "{sim}:log:0", std::to_string(before) + " " + std::to_string(model.set.clock) + " other\n");
+  world_.sleep(kSimLeaseNs);
+  EXPECT_FALSE(process.hits());
+}
+
 // Without a server: a hit is never of a value that is older than a lease; eight leases after the
 // trust has ended there is none.
 TEST_F(RedisLogLease, WithoutTheServer) {

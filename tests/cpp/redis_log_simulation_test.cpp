@@ -181,7 +181,7 @@ class Simulation {
   void break_something() {
     Process& process = *processes_[world_.draw(kProcesses)];
     Network::Server& primary = *network_.primary;
-    switch (world_.draw(11)) {
+    switch (world_.draw(13)) {
       case 0:
       case 1:
         if (!network_.wires.empty()) {
@@ -194,6 +194,10 @@ class Simulation {
           network_.wires[world_.draw(network_.wires.size())]->lag(world_.between_ms(200, 1950),
                                                                   world_.between_ms(500, 6000));
         }
+        break;
+      case 11:
+      case 12:
+        network_.roll_back();
         break;
       case 2:
         primary.stalled_until_ns = world_.now_ns() + world_.between_ms(1, 3000);

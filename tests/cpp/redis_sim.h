@@ -133,6 +133,8 @@ class Network {
     primary = make_server(with_replica ? replica_ : ModelServer::Set());
     disconnect_all(old.get());
   }
+  // The same without the loss of a connection.
+  void roll_back() { primary->model->live_again(++lives_, replica_); }
   // The primary is cut off from everybody but those whose connections it has. With a guard it
   // refuses to write before the replica is promoted.
   void isolate() {

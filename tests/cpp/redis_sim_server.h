@@ -44,6 +44,11 @@ class ModelServer {
   bool is_writable = true;  // false: a replica, or a primary that lacks its replicas
 
   void forget_scripts() { loaded_.clear(); }
+  // It was a replica for a moment, and is the primary again, with another history.
+  void live_again(std::uint64_t life, const Set& other) {
+    life_ = life;
+    set = other;
+  }
   std::uint64_t life() const { return life_; }
 
   Reply execute(const Command& command, std::int64_t now_ms) {
@@ -189,7 +194,7 @@ class ModelServer {
     return reply;
   }
 
-  const std::uint64_t life_;
+  std::uint64_t life_;
   const Publish publish_;
   const redis::LogScripts scripts_;
   std::set<std::string> loaded_;

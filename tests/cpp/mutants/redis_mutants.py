@@ -1,6 +1,6 @@
 """Broken logs of a Redis home: what the rules of `src/redis/follower.h` are there for.
 
-Each has to be noticed by the simulation, which needs neither a server nor Boost.
+Each has to be noticed by tests in virtual time, which need neither a server nor Boost.
 """
 
 from __future__ import annotations
@@ -14,9 +14,18 @@ LEASE = "src/redis/lease.h"
 JOURNAL = "src/redis/journal.cpp"
 
 
-def redis(name: str, model: str, file: str, old: str, new: str, *, quick: bool = False) -> Mutant:
-    """A mutant that the simulation has to notice."""
-    program = "redis_log_simulation_test"
+def redis(
+    name: str,
+    model: str,
+    file: str,
+    old: str,
+    new: str,
+    *,
+    test: str = "simulation",
+    quick: bool = False,
+) -> Mutant:
+    """A mutant that a test without a server has to notice."""
+    program = f"redis_log_{test}_test"
     return Mutant(f"redis: {name}", model, file, old, new, program=program, quick=quick)
 
 
@@ -87,6 +96,35 @@ REDIS_MUTANTS = [
         FOLLOWER,
         "    must_beat = !news || news->nonce != lease_.nonce() || news->epoch == 0;\n",
         "    must_beat = !news || lease_.nonce() == 0 || news->epoch == 0;\n",
+        test="lease",
+    ),
+    redis(
+        "a process without a server serves for more than eight leases",
+        "wait",
+        LEASE,
+        "kForlornLeases = 8;",
+        "kForlornLeases = 9;",
+        test="lease",
+        quick=True,
+    ),
+    redis(
+        "one that was never registered serves what it has",
+        "wait UNREG",
+        LEASE,
+        "    const bool may_serve = is_registered_ && has_forgotten_ &&\n"
+        "                           now_ns < ended_ns_ + kForlornLeases * span_ns_ &&\n",
+        "    const bool may_serve = has_forgotten_ &&\n"
+        "                           (ended_ns_ == 0 ||\n"
+        "                            now_ns < ended_ns_ + kForlornLeases * span_ns_) &&\n",
+        test="lease",
+    ),
+    redis(
+        "every caller waits for a server that is silent",
+        "",
+        CALLS,
+        "  if (!pass.is_allowed) return false;\n",
+        "",
+        test="lease",
     ),
     redis(
         "what was not acknowledged is forgotten",
