@@ -6,7 +6,8 @@ mark_as_advanced(LZ4_INCLUDE_DIR LZ4_LIBRARY)
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LZ4 REQUIRED_VARS LZ4_LIBRARY LZ4_INCLUDE_DIR
-  REASON_FAILURE_MESSAGE "install liblz4-dev, or leave LMDB homes out with -DZOOCACHE_LMDB=OFF")
+  REASON_FAILURE_MESSAGE
+    "install liblz4-dev, or leave homes out with -DZOOCACHE_LMDB=OFF -DZOOCACHE_REDIS=OFF")
 
 if(LZ4_FOUND AND NOT TARGET LZ4::LZ4)
   add_library(LZ4::LZ4 UNKNOWN IMPORTED)

@@ -2,7 +2,7 @@
 option(ZOOCACHE_LMDB
   "Build the LMDB home and the codec (liblmdb, LZ4, xxHash); the Python extension needs it" ON)
 set(ZOOCACHE_REDIS AUTO CACHE STRING
-  "Build the Redis connection: ON, OFF, or AUTO for where Boost 1.90 and OpenSSL are there")
+  "Build the Redis home (LZ4, xxHash): ON, OFF, or AUTO for where Boost 1.90 and OpenSSL are there")
 option(ZOOCACHE_PYTHON "Build the Python extension module" OFF)
 option(ZOOCACHE_TESTS "Build the C++ tests (GoogleTest, RapidCheck)" OFF)
 option(ZOOCACHE_EXAMPLES "Build the C++ examples" OFF)

@@ -26,7 +26,7 @@ foreach(source IN LISTS test_sources)
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/cpp")
   target_link_libraries(${name} PRIVATE zoocache::core zoocache::lmdb zoocache::codec LMDB::LMDB
     GTest::gtest_main rapidcheck)
-  if(TARGET zoocache_redis AND name MATCHES "^(redis_|home_)")
+  if(TARGET zoocache_redis AND name MATCHES "^(redis_|home_|level_conf)")
     target_compile_definitions(${name} PRIVATE ZOOCACHE_HAS_REDIS)
     target_link_libraries(${name} PRIVATE zoocache::redis)
   endif()

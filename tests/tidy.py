@@ -67,7 +67,7 @@ ROOMS = (
     Room(
         "src/codec/", ("codec/", "core/", "zoocache/"), (SYSTEM, re.compile(r"<(lz4|xxhash)\.h>"))
     ),
-    Room("src/redis/", ("redis/", "core/", "zoocache/"), (re.compile(r"<.*>"),)),
+    Room("src/redis/", ("redis/", "core/", "codec/", "zoocache/"), (re.compile(r"<.*>"),)),
     Room(
         "src/python/",
         ("python/", "core/", "codec/", "lmdb/", "redis/", "zoocache/"),

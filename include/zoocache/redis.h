@@ -1,4 +1,5 @@
-// The home of the processes of several machines: a Redis or Valkey server that they share.
+// The home of the processes of several machines, and the second level of their values: a Redis or
+// Valkey server that they share.
 //
 //   zoocache::Cache cache{{.home = zoocache::redis_home("redis://10.0.0.7")}};
 //
@@ -15,6 +16,7 @@
 #include <string>
 
 #include <zoocache/home.h>
+#include <zoocache/storage.h>
 
 namespace zoocache {
 
@@ -53,5 +55,29 @@ struct RedisOptions {
 // HomeUnreachable if the server refuses the user, the password or the certificate does not fit, it
 // is older than Redis 7.0, is a replica, or evicts any key. Thread-safe.
 HomePtr redis_home(const std::string& url, const RedisOptions& options = {});
+
+struct RedisStorageOptions {
+  // As RedisOptions::prefix: the caches of one prefix share values.
+  std::string prefix = "zoocache";
+  // As in RedisOptions. A call that finds the server silent waits once; then values are loaded as
+  // if nothing were stored, until it answers.
+  double command_timeout_s = 0.25;
+  double connect_timeout_s = 1;
+  // How long, in seconds, the server keeps an entry that has no time to live of its own. Range 1 ..
+  // 315,360,000 (ten years).
+  double ttl_s = 7 * 24 * 3600;
+  // The largest value, encoded and before it is compressed. Range 1 .. 2^28. A large one on a slow
+  // network may need a longer command_timeout_s.
+  std::size_t max_value_bytes = std::size_t{1} << 24;
+  // How long, in seconds, others wait for a load whose process is dead or cannot reach the server.
+  // Range 0.1 .. 60.
+  double claim_s = 2;
+};
+
+// Values that outlast a process, for the processes of several machines, on the server that
+// redis_home names; use it with that home. `url`: as there. Connects when it is first used; a
+// server that cannot be reached is no error. When the server's memory is full, values are returned
+// and not stored; with a policy volatile-*, it makes room. Throws InvalidOption. Thread-safe.
+StoragePtr redis_storage(const std::string& url, const RedisStorageOptions& options = {});
 
 }  // namespace zoocache

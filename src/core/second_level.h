@@ -69,7 +69,8 @@ class SecondLevel {
 
   enum class Waited { kEnded, kFailed, kTimedOut };
   // Waits for the end of the claim `token`, at most so long. kFailed: its load failed, and whoever
-  // waited loads for itself. The death of its owner is noticed within 50 ms.
+  // waited loads for itself. The death of its owner is noticed: on its machine within 50 ms,
+  // elsewhere once its claim has not been renewed for as long as one lives.
   virtual Waited wait(std::string_view key, std::uint64_t token,
                       std::chrono::nanoseconds at_most) = 0;
 

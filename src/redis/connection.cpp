@@ -133,6 +133,7 @@ class Client::Impl final : private LinkEvents, private ForkGuard {
   Impl(const ClientOptions& options, Listener& listener)
       : listener_(listener),
         needs_lookup_(has_names(options.url)),
+        has_control_(options.has_control),
         breaker_(options.breaker),
         io_(std::make_unique<asio::io_context>(1)),
         work_(io_->get_executor()),
@@ -146,7 +147,7 @@ class Client::Impl final : private LinkEvents, private ForkGuard {
     }
     watch();
     asio::post(*io_, [this] {
-      control_.start();
+      if (has_control_) control_.start();
       data_.start();
     });
     thread_ = std::thread([this] { run(); });
@@ -196,6 +197,7 @@ class Client::Impl final : private LinkEvents, private ForkGuard {
 
   Listener& listener_;
   const bool needs_lookup_;
+  const bool has_control_;
   Breaker breaker_;
   std::atomic<std::uint64_t> connects_{0};
   std::atomic<std::uint64_t> losses_{0};
@@ -236,6 +238,7 @@ void Client::Impl::run() {
 
 void Client::Impl::rebuild(const std::string& why) {
   for (const Link which : {Link::kControl, Link::kData}) {
+    if (which == Link::kControl && !has_control_) continue;
     asio::post(*io_, [this, which, why] { link(which).restart({Trouble::kInternal, why}); });
   }
 }

@@ -40,6 +40,7 @@ struct ClientOptions {
   double first_wait_s = 0.02;  // before the first try to connect again. 0.001 to most_wait_s
   double most_wait_s = 0.5;    // before later ones. At most 60
   std::size_t max_reply_bytes = std::size_t{64} << 20;  // 2^17 to 2^30
+  bool has_control = true;  // without it there is the data connection only
   BreakerOptions breaker;
 };
 

@@ -47,13 +47,13 @@ std::string new_nonce() {
   return std::to_string(drawn == 0 ? 1 : drawn);
 }
 
-std::string hex(std::uint64_t number) {
+}  // namespace
+
+std::string hex_of(std::uint64_t number) {
   std::string text;
   for (int shift = 60; shift >= 0; shift -= 4) text += "0123456789abcdef"[(number >> shift) & 15];
   return text;
 }
-
-}  // namespace
 
 std::uint64_t random_number() {
   std::random_device source;
@@ -132,7 +132,7 @@ std::optional<double> parse_score(const Reply& reply) {
 Place::Place(std::string_view prefix, int database)
     : key("{" + std::string(prefix) + "}:log"),
       channel(key + ":" + std::to_string(database)),
-      node(hex(random_number())) {}
+      node(hex_of(random_number())) {}
 
 ScriptCall beat_call(const Place& place, core::Epoch applied, std::uint64_t beat) {
   return {{place.key}, {new_nonce(), place.node, negative(applied), negative(beat)}};

@@ -93,5 +93,7 @@ ScriptCall leave_call(const Place& place, std::string_view node, std::optional<s
 
 // 64 bits, of the system's randomness.
 std::uint64_t random_number();
+// 16 digits.
+std::string hex_of(std::uint64_t number);
 
 }  // namespace zoocache::redis

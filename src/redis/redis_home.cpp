@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,6 +7,7 @@
 #include "redis/connection.h"
 #include "redis/redis_log.h"
 #include "redis/server_check.h"
+#include "redis/settings.h"
 #include "redis/url.h"
 #include "zoocache/errors.h"
 #include "zoocache/redis.h"
@@ -16,28 +15,13 @@
 namespace zoocache {
 namespace {
 
+using redis::check_prefix;
+using redis::check_seconds;
+using redis::span_ns;
 using std::chrono::nanoseconds;
 
-bool is_plain(char letter) {
-  return (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z') ||
-         (letter >= '0' && letter <= '9') || letter == '.' || letter == '_' || letter == '-';
-}
-
-void check_seconds(const char* name, double value, double least, double most) {
-  if (value >= least && value <= most) return;
-  throw InvalidOption(std::string(name) + "=" + std::to_string(value) +
-                      " is not allowed: seconds, " + std::to_string(least) + " to " +
-                      std::to_string(most));
-}
-
 void check_options(const RedisOptions& options) {
-  const std::string& prefix = options.prefix;
-  constexpr std::size_t kMost = 64;
-  if (prefix.empty() || prefix.size() > kMost ||
-      !std::all_of(prefix.begin(), prefix.end(), &is_plain)) {
-    throw InvalidOption("prefix='" + prefix.substr(0, 80) +
-                        "' is not allowed: 1 to 64 of A-Z a-z 0-9 . _ -");
-  }
+  check_prefix(options.prefix);
   check_seconds("lease_s", options.lease_s, 0.3, 60);
   check_seconds("command_timeout_s", options.command_timeout_s, 0.001, 60);
   check_seconds("connect_timeout_s", options.connect_timeout_s, 0.001, 60);
@@ -46,8 +30,6 @@ void check_options(const RedisOptions& options) {
                         " is not allowed: 2^4 to 2^24");
   }
 }
-
-std::int64_t span_ns(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
 
 redis::ClientOptions client_options(const redis::Url& url, const RedisOptions& options) {
   redis::ClientOptions made;

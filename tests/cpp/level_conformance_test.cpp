@@ -4,6 +4,9 @@
 #include <zoocache/errors.h>
 #include <zoocache/lmdb.h>
 #include <zoocache/storage.h>
+#ifdef ZOOCACHE_HAS_REDIS
+#include <zoocache/redis.h>
+#endif
 
 #include <atomic>
 #include <chrono>
@@ -23,6 +26,9 @@
 #include "core/second_level.h"
 #include "seed.h"
 #include "temporary_folder.h"
+#ifdef ZOOCACHE_HAS_REDIS
+#include "redis_server.h"
+#endif
 
 namespace zoocache::testing {
 namespace {
@@ -343,21 +349,44 @@ TEST_P(Levels, ARandomOracle) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, Levels,
-                         ::testing::Values(std::make_pair(std::string("memory"), MakePlace([] {
-                                                            auto place = std::make_unique<Place>();
-                                                            place->storage = place->same =
-                                                                memory_storage();
-                                                            return place;
-                                                          })),
-                                           std::make_pair(std::string("lmdb"), MakePlace([] {
-                                                            auto place = std::make_unique<Place>();
-                                                            place->storage =
-                                                                lmdb_storage(place->folder.path());
-                                                            place->same =
-                                                                lmdb_storage(place->folder.path());
-                                                            return place;
-                                                          }))),
+std::unique_ptr<Place> in_memory() {
+  auto place = std::make_unique<Place>();
+  place->storage = place->same = memory_storage();
+  return place;
+}
+
+std::unique_ptr<Place> in_lmdb() {
+  auto place = std::make_unique<Place>();
+  place->storage = lmdb_storage(place->folder.path());
+  place->same = lmdb_storage(place->folder.path());
+  return place;
+}
+
+#ifdef ZOOCACHE_HAS_REDIS
+// One server for all tests of this program; each has a namespace of its own.
+std::unique_ptr<Place> on_redis() {
+  static const RedisServer server;
+  static int count = 0;
+  auto place = std::make_unique<Place>();
+  RedisStorageOptions options;
+  options.prefix = "conformance-" + std::to_string(++count);
+  options.command_timeout_s = 10;  // for large values on a loaded machine
+  options.connect_timeout_s = 10;
+  place->storage = redis_storage(server.url(), options);
+  place->same = redis_storage(server.url(), options);
+  return place;
+}
+#endif
+
+std::vector<std::pair<std::string, MakePlace>> every_place() {
+  std::vector<std::pair<std::string, MakePlace>> places{{"memory", in_memory}, {"lmdb", in_lmdb}};
+#ifdef ZOOCACHE_HAS_REDIS
+  if (RedisServer::is_installed()) places.emplace_back("redis", on_redis);
+#endif
+  return places;
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, Levels, ::testing::ValuesIn(every_place()),
                          [](const auto& one) { return one.param.first; });
 
 }  // namespace

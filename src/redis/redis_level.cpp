@@ -1,0 +1,267 @@
+#include "redis/redis_level.h"
+
+#include <algorithm>
+#include <charconv>
+#include <exception>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "redis/protocol.h"
+#include "zoocache/errors.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace zoocache::redis {
+namespace {
+
+using core::SeenEntry;
+using core::StoredValue;
+
+constexpr std::size_t kSeenAt = 8;  // generation and born in an envelope
+constexpr std::size_t kSeenBytes = 16;
+constexpr std::int64_t kMillisecondNs = 1'000'000;
+constexpr int kClaimTries = 3;  // while what lies there is damaged, and changes
+constexpr std::chrono::milliseconds kFirstPause{1};
+constexpr std::chrono::milliseconds kLongestPause{25};
+constexpr const char* kFailedMs = "1000";  // for waiters, who look every 25 ms
+
+codec::EnvelopeLimits limits_of(const LevelOptions& options) {
+  codec::EnvelopeLimits limits;
+  limits.max_payload_bytes = options.max_value_bytes;
+  return limits;
+}
+
+std::string bytes_of(const SeenEntry& seen) {
+  std::string bytes;
+  for (const std::uint64_t number : {seen.generation, seen.born}) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      bytes += static_cast<char>(static_cast<unsigned char>(number >> shift));
+    }
+  }
+  return bytes;
+}
+
+std::string seen_in(std::string_view envelope) {
+  if (envelope.size() < kSeenAt) return "";
+  return std::string(envelope.substr(kSeenAt, kSeenBytes));
+}
+
+std::uint64_t token_in(std::string_view text) noexcept {
+  std::uint64_t token = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), token);
+  return error == std::errc() && stop == text.data() + text.size() ? token : 0;
+}
+
+[[noreturn]] void throw_refused(const Reply& reply) {
+  throw HomeUnreachable("the server refuses to keep values: " + reply.text.substr(0, 200));
+}
+
+std::uint64_t new_token() {
+  const std::uint64_t drawn = random_number();
+  return drawn == 0 ? 1 : drawn;
+}
+
+}  // namespace
+
+RedisLevel::RedisLevel(const LevelOptions& options, MakeLevelTransport make_transport)
+    : options_(options),
+      make_transport_(std::move(make_transport)),
+      codec_(limits_of(options)),
+      max_entry_bytes_(options.max_value_bytes + kBesideValueBytes) {}
+
+RedisLevel::~RedisLevel() {
+  LevelClient* const last = client_.load();
+  // The parent's locks may be held for good here.
+  if (last != nullptr && !last->is_inherited()) delete last;
+}
+
+// Without a lock: the thread that held it may not exist in a child of fork().
+LevelClient& RedisLevel::client() {
+  LevelClient* known = client_.load(std::memory_order_acquire);
+  while (known == nullptr || known->is_inherited()) {
+    std::unique_ptr<LevelClient> made;
+    try {
+      made = std::make_unique<LevelClient>(options_, make_transport_);
+    } catch (const std::system_error& error) {
+      throw HomeUnreachable(std::string("no thread for a connection to the server: ") +
+                            error.what());
+    }
+    if (client_.compare_exchange_strong(known, made.get())) return *made.release();
+  }
+  return *known;
+}
+
+RedisLevel::Keys RedisLevel::keys_of(std::string_view key) const {
+  const XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
+  const std::string digits = hex_of(hash.high64) + hex_of(hash.low64);
+  const std::string tag = "{" + options_.prefix + "}";
+  return {tag + ":e:" + digits, tag + ":f:" + digits};
+}
+
+std::optional<StoredValue> RedisLevel::decode(std::string_view envelope, std::string_view key,
+                                              std::int64_t lives_ms) const {
+  codec::StoredEntry entry;
+  if (codec_.decode(envelope, &entry) != codec::Refusal::kNone || entry.key != key) {
+    return std::nullopt;
+  }
+  StoredValue value;
+  if (entry.expiry_ns != 0) {
+    if (lives_ms <= 0) return std::nullopt;
+    const std::int64_t most_ms = std::max<std::int64_t>(entry.expiry_ns, 0) / kMillisecondNs;
+    value.lives_ns =
+        lives_ms > most_ms ? entry.expiry_ns : std::min(lives_ms * kMillisecondNs, entry.expiry_ns);
+    if (value.lives_ns <= 0) return std::nullopt;
+  }
+  value.generation = entry.generation;
+  value.born = entry.born;
+  value.dependencies.assign(entry.dependencies.begin(), entry.dependencies.end());
+  value.payload = entry.payload;
+  return value;
+}
+
+// Its expiry is the time to live that it was stored with; the server counts it down.
+std::string RedisLevel::encode(std::string_view key, const StoredValue& value) const {
+  const std::vector<std::string_view> dependencies(value.dependencies.begin(),
+                                                   value.dependencies.end());
+  codec::EntryView entry;
+  entry.generation = value.generation;
+  entry.born = value.born;
+  entry.expiry_ns = value.lives_ns;
+  entry.dependencies = dependencies;
+  entry.key = key;
+  entry.payload = value.payload;
+  std::string envelope;
+  try {
+    envelope = codec_.encode(entry);
+  } catch (const SerializationError& error) {
+    throw StorageIsFull(error.what());
+  }
+  if (envelope.size() > max_entry_bytes_) {
+    throw StorageIsFull(
+        "an entry of " + std::to_string(envelope.size()) +
+        " bytes is not stored: max_value_bytes=" + std::to_string(options_.max_value_bytes) +
+        " allows for " + std::to_string(max_entry_bytes_) + " with its key and dependencies");
+  }
+  return envelope;
+}
+
+std::optional<StoredValue> RedisLevel::get(std::string_view key) {
+  const std::string entry = keys_of(key).entry;
+  const Command lives{"PTTL", entry};
+  // One byte more than an entry can have: what is longer is cut off, and so none.
+  const Command bytes = Command{"GETRANGE", entry, "0"}.add(max_entry_bytes_);
+  const std::vector<Reply> replies = client().ask({lives, bytes, lives});
+  if (replies[1].is_error() && !replies[1].is_error("WRONGTYPE")) throw_refused(replies[1]);
+  if (replies[1].type != Type::kString || replies[1].text.empty()) return std::nullopt;
+  const std::int64_t before_ms = replies[0].integer().value_or(0);
+  const std::int64_t after_ms = replies[2].integer().value_or(0);
+  return decode(replies[1].text, key, std::min(before_ms, after_ms));  // interleaving (1)
+}
+
+core::SecondLevel::Claim RedisLevel::claim(std::string_view key,
+                                           const std::optional<SeenEntry>& refused) {
+  LevelClient& own = client();
+  const Keys keys = keys_of(key);
+  const std::uint64_t token = new_token();
+  try {
+    return claim_or_throw(own, keys, key, refused, token);
+  } catch (const HomeUnreachable&) {  // interleaving (2)
+    own.tell(own.scripts().release, {{keys.claim}, {std::to_string(token), "0"}});
+    throw;
+  }
+}
+
+core::SecondLevel::Claim RedisLevel::claim_or_throw(LevelClient& client, const Keys& keys,
+                                                    std::string_view key,
+                                                    const std::optional<SeenEntry>& refused,
+                                                    std::uint64_t token) {
+  const std::string name = std::to_string(token);
+  std::string passed_over = refused ? bytes_of(*refused) : "";
+  for (int left = kClaimTries; left > 0; --left) {
+    const Reply reply = client.ask(
+        client.scripts().claim, {{keys.entry, keys.claim},
+                                 {passed_over, std::to_string(max_entry_bytes_), name,
+                                  client.node() + ":" + name, std::to_string(options_.claim_ms)}});
+    if (reply.is_error()) throw_refused(reply);
+    const std::string_view what = reply.items.empty() ? "" : reply.items[0].text;
+    if (what == "mine") {
+      client.hold(token, keys.claim);
+      return {Claim::Kind::kMine, token, {}};
+    }
+    if (what == "taken" && reply.items.size() == 2) {
+      const std::uint64_t holder = token_in(reply.items[1].text);
+      if (holder != 0) return {Claim::Kind::kTaken, holder, {}};
+    }
+    if (what != "found" || reply.items.size() != 3) break;
+    const std::string& envelope = reply.items[1].text;
+    auto there = decode(envelope, key, reply.items[2].integer().value_or(0));
+    if (there && (!refused || SeenEntry{there->generation, there->born} != *refused)) {
+      return {Claim::Kind::kFound, 0, *std::move(there)};
+    }
+    passed_over = seen_in(envelope);  // it is nothing: once more, as if it were not there
+  }
+  throw HomeUnreachable("what another program keeps under our keys is in the way");
+}
+
+core::SecondLevel::Waited RedisLevel::wait(std::string_view key, std::uint64_t token,
+                                           std::chrono::nanoseconds at_most) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::hours kLongest{24 * 365};
+  const auto until = Clock::now() + std::min<std::chrono::nanoseconds>(at_most, kLongest);
+  const Command look{"GET", keys_of(key).claim};
+  const std::string name = std::to_string(token);
+  std::chrono::nanoseconds pause = kFirstPause;
+  for (;;) {
+    const Reply reply = client().ask(std::vector<Command>{look}).front();
+    if (reply.is_error() && !reply.is_error("WRONGTYPE")) throw_refused(reply);
+    if (reply.text == "!" + name) return Waited::kFailed;
+    if (!reply.text.ends_with(":" + name)) return Waited::kEnded;
+    const std::chrono::nanoseconds left = until - Clock::now();
+    if (left.count() <= 0) return Waited::kTimedOut;
+    std::this_thread::sleep_for(std::min(pause, left));
+    pause = std::min<std::chrono::nanoseconds>(2 * pause, kLongestPause);
+  }
+}
+
+void RedisLevel::put(std::string_view key, std::uint64_t token, const StoredValue& value) {
+  try {
+    const std::string envelope = encode(key, value);
+    const Keys keys = keys_of(key);
+    // Rounded up: the value has its own bound. What has none has the storage's.
+    std::int64_t lives_ms = options_.ttl_ms;
+    if (value.lives_ns > 0) lives_ms = (value.lives_ns - 1) / kMillisecondNs + 1;
+    if (value.lives_ns < 0) lives_ms = 0;
+    LevelClient& own = client();
+    const Reply reply = own.ask(
+        own.scripts().put,
+        {{keys.entry, keys.claim}, {std::to_string(token), std::to_string(lives_ms), envelope}});
+    if (reply.is_error("OOM")) {
+      throw StorageIsFull("the server has no room for an entry of " +
+                          std::to_string(envelope.size()) + " bytes: " + reply.text.substr(0, 200));
+    }
+    if (reply.is_error()) throw_refused(reply);
+    own.let_go(token);
+  } catch (const StorageIsFull&) {
+    release(key, token, false);
+    throw;
+  }
+}
+
+// From here on it is not renewed: whatever the server hears, the claim ends.
+void RedisLevel::release(std::string_view key, std::uint64_t token, bool failed) noexcept {
+  if (token == 0) return;
+  try {
+    LevelClient& own = client();
+    own.let_go(token);
+    own.ask(own.scripts().release,
+            {{keys_of(key).claim}, {std::to_string(token), failed ? kFailedMs : "0"}});
+  } catch (const std::exception&) {
+    return;  // the claim ends by itself
+  }
+}
+
+}  // namespace zoocache::redis

@@ -1,0 +1,75 @@
+// The second level on a Redis server: see core/second_level.h for what it promises, but for this:
+// the death of a claim's owner is noticed when the claim has not been renewed for as long as one
+// lives, two seconds if nothing else is said. level_scripts.h has the keys.
+//
+//   get     PTTL, GETRANGE, PTTL in one go; no script
+//   claim   one script: found, mine, or taken. Mine is renewed until it is freed (level_client.h)
+//   wait    GET of the claim, 1 ms to 25 ms apart
+//   put     one script: the entry in place of the old one, the end of the claim
+//
+// Interleavings:
+//   (1) Another entry takes the place of the one that is read, before or after its bytes: one of
+//       the two times is that of the entry that was read, and the shorter counts. It is never
+//       longer than what the entry was stored with.
+//   (2) The answer to a claim does not come: the claim may be ours without our knowing. It is told
+//       to end, and would end by itself.
+//   (3) A put or a release whose answer does not come may have happened: both may run twice, and
+//       end nothing but their own claim.
+// No clock is compared with another machine's: times to live are the server's.
+// Larger replies than an entry of ours can be are never asked for, whatever lies under its key.
+// In a child of fork() everything begins anew with a connection of the child's own.
+// Thread-safety: as SecondLevel.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "codec/envelope.h"
+#include "core/second_level.h"
+#include "redis/level_client.h"
+
+namespace zoocache::redis {
+
+// An entry has so many bytes more than its value at the most: key, dependencies, head.
+inline constexpr std::size_t kBesideValueBytes = std::size_t{2} << 20;
+
+class RedisLevel final : public core::SecondLevel {
+ public:
+  RedisLevel(const LevelOptions& options, MakeLevelTransport make_transport);
+  ~RedisLevel() override;
+
+  std::optional<core::StoredValue> get(std::string_view key) override;
+  Claim claim(std::string_view key, const std::optional<core::SeenEntry>& refused) override;
+  Waited wait(std::string_view key, std::uint64_t token, std::chrono::nanoseconds at_most) override;
+  void put(std::string_view key, std::uint64_t token, const core::StoredValue& value) override;
+  void release(std::string_view key, std::uint64_t token, bool failed) noexcept override;
+
+ private:
+  struct Keys {
+    std::string entry;
+    std::string claim;
+  };
+
+  // This process's. Throws HomeUnreachable.
+  LevelClient& client();
+  Keys keys_of(std::string_view key) const;
+  // `lives_ms`: what is left of it, as PTTL says.
+  std::optional<core::StoredValue> decode(std::string_view envelope, std::string_view key,
+                                          std::int64_t lives_ms) const;
+  std::string encode(std::string_view key, const core::StoredValue& value) const;
+  Claim claim_or_throw(LevelClient& client, const Keys& keys, std::string_view key,
+                       const std::optional<core::SeenEntry>& refused, std::uint64_t token);
+
+  const LevelOptions options_;
+  const MakeLevelTransport make_transport_;
+  const codec::EnvelopeCodec codec_;
+  const std::size_t max_entry_bytes_;
+  std::atomic<LevelClient*> client_{nullptr};
+};
+
+}  // namespace zoocache::redis
