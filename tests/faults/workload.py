@@ -1,0 +1,191 @@
+"""Processes at work while a fault is injected, and the verdict after it.
+
+    workload = Workload(folder, url);  workload.start()
+    workload.run(0.5)         # traffic
+    ...inject, run, repair...
+    workload.settle()         # bounded wait until everybody is well again; asserts the guarantees
+
+Settling has two phases, so that nothing hides what was lost:
+  quiet    nobody writes. Everything that was acknowledged or kept must become effective in every
+           process. The time until then is the time to recover.
+  finish   each writer changes each of its records once more, until it is acknowledged, and
+           everybody must see that: the log works again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import board as board_module
+from board import FORK, RECORDS, WRITERS, Board, writer_of
+from support import HANG_S
+
+LEASE_S = 0.6
+SCRIPT = Path(board_module.__file__).with_name("worker.py")
+
+
+class Workload:
+    """REQUIRES: `end` is called."""
+
+    def __init__(self, folder: Path, *urls: str, **options: Any) -> None:
+        """A URL for each worker, or one for all. Two of the workers share values in a folder."""
+        self._folder = folder
+        self._urls = urls if len(urls) == WRITERS else urls * WRITERS
+        self._options = {"command_timeout": 0.25, "connect_timeout": 0.5, **options}
+        self.seed = random.SystemRandom().randrange(2**32)
+        print(f"seed {self.seed}")
+        self.board = Board.create(folder / "board")
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._progress: dict[int, tuple[int, float]] = {}
+        self._stopped: set[int] = set()
+        self._slots = list(range(WRITERS))
+        self.recovery_s = 0.0
+        self.lost = 0
+
+    def start(self, *, healthy: bool = True) -> None:
+        self._workers = [self._spawn(slot) for slot in self._slots]
+        everybody = self._slots
+        self.wait(lambda: all(self.board.count(one, "rounds") for one in everybody), "the workers")
+        if healthy:
+            self.wait_reachable()
+
+    def _spawn(self, slot: int) -> subprocess.Popen[bytes]:
+        options = {**self._options, "bus_url": self._urls[slot]}
+        options["on_unreachable"] = "journal" if slot == 1 else "raise"
+        if slot != 2:
+            options["storage_url"] = f"lmdb://{self._folder}/values"
+        command = [sys.executable, "-X", "faulthandler", str(SCRIPT), str(self._folder / "board")]
+        command += [str(slot), str(self.seed + slot), str(LEASE_S), json.dumps(options)]
+        with (self._folder / f"worker-{slot}").open("ab") as output:
+            return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+
+    def output(self, slot: int) -> str:
+        return (self._folder / f"worker-{slot}").read_text(errors="replace")
+
+    def said(self, text: str) -> bool:
+        """Whether a worker told of such a trouble."""
+        return any(text in self.output(slot) for slot in range(WRITERS))
+
+    def check(self) -> None:
+        """Everybody runs and gets on, and nobody has seen what must not be."""
+        now = time.monotonic()
+        for slot, worker in enumerate(self._workers):
+            text = self.output(slot)[-3000:]
+            assert worker.poll() is None, f"worker {slot} ended ({worker.poll()}): {text}"
+            rounds = self.board.count(slot, "rounds")
+            before, since = self._progress.get(slot, (-1, now))
+            if rounds != before or slot in self._stopped:
+                self._progress[slot] = (rounds, now)
+            else:
+                assert now - since < HANG_S, f"worker {slot} stands still: {text}"
+        for name in ("stale", "wrong"):
+            assert self.board.total(name) == 0, f"{name} reads (seed {self.seed}): {self._bad()}"
+
+    def _bad(self) -> str:
+        lines = [line for slot in range(WRITERS) for line in self.output(slot).splitlines()]
+        return "\n".join([line for line in lines if "STALE" in line or "WRONG" in line][:20])
+
+    def run(self, seconds: float) -> None:
+        """Traffic for so long."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(0.02)
+            self.check()
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + HANG_S * 2 / 3
+        while not condition():
+            if time.monotonic() > deadline:
+                told = "\n".join(self.output(slot)[-1500:] for slot in range(WRITERS))
+                raise AssertionError(f"{what}: never came (seed {self.seed}):\n{told}")
+            time.sleep(0.005)
+            self.check()
+
+    def wait_reachable(self, *slots: int) -> None:
+        among = slots or self._slots
+        what = f"workers {list(among)} reach the server"
+        self.wait(lambda: all(self.board.count(one, "reachable") for one in among), what)
+
+    def wait_unreachable(self, *slots: int) -> None:
+        among = slots or self._slots
+        what = f"workers {list(among)} know that the server is gone"
+        self.wait(lambda: not any(self.board.count(one, "reachable") for one in among), what)
+
+    def signal(self, slot: int, number: int) -> None:
+        if number == signal.SIGSTOP:
+            self._stopped.add(slot)
+        os.kill(self.board.count(slot, "pid"), number)
+        if number == signal.SIGCONT:
+            self._stopped.discard(slot)
+
+    def kill_worker(self, slot: int) -> None:
+        """It is killed and begun anew. What it did not see acknowledged is not promised."""
+        self._workers[slot].kill()
+        self._workers[slot].wait(HANG_S)
+        for record in range(RECORDS):
+            if writer_of(record) == slot:
+                self.board.note_declared(record, self.board.acknowledged(record))
+        rounds = self.board.count(slot, "rounds")
+        self._workers[slot] = self._spawn(slot)
+        self.wait(lambda: self.board.count(slot, "rounds") > rounds, f"worker {slot} anew")
+
+    def fork_worker(self, slot: int) -> None:
+        """Its child reads on in a slot of its own."""
+        self.board.set_count(slot, "command", FORK)
+        self._slots.append(WRITERS)
+        self.wait(lambda: self.board.count(WRITERS, "rounds") > 0, "the child")
+
+    def settle(self) -> None:
+        """REQUIRES: the fault is over."""
+        began = time.monotonic()
+        self.board.phase = "quiet"
+        try:
+            self.wait(lambda: not self._behind() and self._all_reachable(), "recovery")
+        finally:
+            self.lost = self._behind()
+        self.recovery_s = time.monotonic() - began
+        self.board.phase = "finish"
+        writers = range(WRITERS)
+        self.wait(lambda: all(self.board.count(one, "finished") for one in writers), "writers")
+        self.wait(lambda: not self._behind(), "what was declared at the end")
+        assert self.board.total("acknowledged") > 0
+
+    def _all_reachable(self) -> bool:
+        return all(self.board.count(slot, "reachable") for slot in self._slots)
+
+    def _behind(self) -> int:
+        """How many records are not seen as they were declared, over all processes."""
+        return sum(
+            self.board.seen(slot, record) < self.board.declared(record)
+            for slot in self._slots
+            for record in range(RECORDS)
+        )
+
+    def end(self) -> None:
+        pids = [self.board.count(WRITERS, "pid")] if WRITERS in self._slots else []
+        for worker in self._workers:
+            worker.kill()
+            worker.wait(HANG_S)
+        for pid in filter(None, pids):
+            os.kill(pid, signal.SIGKILL)
+
+    def result(self) -> dict[str, float]:
+        names = ("reads", "stale", "wrong", "loads", "acknowledged", "raised", "kept", "losses")
+        found: dict[str, float] = {name: self.board.total(name) for name in names}
+        longest_ns = max(self.board.count(slot, "longest_ns") for slot in range(WRITERS))
+        return {
+            **found,
+            "generations": self.board.total("generations"),
+            "longest_s": longest_ns / 1e9,
+            "lost": self.lost,
+            "recovery_s": self.recovery_s,
+        }
