@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fault_workload import LEASE_S, Workload
 from redis_server import RedisServer
-from workload import Workload
 
 # Where the results go, one JSON object to the line; none: nowhere.
 RESULTS = "ZOOCACHE_FAULT_RESULTS"
@@ -41,8 +41,8 @@ def work(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..
     """Starts the processes; what they counted is written down when the test has ended."""
     begun: list[Workload] = []
 
-    def start(*urls: str, **options: object) -> Workload:
-        begun.append(Workload(tmp_path, *urls, **options))
+    def start(*urls: str, bound_s: float = LEASE_S) -> Workload:
+        begun.append(Workload(tmp_path, *urls, bound_s=bound_s))
         begun[-1].start()
         return begun[-1]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+from fault_workload import LEASE_S, Workload
 from redis_server import RedisServer
-from workload import LEASE_S, Workload
 
 Work = Callable[..., Workload]
 

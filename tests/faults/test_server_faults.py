@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from fault_workload import Workload
 from redis_server import RedisServer
-from workload import Workload
 
 Work = Callable[..., Workload]
 Start = Callable[..., RedisServer]
@@ -100,7 +100,7 @@ def test_client_kill(server: RedisServer, work: Work) -> None:
 
 def test_push_buffer_overflow(server: RedisServer, work: Work) -> None:
     """A stopped process's output buffer on the server overflows, and its connection is ended"""
-    limit = server.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 16kb 8kb 1")
+    limit = server.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1")
     assert limit == b"+OK"
     workload = work(server.url)
     for _ in range(2):
@@ -110,8 +110,9 @@ def test_push_buffer_overflow(server: RedisServer, work: Work) -> None:
         deadline = time.monotonic() + 20
         while clients(server) >= before:
             assert time.monotonic() < deadline, "the buffer takes everything"
-            server.ask("PUBLISH", CHANNEL, "x" * 500_000)
-            workload.run(0.02)
+            server.ask("PUBLISH", CHANNEL, "x" * 200_000)
+            time.sleep(0.002)  # for the others to read it
+        workload.check()
         workload.signal(1, signal.SIGCONT)
         workload.wait_reachable()
     workload.settle()

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from proxy import Proxy, is_message
+from fault_proxy import Proxy, is_message
+from fault_workload import Workload
 from redis_server import RedisServer
-from workload import Workload
 
 Work = Callable[..., Workload]
 

@@ -25,22 +25,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import board as board_module
-from board import FORK, RECORDS, WRITERS, Board, writer_of
+import fault_board as board_module
+from fault_board import FORK, RECORDS, WRITERS, Board, writer_of
 from support import HANG_S
 
 LEASE_S = 0.6
-SCRIPT = Path(board_module.__file__).with_name("worker.py")
+SCRIPT = Path(board_module.__file__).with_name("fault_worker.py")
 
 
 class Workload:
     """REQUIRES: `end` is called."""
 
-    def __init__(self, folder: Path, *urls: str, **options: Any) -> None:
-        """A URL for each worker, or one for all. Two of the workers share values in a folder."""
+    def __init__(self, folder: Path, *urls: str, bound_s: float = LEASE_S) -> None:
+        """A URL for each worker, or one for all. What another process acknowledged must be seen
+        within the bound. With a log on Redis two of the workers share values in a folder.
+        """
         self._folder = folder
         self._urls = urls if len(urls) == WRITERS else urls * WRITERS
-        self._options = {"command_timeout": 0.25, "connect_timeout": 0.5, **options}
+        self._bound_s = bound_s
         self.seed = random.SystemRandom().randrange(2**32)
         print(f"seed {self.seed}")
         self.board = Board.create(folder / "board")
@@ -51,22 +53,45 @@ class Workload:
         self.recovery_s = 0.0
         self.lost = 0
 
-    def start(self, *, healthy: bool = True) -> None:
+    def start(self) -> None:
+        before = [self.board.count(slot, "rounds") for slot in self._slots]
         self._workers = [self._spawn(slot) for slot in self._slots]
-        everybody = self._slots
-        self.wait(lambda: all(self.board.count(one, "rounds") for one in everybody), "the workers")
-        if healthy:
-            self.wait_reachable()
+        self.wait(lambda: all(map(int.__gt__, self._rounds(), before)), "the workers")
+        self.wait_reachable()
+
+    def _rounds(self) -> list[int]:
+        return [self.board.count(slot, "rounds") for slot in self._slots]
+
+    def kill_all(self) -> None:
+        """`start` begins them anew."""
+        for slot, worker in enumerate(self._workers):
+            self._kill(slot, worker)
+        self._workers = []
+
+    def _kill(self, slot: int, worker: subprocess.Popen[bytes]) -> None:
+        worker.kill()
+        worker.wait(HANG_S)
+        for record in range(RECORDS):
+            if writer_of(record) == slot:
+                self.board.note_declared(record, self.board.acknowledged(record))
 
     def _spawn(self, slot: int) -> subprocess.Popen[bytes]:
-        options = {**self._options, "bus_url": self._urls[slot]}
+        command = [sys.executable, "-X", "faulthandler", str(SCRIPT), str(self._folder / "board")]
+        command += [str(slot), str(self.seed + slot), str(self._bound_s)]
+        command.append(json.dumps(self._options_of(slot)))
+        with (self._folder / f"worker-{slot}").open("ab") as output:
+            return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+
+    def _options_of(self, slot: int) -> dict[str, Any]:
+        url = self._urls[slot]
+        if url.startswith("lmdb"):
+            return {"storage_url": url}
+        options: dict[str, Any] = {"bus_url": url, "lease": LEASE_S, "command_timeout": 0.25}
+        options["connect_timeout"] = 0.5
         options["on_unreachable"] = "journal" if slot == 1 else "raise"
         if slot != 2:
             options["storage_url"] = f"lmdb://{self._folder}/values"
-        command = [sys.executable, "-X", "faulthandler", str(SCRIPT), str(self._folder / "board")]
-        command += [str(slot), str(self.seed + slot), str(LEASE_S), json.dumps(options)]
-        with (self._folder / f"worker-{slot}").open("ab") as output:
-            return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        return options
 
     def output(self, slot: int) -> str:
         return (self._folder / f"worker-{slot}").read_text(errors="replace")
@@ -129,11 +154,7 @@ class Workload:
 
     def kill_worker(self, slot: int) -> None:
         """It is killed and begun anew. What it did not see acknowledged is not promised."""
-        self._workers[slot].kill()
-        self._workers[slot].wait(HANG_S)
-        for record in range(RECORDS):
-            if writer_of(record) == slot:
-                self.board.note_declared(record, self.board.acknowledged(record))
+        self._kill(slot, self._workers[slot])
         rounds = self.board.count(slot, "rounds")
         self._workers[slot] = self._spawn(slot)
         self.wait(lambda: self.board.count(slot, "rounds") > rounds, f"worker {slot} anew")

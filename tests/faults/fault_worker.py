@@ -1,11 +1,11 @@
 """One process of a fault test: reads and writes records until it is told to end, or killed.
 
-    worker.py <board> <slot> <seed> <lease> <options of the cache, as JSON>
+    fault_worker.py <board> <slot> <seed> <bound> <options of the cache, as JSON>
 
 A read demands
   - of a record of its own: the newest version that it has declared itself, acknowledged or not;
-  - of every record: the newest version that was acknowledged more than a lease before the read
-    began; that the value is whole, and that there was such a version.
+  - of every record: the newest version that was acknowledged more than the bound before the
+    read began; that the value is whole, and that there was such a version.
 What is not so is counted on the board and printed. Troubles of the home are printed when they
 change.
 """
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import zoocache
-from board import FORK, RECORDS, WRITERS, Board, now_ns, tag_of, writer_of
+from fault_board import FORK, RECORDS, WRITERS, Board, now_ns, tag_of, writer_of
 
 Value = tuple[int, int, str]
 COLD = 0.9  # of the changes, those to the first half of the records
@@ -35,12 +35,12 @@ def digest(record: int, version: int) -> str:
 
 
 class Worker:
-    def __init__(self, board: Board, slot: int, seed: int, lease_s: float, options: Any) -> None:
+    def __init__(self, board: Board, slot: int, seed: int, bound_s: float, options: Any) -> None:
         self.board = board
         self.slot = slot
         self.chance = random.Random(seed)
-        self.lease_ns = int(lease_s * 1e9)
-        self.cache = zoocache.Cache(lease=lease_s, **options)
+        self.bound_ns = int(bound_s * 1e9)
+        self.cache = zoocache.Cache(**options)
         self.mine = [one for one in range(RECORDS) if writer_of(one) == slot]
         self.generation = self.was_reachable = 0
         self.trouble = ""
@@ -60,7 +60,7 @@ class Worker:
     def read(self, record: int) -> None:
         own = self.board.declared(record) if writer_of(record) == self.slot else 0
         start_ns = now_ns()
-        needed = max(own, self.board.needed(record, start_ns - self.lease_ns))
+        needed = max(own, self.board.needed(record, start_ns - self.bound_ns))
         found, version, text = self.load(writer_of(record), record)
         self.board.add(self.slot, "reads")
         took_ns = now_ns() - start_ns
@@ -114,7 +114,8 @@ class Worker:
 
     def finish(self) -> None:
         """Once more each of its records, until it is acknowledged."""
-        if all([self.change([record], tag_of(record)) for record in self.mine]):
+        acknowledged = [self.change([record], tag_of(record)) for record in self.mine]
+        if all(acknowledged):
             self.board.set_count(self.slot, "finished", 1)
 
     def look_at_home(self) -> None:
@@ -165,12 +166,12 @@ class Worker:
 
 
 def main() -> None:
-    path, slot, seed, lease_s, options = sys.argv[1:]
+    path, slot, seed, bound_s, options = sys.argv[1:]
     warnings.simplefilter("ignore")
     board = Board(Path(path))
     board.set_count(int(slot), "pid", os.getpid())
     with contextlib.suppress(KeyboardInterrupt):
-        Worker(board, int(slot), int(seed), float(lease_s), json.loads(options)).run()
+        Worker(board, int(slot), int(seed), float(bound_s), json.loads(options)).run()
 
 
 if __name__ == "__main__":
