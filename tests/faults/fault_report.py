@@ -126,8 +126,9 @@ def versions() -> str:
 def page(found: dict[str, list[dict[str, float]]], lease_s: float) -> str:
     lines = [HEAD.format(lease=lease_s), versions(), ""]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|---|---|" + "---:|" * (len(COLUMNS) - 2)]
-    lines += [row(fault, found.get(fault.test, [])) for fault in faults()]
-    every = [one for results in found.values() for one in results]
+    tests = list(faults())
+    lines += [row(fault, found.get(fault.test, [])) for fault in tests]
+    every = [one for fault in tests for one in found.get(fault.test, [])]
     sums = {name: int(sum(one[name] for one in every)) for name in ("reads", "stale", "lost")}
     lines += ["", f"Together {sums['reads']:,} reads, of which {sums['stale']} were stale,"]
     lines += [

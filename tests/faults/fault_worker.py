@@ -42,8 +42,9 @@ class Worker:
         self.bound_ns = int(bound_s * 1e9)
         self.cache = zoocache.Cache(**options)
         self.mine = [one for one in range(RECORDS) if writer_of(one) == slot]
+        self.unfinished = list(self.mine)
         self.generation = self.was_reachable = 0
-        self.trouble = ""
+        self.trouble = self.error = ""
 
         @self.cache.cacheable(
             namespace="record", version="1", deps=["writer:{writer}:record:{record}"]
@@ -92,8 +93,11 @@ class Worker:
         try:
             acknowledged = self.cache.invalidate(tag) > 0
             self.board.add(self.slot, "acknowledged" if acknowledged else "kept")
-        except zoocache.HomeUnreachable:
+        except zoocache.HomeUnreachable as error:
             self.board.add(self.slot, "raised")
+            if str(error) != self.error:
+                self.error = str(error)
+                self.say(f"raised: {error}")
         end_ns = now_ns()
         if end_ns - start_ns > self.board.count(self.slot, "longest_ns"):
             self.board.set_count(self.slot, "longest_ns", end_ns - start_ns)
@@ -114,8 +118,10 @@ class Worker:
 
     def finish(self) -> None:
         """Once more each of its records, until it is acknowledged."""
-        acknowledged = [self.change([record], tag_of(record)) for record in self.mine]
-        if all(acknowledged):
+        self.unfinished = [
+            record for record in self.unfinished if not self.change([record], tag_of(record))
+        ]
+        if not self.unfinished:
             self.board.set_count(self.slot, "finished", 1)
 
     def look_at_home(self) -> None:

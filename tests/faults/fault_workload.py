@@ -30,6 +30,7 @@ from fault_board import FORK, RECORDS, WRITERS, Board, writer_of
 from support import HANG_S
 
 LEASE_S = 0.6
+PATIENCE_S = 20.0  # what takes longer never comes
 SCRIPT = Path(board_module.__file__).with_name("fault_worker.py")
 
 
@@ -126,8 +127,10 @@ class Workload:
             time.sleep(0.02)
             self.check()
 
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + HANG_S * 2 / 3
+    def wait(
+        self, condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S
+    ) -> None:
+        deadline = time.monotonic() + patience_s
         while not condition():
             if time.monotonic() > deadline:
                 told = "\n".join(self.output(slot)[-1500:] for slot in range(WRITERS))
@@ -165,12 +168,12 @@ class Workload:
         self._slots.append(WRITERS)
         self.wait(lambda: self.board.count(WRITERS, "rounds") > 0, "the child")
 
-    def settle(self) -> None:
+    def settle(self, patience_s: float = PATIENCE_S) -> None:
         """REQUIRES: the fault is over."""
         began = time.monotonic()
         self.board.phase = "quiet"
         try:
-            self.wait(lambda: not self._behind() and self._all_reachable(), "recovery")
+            self.wait(lambda: not self._behind() and self._all_reachable(), "recovery", patience_s)
         finally:
             self.lost = self._behind()
         self.recovery_s = time.monotonic() - began

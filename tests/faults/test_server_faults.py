@@ -175,6 +175,18 @@ def test_read_only_to_new_connections(server: RedisServer, work: Work) -> None:
     workload.settle()
 
 
+def test_evicting_policy(server: RedisServer, work: Work) -> None:
+    """The server may evict any key, as new connections find; then it is set right under them"""
+    workload = work(server.url)
+    workload.run(0.4)
+    server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    server.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    workload.wait_unreachable()
+    workload.wait(lambda: workload.said("allkeys-lru"), "the policy")
+    server.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+    workload.settle()
+
+
 def test_slow_replies(server: RedisServer, work: Work) -> None:
     """The server sleeps for 0.3 s, eight times: longer than a command may take"""
     server.ask("CONFIG", "SET", "busy-reply-threshold", "60000")
@@ -188,10 +200,9 @@ def test_slow_replies(server: RedisServer, work: Work) -> None:
 
 
 def test_foreign_writes(server: RedisServer, work: Work) -> None:
-    """Another program deletes, replaces and spoils the log's key, and publishes rubbish"""
+    """Another program deletes and spoils the log's key, and publishes rubbish"""
     spoilers = [
         ("DEL", KEY),
-        ("SET", KEY, "not a set"),
         ("ZADD", KEY, "1e300", "rubbish"),
         ("ZADD", KEY, "+inf", "rubbish"),
         ("ZADD", KEY, "0.5", "\2nonce"),
@@ -205,10 +216,23 @@ def test_foreign_writes(server: RedisServer, work: Work) -> None:
     workload = work(server.url)
     before = generations(workload)
     for spoiler in spoilers:
-        workload.run(0.3)
+        workload.run(0.2)
         server.ask(*spoiler)
+        workload.wait_reachable()
     workload.settle()
     assert generations(workload) > before
+
+
+def test_foreign_type(server: RedisServer, work: Work) -> None:
+    """Another program replaces the log's key by a string, a list and a hash, three times each"""
+    workload = work(server.url)
+    for _ in range(3):
+        for words in (("SET", KEY, "x"), ("RPUSH", KEY, "x"), ("HSET", KEY, "x", "y")):
+            before = generations(workload)
+            workload.run(0.1)
+            server.send(f"MULTI\r\nDEL {KEY}\r\n{' '.join(words)}\r\nEXEC\r\n".encode())
+            workload.wait(lambda b=before: generations(workload) > b, "another generation")
+    workload.settle()
 
 
 def test_wrong_password(server: RedisServer, work: Work) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -34,6 +35,8 @@ def free_port() -> int:
 
 def test_wrong_certificate(start_server: Start, tmp_path: Path, work: Work) -> None:
     """The server changes its certificate for one that nobody trusts, and changes it back"""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make certificates with")
     good, good_key = make_certificate(tmp_path, "good")
     bad, bad_key = make_certificate(tmp_path, "bad")
     port = free_port()
