@@ -148,6 +148,17 @@ class Workload:
         what = f"workers {list(among)} know that the server is gone"
         self.wait(lambda: not any(self.board.count(one, "reachable") for one in among), what)
 
+    def generations(self) -> int:
+        """How many every process has seen at least."""
+        return min(self.board.count(slot, "generations") for slot in self._slots)
+
+    def wait_generation(self, after: int) -> None:
+        self.wait(lambda: self.generations() > after, "another generation")
+
+    def wait_round(self, slot: int) -> None:
+        rounds = self.board.count(slot, "rounds")
+        self.wait(lambda: self.board.count(slot, "rounds") > rounds, f"calls of worker {slot}")
+
     def signal(self, slot: int, number: int) -> None:
         if number == signal.SIGSTOP:
             self._stopped.add(slot)

@@ -37,10 +37,10 @@ def test_folder_removed(folder: Path, work: Work) -> None:
     """LMDB: the folder is removed under its processes, three times"""
     workload = work(f"lmdb://{folder}", bound_s=LOOK_S)
     for _ in range(3):
-        before = workload.board.total("generations")
+        before = workload.generations()
         workload.run(0.4)
         remove(folder)
-        workload.wait(lambda b=before: workload.board.total("generations") > b, "another log")
+        workload.wait_generation(before)
     workload.settle()
 
 
@@ -60,7 +60,7 @@ def test_folder_unusable(folder: Path, work: Work) -> None:
 
 
 def test_folder_damaged(folder: Path, work: Work) -> None:
-    """LMDB: while no process runs, its files are cut, spoiled and filled with rubbish, four times"""
+    """LMDB: its files are cut, spoiled and filled with rubbish while no process runs"""
     workload = work(f"lmdb://{folder}", bound_s=0.0)
     chance = random.Random(workload.seed)
     for _ in range(4):

@@ -19,8 +19,7 @@ def test_suspended_process(server: RedisServer, work: Work) -> None:
         workload.signal(slot, signal.SIGSTOP)
         workload.run(2 * LEASE_S)
         workload.signal(slot, signal.SIGCONT)
-        rounds = workload.board.count(slot, "rounds")
-        workload.wait(lambda s=slot, r=rounds: workload.board.count(s, "rounds") > r, "its calls")
+        workload.wait_round(slot)
     workload.settle()
 
 

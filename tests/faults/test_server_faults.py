@@ -18,20 +18,16 @@ CHANNEL = "{zoocache}:log:0"
 KEY = "{zoocache}:log"
 
 
-def generations(workload: Workload) -> int:
-    return min(workload.board.count(slot, "generations") for slot in range(3))
-
-
 def test_restart_without_persistence(server: RedisServer, work: Work) -> None:
     """kill -9 of the server, three times; it comes back empty"""
     workload = work(server.url)
     for _ in range(3):
-        before = generations(workload)
+        before = workload.generations()
         workload.run(0.5)
         server.kill()
         workload.run(0.3)
         server.start()
-        workload.wait(lambda: generations(workload) > before, "the new generation")
+        workload.wait_generation(before)
     workload.settle()
 
 
@@ -40,23 +36,23 @@ def test_restart_with_persistence(start_server: Start, work: Work) -> None:
     server = start_server("--appendonly", "yes")
     workload = work(server.url)
     for _ in range(2):
-        before = generations(workload)
+        before = workload.generations()
         workload.run(0.8)
         server.kill()
         workload.wait_unreachable()
         server.start()
-        workload.wait(lambda: generations(workload) > before, "the new generation")
+        workload.wait_generation(before)
     workload.settle()
 
 
 def test_flushall(server: RedisServer, work: Work) -> None:
     """FLUSHALL, ten times"""
     workload = work(server.url)
-    before = generations(workload)
+    before = workload.generations()
     for _ in range(10):
         workload.run(0.2)
         assert server.ask("FLUSHALL") == b"+OK"
-    workload.wait(lambda: generations(workload) > before, "another generation")
+    workload.wait_generation(before)
     workload.settle()
 
 
@@ -214,13 +210,13 @@ def test_foreign_writes(server: RedisServer, work: Work) -> None:
         ("PEXPIRE", KEY, "1"),
     ]
     workload = work(server.url)
-    before = generations(workload)
+    before = workload.generations()
     for spoiler in spoilers:
         workload.run(0.2)
         server.ask(*spoiler)
         workload.wait_reachable()
     workload.settle()
-    assert generations(workload) > before
+    assert workload.generations() > before
 
 
 def test_foreign_type(server: RedisServer, work: Work) -> None:
@@ -228,10 +224,10 @@ def test_foreign_type(server: RedisServer, work: Work) -> None:
     workload = work(server.url)
     for _ in range(3):
         for words in (("SET", KEY, "x"), ("RPUSH", KEY, "x"), ("HSET", KEY, "x", "y")):
-            before = generations(workload)
+            before = workload.generations()
             workload.run(0.1)
             server.send(f"MULTI\r\nDEL {KEY}\r\n{' '.join(words)}\r\nEXEC\r\n".encode())
-            workload.wait(lambda b=before: generations(workload) > b, "another generation")
+            workload.wait_generation(before)
     workload.settle()
 
 
