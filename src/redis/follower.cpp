@@ -44,6 +44,7 @@ void Follower::in_child() noexcept {
 }
 
 void Follower::tick() {
+  judge_again();
   send_beat();
   begin_paging();
   look_for_silent();
@@ -226,27 +227,52 @@ void Follower::on_back(Link link, const Server& server) {
   if (link != Link::kControl) return;
   {
     const std::lock_guard lock(mutex_);
-    refusal_ = refusal_of(server);
+    refusal_.clear();
     warning_.clear();
     is_paging_ = false;
-    publish();
-    if (!refusal_.empty()) return;
   }
+  if (!judge(server)) return;
   breaker_.renewed(now_ns());
-  transport_->async_execute(link, eviction_command(), lease(), [this](const Answer& answer) {
-    // Who may not ask is let pass.
-    if (!answer.has_reply() || answer.reply.is_error()) return;
-    Eviction found = eviction_of(answer.reply);
+  send_beat();
+}
+
+// Whether a log may live on this server, as far as it said. While the rest is asked, what was found
+// before holds.
+bool Follower::judge(const Server& server) {
+  std::string refusal = refusal_of(server);
+  if (!refusal.empty()) {
     const std::lock_guard lock(mutex_);
-    if (options_.is_eviction_allowed) {
-      warning_ = found.refusal.empty() ? std::move(found.warning) : std::move(found.refusal);
-    } else {
-      refusal_ = std::move(found.refusal);
-      warning_ = std::move(found.warning);
+    refusal_ = std::move(refusal);
+    publish();
+    return false;
+  }
+  transport_->async_execute(Link::kControl, eviction_command(), lease(), [this](Answer answer) {
+    if (!answer.has_reply()) return;
+    Eviction found;  // who may not ask is let pass
+    if (!answer.reply.is_error()) found = eviction_of(answer.reply);
+    const std::lock_guard lock(mutex_);
+    if (options_.is_eviction_allowed && !found.refusal.empty()) {
+      found.warning = std::move(found.refusal);
+      found.refusal.clear();
     }
+    refusal_ = std::move(found.refusal);
+    warning_ = std::move(found.warning);
     publish();
   });
-  send_beat();
+  return true;
+}
+
+// A server that was refused may become one that fits, such as a replica that is promoted, without
+// ending its connections: so it is asked again.
+void Follower::judge_again() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (refusal_.empty()) return;
+  }
+  if (!transport_->is_connected(Link::kControl)) return;
+  transport_->async_execute(Link::kControl, server_command(), lease(), [this](Answer answer) {
+    if (answer.has_reply() && !answer.reply.is_error()) judge(server_of(answer.reply));
+  });
 }
 
 void Follower::on_lost(Link link, const Failure& why) {

@@ -115,6 +115,8 @@ class Follower final : private Listener, private ForkGuard {
   void on_back(Link link, const Server& server) override;
   void in_child() noexcept override;
   void tick();
+  bool judge(const Server& server);
+  void judge_again();
   void send_beat();
   void begin_paging();
   void send_page(const Cursor& cursor);

@@ -18,7 +18,11 @@ local function whole(score)
   return 0 - number
 end
 local function read()
-  local scores = redis.call('ZMSCORE', key, '\2nonce', '\2clock', '\2floor', '\2began', '\2life')
+  local scores = redis.pcall('ZMSCORE', key, '\2nonce', '\2clock', '\2floor', '\2began', '\2life')
+  if scores.err then
+    if string.find(scores.err, 'WRONGTYPE', 1, true) then return nil end
+    error(scores.err)
+  end
   local state = {nonce = whole(scores[1]), clock = whole(scores[2]), floor = whole(scores[3]),
                  began = whole(scores[4]), life = whole(scores[5])}
   if not (state.nonce and state.clock and state.floor and state.began and state.life) then

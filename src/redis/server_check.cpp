@@ -1,6 +1,7 @@
 #include "redis/server_check.h"
 
 #include <charconv>
+#include <string_view>
 
 namespace zoocache::redis {
 namespace {
@@ -9,6 +10,26 @@ constexpr int kOldestVersion =
     7;  // of Redis; scripts that may run when memory is full came with it
 
 }  // namespace
+
+Command server_command() { return {"INFO", "server", "replication"}; }
+
+Server server_of(const Reply& info) {
+  Server server;
+  std::string_view rest = info.text;
+  while (!rest.empty()) {
+    const std::size_t end = rest.find_first_of("\r\n");
+    const std::string_view line = rest.substr(0, end);
+    const std::size_t colon = line.find(':');
+    const auto value = colon == std::string_view::npos ? "" : line.substr(colon + 1);
+    const std::string_view name = line.substr(0, colon);
+    if (name == "run_id") server.run_id = value;
+    if (name == "master_replid") server.replication_id = value;
+    if (name == "role") server.role = value;
+    if (name == "redis_version") server.version = value;
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+  }
+  return server;
+}
 
 std::string refusal_of(const Server& server) {
   int major = kOldestVersion;

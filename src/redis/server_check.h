@@ -8,6 +8,10 @@
 
 namespace zoocache::redis {
 
+// Which server this is, as it says itself. What is missing there is empty.
+Command server_command();
+Server server_of(const Reply& info);
+
 // Why not on this one; empty if it may. What the server does not say is taken for good.
 std::string refusal_of(const Server& server);
 

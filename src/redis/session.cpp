@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "redis/server_check.h"
 #include "redis/tls.h"
 
 namespace zoocache::redis {
@@ -144,24 +145,6 @@ std::string without(std::string text, const std::string& secret) {
   return text;
 }
 
-Server server_of(const Reply& info) {
-  Server server;
-  std::string_view rest = info.text;
-  while (!rest.empty()) {
-    const std::size_t end = rest.find_first_of("\r\n");
-    const std::string_view line = rest.substr(0, end);
-    const std::size_t colon = line.find(':');
-    const auto value = colon == std::string_view::npos ? "" : line.substr(colon + 1);
-    const std::string_view name = line.substr(0, colon);
-    if (name == "run_id") server.run_id = value;
-    if (name == "master_replid") server.replication_id = value;
-    if (name == "role") server.role = value;
-    if (name == "redis_version") server.version = value;
-    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-  }
-  return server;
-}
-
 class BoostSession;
 
 // How Boost.Redis hands over pushed messages: boost_redis_adapt is found by the argument's type.
@@ -195,8 +178,7 @@ class BoostSession final : public Session, public std::enable_shared_from_this<B
     const auto self = shared_from_this();
     connection_.async_run(config_, [self](error_code error) { self->run_ended(error); });
     // Queued behind the setup: its answer says that all of that went well.
-    send(std::make_shared<Call>(Command{"INFO", "server", "replication"},
-                                Call::Clock::now() + plan_.up_timeout,
+    send(std::make_shared<Call>(server_command(), Call::Clock::now() + plan_.up_timeout,
                                 [this](Answer answer) { probed(std::move(answer)); }));
   }
 

@@ -37,20 +37,23 @@ class RedisServer:
         self._process = subprocess.Popen(command)
         deadline = time.monotonic() + HANG_S
         while True:
-            try:
-                assert self.ask("PING") == b"+PONG"
-                return
-            except OSError:
-                assert time.monotonic() < deadline, "redis-server does not answer"
-                time.sleep(0.01)
+            with contextlib.suppress(OSError):
+                if self.ask("PING") == b"+PONG":  # else it is still loading
+                    return
+            assert time.monotonic() < deadline, "redis-server does not answer"
+            time.sleep(0.01)
 
     def ask(self, *words: str) -> bytes:
         """The first line of the reply."""
         parts = [b"*%d\r\n" % len(words)]
         parts += [b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words]
+        return self.send(b"".join(parts)).split(b"\r\n")[0]
+
+    def send(self, commands: bytes) -> bytes:
+        """What comes back first, as far as it comes at once."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            connection.sendall(b"".join(parts))
-            return connection.recv(65536).split(b"\r\n")[0]
+            connection.sendall(commands)
+            return connection.recv(65536)
 
     def signal(self, number: int) -> None:
         assert self._process is not None
