@@ -5,6 +5,7 @@ set(ZOOCACHE_REDIS AUTO CACHE STRING
   "Build the Redis home (LZ4, xxHash): ON, OFF, or AUTO for where Boost 1.90 and OpenSSL are there")
 option(ZOOCACHE_PYTHON "Build the Python extension module" OFF)
 option(ZOOCACHE_TESTS "Build the C++ tests (GoogleTest, RapidCheck)" OFF)
+set(ZOOCACHE_TEST_PATTERN "." CACHE STRING "Which of them, by a regular expression of their names")
 option(ZOOCACHE_EXAMPLES "Build the C++ examples" OFF)
 option(ZOOCACHE_BENCH "Build the C++ benchmarks (Google Benchmark)" OFF)
 option(ZOOCACHE_FUZZ "Build the fuzz targets (clang, libFuzzer)" OFF)
