@@ -71,10 +71,10 @@ MUTANTS = [
         "born is read after the loader ran",
         "in_process BORN_AFTER",
         CALL,
-        "        engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, "
+        "      engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, "
         "&entry.deps);\n",
-        "        (const_cast<core::Epoch&>(flight_->born) = engine.log().clock(),\n"
-        "         engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, "
+        "      (flight_->born = engine.log().clock(),\n"
+        "       engine.log().bind(flight_->deps, function.node, &own.path(), flight_->born, "
         "&entry.deps));\n",
     ),
     Mutant(
