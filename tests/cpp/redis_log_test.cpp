@@ -36,8 +36,7 @@ TEST_F(RedisLogTest, AGapBetweenMessagesIsClosedByAsking) {
   declare_silently({"user:1"});
   EXPECT_TRUE(reader->hits(1)) << "the message was lost";
   ASSERT_TRUE(writer->invalidate("other"));
-  EXPECT_TRUE(eventually([&] { return idle->status().applied == before + 2; }))
-      << "without a call";
+  EXPECT_TRUE(eventually([&] { return idle->status().applied == before + 2; })) << "without a call";
   EXPECT_TRUE(eventually([&] { return !reader->hits(1); }));
   EXPECT_TRUE(reader->hits(2)) << "only what was declared";
   EXPECT_TRUE(writer->hits(2));
