@@ -90,15 +90,17 @@ class Cache:
             bus_url: where invalidations are shared: "lmdb://<folder>" by the processes of one
                 machine; "redis://<host>" (or rediss://, redis+sentinel://, redis+unix://) by
                 those of many; None or "memory://" by nobody.
-            storage_url: where values are kept that the processes of one machine share, and that
-                outlast them: "lmdb://<folder>"; None or "memory://": in the process itself. Without
-                `bus_url` it is where invalidations are shared, too.
-            prefix: a name for a log of its own in the folder; 1 to 64 of A-Z a-z 0-9 . _ -
+            storage_url: where values are kept that processes share, and that outlast them:
+                "lmdb://<folder>" by those of one machine; "redis://<host>" and the like by those
+                of many; None or "memory://": in the process itself. Without `bus_url` it is where
+                invalidations are shared, too. Values on a Redis server need their log there.
+            prefix: a name for a log and values of its own in the folder or on the server; 1 to 64
+                of A-Z a-z 0-9 . _ -
             max_log_tags: different tags that a shared log remembers; default 1,000,000.
             lock_timeout: seconds that an invalidation waits for those of other processes before it
                 raises HomeUnreachable; default 1.
-            max_storage_bytes: bytes that the stored values may take; default 2**30. When they are
-                full, the oldest go.
+            max_storage_bytes: bytes that the values in a folder may take; default 2**30. When they
+                are full, the oldest go. A Redis server has its own bound, maxmemory.
             lease: seconds after which every process has heard of an invalidation on a Redis
                 server, whatever happens; the same in all processes, default 2.
             command_timeout, connect_timeout: seconds to wait for that server; default 0.25 and 1.

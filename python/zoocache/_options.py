@@ -174,8 +174,8 @@ _REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "redis+unix")
 
 def _homes(storage_url: str | None, bus_url: str | None) -> dict[str, Any]:
     """Where the log and the values live, as the engine takes it. Raises InvalidOption."""
-    storage = _place("storage_url", storage_url, ("lmdb",))
-    bus = _place("bus_url", bus_url, ("lmdb", *_REDIS_SCHEMES))
+    storage = _place("storage_url", storage_url)
+    bus = _place("bus_url", bus_url)
     if bus is None:
         bus = storage  # values are no use without their log
     made = {}
@@ -183,11 +183,22 @@ def _homes(storage_url: str | None, bus_url: str | None) -> dict[str, Any]:
         scheme, place = bus
         made["lmdb_path" if scheme == "lmdb" else "redis_url"] = place
     if storage is not None:
-        made["storage_lmdb_path"] = storage[1]
+        scheme, place = storage
+        if scheme == "lmdb":
+            made["storage_lmdb_path"] = place
+        elif bus == storage:
+            made["storage_redis_url"] = place
+        else:
+            # The URLs may hold passwords, so neither is shown.
+            raise InvalidOption(
+                f"storage_url='{scheme}://...' with another bus_url is not allowed: values on a "
+                "Redis server need their log on the same one; leave bus_url out, or keep the "
+                "values in 'lmdb://<folder>'"
+            )
     return made
 
 
-def _place(name: str, url: str | None, schemes: tuple[str, ...]) -> tuple[str, str] | None:
+def _place(name: str, url: str | None) -> tuple[str, str] | None:
     """The scheme of a URL, and the folder or the server; None for the process itself.
 
     Raises:
@@ -197,11 +208,13 @@ def _place(name: str, url: str | None, schemes: tuple[str, ...]) -> tuple[str, s
     if url in (None, "memory://"):
         return None
     scheme, separator, rest = url.partition("://")
-    if scheme not in schemes or not separator:
-        known = "'lmdb://<folder>', "
-        if "redis" in schemes:
-            known += "'redis://<host>', 'rediss://', 'redis+sentinel://', 'redis+unix://', "
-        raise _refuse(name, url, f"{known}'memory://' or None")
+    if scheme not in ("lmdb", *_REDIS_SCHEMES) or not separator:
+        raise _refuse(
+            name,
+            url,
+            "'lmdb://<folder>', 'redis://<host>', 'rediss://', 'redis+sentinel://', "
+            "'redis+unix://', 'memory://' or None",
+        )
     if not rest or "\0" in url:
         raise _refuse(name, url, "it names no place; say for example 'lmdb://./cache'")
     # './x' stays as it is

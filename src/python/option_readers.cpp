@@ -68,14 +68,14 @@ bool read_lmdb_storage(PyObject* options, StoragePtr* storage) {
   return path.empty() || guarded_without_gil([&] { *storage = lmdb_storage(path, about); });
 }
 
+#ifdef ZOOCACHE_HAS_REDIS
+
 bool read_redis_home(PyObject* options, HomePtr* home) {
   std::string url;
-  if (!read_text(options, "redis_url", &url)) return false;
-  if (url.empty()) return true;
-#ifdef ZOOCACHE_HAS_REDIS
   RedisOptions about;
   bool keeps_silently = false;
-  const bool read = read_text(options, "prefix", &about.prefix) &&
+  const bool read = read_text(options, "redis_url", &url) &&
+                    read_text(options, "prefix", &about.prefix) &&
                     read_size(options, "max_log_tags", &about.max_log_tags) &&
                     read_seconds(options, "lease", &about.lease_s) &&
                     read_seconds(options, "command_timeout", &about.command_timeout_s) &&
@@ -84,22 +84,41 @@ bool read_redis_home(PyObject* options, HomePtr* home) {
                     read_flag(options, "allow_eviction", &about.allow_eviction);
   if (!read) return false;
   if (keeps_silently) about.on_unreachable = OnUnreachable::kJournal;
-  return guarded_without_gil([&] { *home = redis_home(url, about); });
-#else
-  static_cast<void>(home);
-  PyErr_SetString(
-      invalid_option_type,
-      "bus_url='redis://...' is not allowed: this build of zoocache has no Redis; build "
-      "it with OpenSSL and the headers of Boost 1.90 (scripts/fetch_boost)");
-  return false;
-#endif
+  return url.empty() || guarded_without_gil([&] { *home = redis_home(url, about); });
 }
+
+bool read_redis_storage(PyObject* options, StoragePtr* storage) {
+  std::string url;
+  RedisStorageOptions about;
+  const bool read = read_text(options, "storage_redis_url", &url) &&
+                    read_text(options, "prefix", &about.prefix) &&
+                    read_seconds(options, "command_timeout", &about.command_timeout_s) &&
+                    read_seconds(options, "connect_timeout", &about.connect_timeout_s);
+  if (!read) return false;
+  return url.empty() || guarded_without_gil([&] { *storage = redis_storage(url, about); });
+}
+
+#else
+
+// Whatever uses a server has its log there.
+bool read_redis_home(PyObject* options, HomePtr*) {
+  if (PyDict_GetItemString(options, "redis_url") == nullptr) return true;
+  PyErr_SetString(invalid_option_type,
+                  "'redis://...' is not allowed: this build of zoocache has no Redis; build it "
+                  "with OpenSSL and the headers of Boost 1.90 (scripts/fetch_boost)");
+  return false;
+}
+
+bool read_redis_storage(PyObject*, StoragePtr*) { return true; }
+
+#endif
 
 }  // namespace
 
 bool read_homes(PyObject* options, Options* engine) {
   return read_lmdb_home(options, &engine->home) && read_redis_home(options, &engine->home) &&
-         read_lmdb_storage(options, &engine->storage);
+         read_lmdb_storage(options, &engine->storage) &&
+         read_redis_storage(options, &engine->storage);
 }
 
 }  // namespace zoocache::python

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -97,6 +98,12 @@ TEST(RedisLevelReplies, TheShorterTimeToLiveCounts) {
   }
   EXPECT_FALSE(level_that_hears({number(-2), text(bytes), number(5000)})->get("key"));
   EXPECT_FALSE(level_that_hears({number(5000), text(bytes), number(-2)})->get("key"));
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  const auto bounded = level_that_hears({number(most), text(bytes), number(most)})->get("key");
+  ASSERT_TRUE(bounded);
+  EXPECT_EQ(bounded->lives_ns, 3'600'000'000'000) << "no longer than it was given";
+  const std::int64_t least = -most;  // its product wraps around
+  EXPECT_FALSE(level_that_hears({number(5000), text(bytes), number(least)})->get("key"));
   EXPECT_FALSE(level_that_hears({number(5000), text(envelope(-1)), number(5000)})->get("key"));
 }
 

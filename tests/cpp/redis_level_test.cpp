@@ -16,6 +16,7 @@
 
 #include "core/second_level.h"
 #include "processes.h"
+#include "redis/level_scripts.h"
 #include "redis_client.h"
 #include "redis_server.h"
 
@@ -313,6 +314,30 @@ TEST_F(RedisLevelTest, AServerThatForgotTheScriptsGetsThem) {
   flush();
   one->release("key", next.token, true);
   EXPECT_EQ(one->wait("key", next.token, 10s), Waited::kFailed);
+}
+
+// As when an answer was lost on its way and whoever asked tries again.
+TEST_F(RedisLevelTest, ScriptsThatRunTwiceDoWhatTheyDoOnce) {
+  const redis::LevelScripts scripts;
+  Heard heard;
+  redis::Client client(options_for(server_->url()), heard);
+  ASSERT_TRUE(connects(client));
+  const auto twice = [&](const redis::Script& script, const redis::ScriptCall& call) {
+    redis::run(client, Link::kData, script, call, 10s);
+    return redis::run(client, Link::kData, script, call, 10s).reply;
+  };
+  const std::string entry(100, 'e');
+  const redis::ScriptCall claim{{"{p}:e:1", "{p}:f:1"}, {"", "1000", "5", "ab:5", "60000"}};
+  EXPECT_EQ(twice(scripts.claim, claim).items.at(0).text, "mine");
+  EXPECT_EQ(twice(scripts.renew, {{"{p}:f:1"}, {"60000", "5"}}).items.at(0).text, "1");
+  EXPECT_EQ(twice(scripts.put, {{"{p}:e:1", "{p}:f:1"}, {"5", "60000", entry}}).text, "1");
+  EXPECT_EQ(twice(scripts.claim, claim).items.at(0).text, "found");
+  server_->command({"SET", "{p}:f:1", "cd:6", "PX", "60000"});
+  twice(scripts.put, {{"{p}:e:1", "{p}:f:1"}, {"5", "60000", entry}});
+  twice(scripts.release, {{"{p}:f:1"}, {"5", "1000"}});
+  EXPECT_NE(server_->command({"GET", "{p}:f:1"}).find("cd:6"), std::string::npos);
+  twice(scripts.release, {{"{p}:f:1"}, {"6", "60000"}});
+  EXPECT_NE(server_->command({"GET", "{p}:f:1"}).find("!6"), std::string::npos);
 }
 
 TEST_F(RedisLevelTest, AForkedChildHasAConnectionOfItsOwn) {

@@ -267,11 +267,15 @@ def test_the_acl_of_the_documents_is_enough(server: RedisServer) -> None:
 def test_pairs_that_are_not_supported_are_said(server: RedisServer, tmp_path: Path) -> None:
     with pytest.raises(InvalidOption, match="storage_url="):
         Cache(storage_url=server.url, bus_url=f"lmdb://{tmp_path}/x")
+    with pytest.raises(InvalidOption, match="on the same one") as refused:
+        Cache(storage_url="redis://user:secret@localhost", bus_url=server.url)
+    assert "secret" not in str(refused.value)
     for options in ({"lease": 0}, {"lease": 1000}, {"on_unreachable": "x"}, {"prefix": "a b"}):
         with pytest.raises(InvalidOption):
             Cache(bus_url=server.url, **options)  # type: ignore[arg-type]
-    with pytest.raises(InvalidOption, match="redis://"):
-        Cache(bus_url="redis://")
+    for name in ("bus_url", "storage_url"):
+        with pytest.raises(InvalidOption, match="redis://"):
+            Cache(**{name: "redis://"})  # type: ignore[arg-type]
 
 
 def test_receipts_carry_a_write_to_other_processes(server: RedisServer) -> None:
