@@ -246,19 +246,20 @@ bool Follower::judge(const Server& server) {
     publish();
     return false;
   }
-  transport_->async_execute(Link::kControl, eviction_command(), lease(), [this](Answer answer) {
-    if (!answer.has_reply()) return;
-    Eviction found;  // who may not ask is let pass
-    if (!answer.reply.is_error()) found = eviction_of(answer.reply);
-    const std::lock_guard lock(mutex_);
-    if (options_.is_eviction_allowed && !found.refusal.empty()) {
-      found.warning = std::move(found.refusal);
-      found.refusal.clear();
-    }
-    refusal_ = std::move(found.refusal);
-    warning_ = std::move(found.warning);
-    publish();
-  });
+  transport_->async_execute(Link::kControl, eviction_command(), lease(),
+                            [this](const Answer& answer) {
+                              if (!answer.has_reply()) return;
+                              Eviction found;  // who may not ask is let pass
+                              if (!answer.reply.is_error()) found = eviction_of(answer.reply);
+                              const std::lock_guard lock(mutex_);
+                              if (options_.is_eviction_allowed && !found.refusal.empty()) {
+                                found.warning = std::move(found.refusal);
+                                found.refusal.clear();
+                              }
+                              refusal_ = std::move(found.refusal);
+                              warning_ = std::move(found.warning);
+                              publish();
+                            });
   return true;
 }
 
@@ -270,9 +271,11 @@ void Follower::judge_again() {
     if (refusal_.empty()) return;
   }
   if (!transport_->is_connected(Link::kControl)) return;
-  transport_->async_execute(Link::kControl, server_command(), lease(), [this](Answer answer) {
-    if (answer.has_reply() && !answer.reply.is_error()) judge(server_of(answer.reply));
-  });
+  transport_->async_execute(Link::kControl, server_command(), lease(),
+                            [this](const Answer& answer) {
+                              if (answer.has_reply() && !answer.reply.is_error())
+                                judge(server_of(answer.reply));
+                            });
 }
 
 void Follower::on_lost(Link link, const Failure& why) {

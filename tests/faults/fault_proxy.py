@@ -46,8 +46,9 @@ def is_message(value: bytes) -> bool:
 class Proxy:
     """REQUIRES: `close` is called. `target_port` counts for new connections."""
 
-    def __init__(self, target_port: int, seed: int = 0) -> None:
+    def __init__(self, target_port: int, seed: int = 0, *, has_values: bool = True) -> None:
         self.target_port = target_port
+        self._has_values = has_values  # what the server sends; a replica's stream is none
         self.delay_s = 0.0  # of everything, either way
         self.is_silent = False  # takes bytes and passes none on
         # What becomes of a whole value from the server: the values that are sent instead.
@@ -152,7 +153,7 @@ class Proxy:
                     await asyncio.sleep(self.delay_s)
                 if self.is_silent:
                     continue
-                if is_reply and (self.change is not None or waiting):
+                if is_reply and self._has_values:  # from the first byte on, or it loses track
                     data, waiting = self._changed(waiting + data)
                 sink.write(data)
                 await sink.drain()

@@ -45,7 +45,7 @@ def test_failover_with_isolated_primary(
     """A lagging replica takes over; the old primary is cut off and still answers one process"""
     options = ("--repl-diskless-sync-delay", "0", "--min-replicas-max-lag", "1")
     primary = start_server(*options)
-    stream = Proxy(primary.port)  # from the primary to its replica
+    stream = Proxy(primary.port, has_values=False)  # from the primary to its replica
     proxies += [stream, Proxy(primary.port), Proxy(primary.port)]
     moving, staying = proxies[1:]
     replica = start_replica(start_server, stream.port)

@@ -23,10 +23,9 @@ def proxy(server: RedisServer) -> Iterator[Proxy]:
 
 def test_stale_reads_are_seen(proxy: Proxy, work: Work) -> None:
     """Without messages a process is behind for a part of the lease: too late for a bound of 0."""
-    workload = work(proxy.url, bound_s=0.0)
     proxy.change = lambda value: [] if is_message(value) else [value]
     with pytest.raises(AssertionError, match="stale reads"):
-        workload.run(10.0)
+        work(proxy.url, bound_s=0.0).run(10.0)
 
 
 def test_lost_invalidations_are_seen(server: RedisServer, work: Work) -> None:

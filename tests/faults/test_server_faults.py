@@ -183,16 +183,18 @@ def test_evicting_policy(server: RedisServer, work: Work) -> None:
     workload.settle()
 
 
-def test_slow_replies(server: RedisServer, work: Work) -> None:
-    """The server sleeps for 0.3 s, eight times: longer than a command may take"""
-    server.ask("CONFIG", "SET", "busy-reply-threshold", "60000")
+def test_slow_replies(start_server: Start, work: Work) -> None:
+    """The server sleeps for 0.4 s, eight times: longer than a command may take"""
+    server = start_server("--enable-debug-command", "yes")
     workload = work(server.url)
     for _ in range(8):
-        thread = threading.Thread(target=server.ask, args=("DEBUG", "SLEEP", "0.3"))
+        thread = threading.Thread(target=server.ask, args=("DEBUG", "SLEEP", "0.4"))
         thread.start()
-        workload.run(0.4)
+        workload.run(0.5)
         thread.join()
     workload.settle()
+    not_acknowledged = workload.board.total("raised") + workload.board.total("kept")
+    assert not_acknowledged > 0
 
 
 def test_foreign_writes(server: RedisServer, work: Work) -> None:

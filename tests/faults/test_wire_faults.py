@@ -156,6 +156,24 @@ def test_no_answer(proxy: Proxy, work: Work) -> None:
     assert workload.board.total("losses") > 0
 
 
+def test_one_process_cut_off(server: RedisServer, proxy: Proxy, work: Work) -> None:
+    """The connection of one process carries nothing for 3 s, and then it is refused, for 1 s"""
+    workload = work(server.url, server.url, proxy.url)
+    workload.run(0.3)
+    proxy.is_silent = True
+    workload.wait_unreachable(2)
+    workload.run(3.0)  # the others write
+    proxy.is_silent = False
+    proxy.cut()
+    workload.wait_reachable(2)
+    workload.run(0.3)
+    proxy.refuse()
+    workload.run(1.0)
+    proxy.listen()
+    workload.settle()
+    assert workload.board.count(2, "losses") > 0
+
+
 def test_no_route(proxy: Proxy, work: Work) -> None:
     """Nobody listens at the server's address for 2 s"""
     workload = work(proxy.url)
