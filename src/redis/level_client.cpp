@@ -28,8 +28,8 @@ struct Slot {
 
 }  // namespace
 
-LevelClient::LevelClient(const LevelOptions& options, const MakeLevelTransport& make_transport)
-    : options_(options), node_(hex_of(random_number())) {
+LevelClient::LevelClient(LevelOptions options, const MakeLevelTransport& make_transport)
+    : options_(std::move(options)), node_(hex_of(random_number())) {
   watch();
   transport_ = make_transport(*this);
   connect_until_ns_ = transport_->now_ns() + options_.connect_timeout_ns;

@@ -42,7 +42,7 @@ using MakeLevelTransport = std::function<std::unique_ptr<Transport>(Listener&)>;
 class LevelClient final : private Listener, private ForkGuard {
  public:
   // Begins to connect, and does not wait for it.
-  LevelClient(const LevelOptions& options, const MakeLevelTransport& make_transport);
+  LevelClient(LevelOptions options, const MakeLevelTransport& make_transport);
   ~LevelClient() override;
   LevelClient(const LevelClient&) = delete;
   LevelClient& operator=(const LevelClient&) = delete;

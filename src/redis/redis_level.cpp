@@ -187,7 +187,7 @@ core::SecondLevel::Claim RedisLevel::claim_or_throw(LevelClient& client, const K
                                  {passed_over, std::to_string(max_entry_bytes_), name,
                                   client.node() + ":" + name, std::to_string(options_.claim_ms)}});
     if (reply.is_error()) throw_refused(reply);
-    const std::string_view what = reply.items.empty() ? "" : reply.items[0].text;
+    const std::string what = reply.items.empty() ? "" : reply.items[0].text;
     if (what == "mine") {
       client.hold(token, keys.claim);
       return {Claim::Kind::kMine, token, {}};
