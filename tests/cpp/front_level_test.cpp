@@ -182,6 +182,7 @@ class SlowLog final : public core::LogHome {
   }
   core::Epoch version(const core::TagPath& path) override { return log_->version(path); }
   core::HomeStatus status() override { return log_->status(); }
+  core::Epoch newest() override { return log_->newest(); }
   core::HomePosition position() noexcept override { return log_->position(); }
   bool holds(std::uint64_t generation, core::Epoch born,
              std::span<const std::string> texts) override {

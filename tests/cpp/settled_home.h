@@ -56,6 +56,7 @@ class SettledHome final : public Home {
     }
     core::Epoch version(const core::TagPath& path) override { return inner_->version(path); }
     core::HomeStatus status() override { return inner_->status(); }
+    core::Epoch newest() override { return inner_->newest(); }
     core::HomePosition position() noexcept override { return inner_->position(); }
     bool holds(std::uint64_t generation, core::Epoch born,
                std::span<const std::string> texts) override {
