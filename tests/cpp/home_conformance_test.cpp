@@ -239,9 +239,8 @@ TEST_P(Homes, WhatAWriterDidHidesNothingThatItHasNotHeard) {
   second.log.announce(function.path().text(), {});
   EXPECT_EQ(second.log.clock(), quiet) << "it has done that itself";
   first.log.announce(function.path().text(), {});  // hears of the second's on the way
-  const core::Epoch heard = second.log.clock();
   second.log.announce(function.path().text(), {});  // takes the row away that it has not heard
-  EXPECT_GT(second.log.clock(), heard);
+  EXPECT_GT(second.log.clock(), quiet);
 }
 
 TEST_P(Homes, WhatALaterVersionSaysInvalidatesEverything) {

@@ -189,18 +189,22 @@ TEST_F(RedisLogTest, ALogThatMakesNoSenseIsBegunAnew) {
   }
 }
 
-TEST_F(RedisLogTest, AKeyOfAnotherTypeIsNoLog) {
+TEST_F(RedisLogTest, ALogWhoseKeyIsOfAnotherTypeIsBegunAnew) {
   start(0.5);
   const auto reader = sharer();
   const auto writer = sharer();
-  server_->command({"SET", kLogKey, "something else"});
-  EXPECT_FALSE(writer->invalidate("user:1"));
-  EXPECT_NE(writer->last_error.find("WRONGTYPE"), std::string::npos) << writer->last_error;
-  EXPECT_TRUE(eventually([&] { return !reader->status().reachable; }));
-  EXPECT_NE(reader->status().trouble.find("WRONGTYPE"), std::string::npos);
-  server_->command({"DEL", kLogKey});
-  EXPECT_TRUE(eventually([&] { return reader->status().reachable && has_member("user:1"); }))
-      << "what was not acknowledged is tried again";
+  for (const std::vector<std::string>& spoil :
+       std::vector<std::vector<std::string>>{{"SET", kLogKey, "something else"},
+                                             {"RPUSH", kLogKey, "something", "else"},
+                                             {"HSET", kLogKey, "something", "else"}}) {
+    const std::uint64_t before = reader->status().generation;
+    server_->command({"DEL", kLogKey});
+    server_->command(spoil);
+    EXPECT_TRUE(writer->invalidate("user:1")) << writer->last_error;
+    EXPECT_TRUE(eventually([&] { return reader->status().generation != before; })) << spoil[0];
+    EXPECT_TRUE(eventually([&] { return reader->status().reachable && has_member("user:1"); }));
+    EXPECT_TRUE(eventually([&] { return reader->hits(1) && writer->hits(1); }));
+  }
 }
 
 TEST_F(RedisLogTest, TextsThatWouldPassForTheLogsOwnAreEverything) {
