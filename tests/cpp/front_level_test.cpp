@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "cache_access.h"
+#include "cache_pair.h"
 #include "core/home.h"
 #include "core/log.h"
-#include "cache_pair.h"
 
 namespace zoocache {
 

@@ -238,7 +238,7 @@ TEST_P(Homes, WhatAWriterDidHidesNothingThatItHasNotHeard) {
   const core::Epoch quiet = second.log.clock();
   second.log.announce(function.path().text(), {});
   EXPECT_EQ(second.log.clock(), quiet) << "it has done that itself";
-  first.log.announce(function.path().text(), {});  // hears of the second's on the way
+  first.log.announce(function.path().text(), {});   // hears of the second's on the way
   second.log.announce(function.path().text(), {});  // takes the row away that it has not heard
   EXPECT_GT(second.log.clock(), quiet);
 }

@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "history.h"
 #include "cache_pair.h"
+#include "history.h"
 #include "seed.h"
 #include "task.h"
 
