@@ -211,8 +211,8 @@ struct Codec<std::tuple<Parts...>>
   static constexpr std::string_view name = detail::Composed<"tuple", Codec<Parts>...>::name;
 
   template <bool kKey>
-  static void put(const std::tuple<Parts...>& value, std::string& to) {
-    std::apply([&to](const Parts&... parts) { (detail::put<kKey>(parts, to), ...); }, value);
+  static void put(const std::tuple<Parts...>& value, [[maybe_unused]] std::string& to) {
+    std::apply([&](const Parts&... parts) { (detail::put<kKey>(parts, to), ...); }, value);
   }
   static std::tuple<Parts...> decode([[maybe_unused]] ByteReader& from) {
     return std::tuple<Parts...>{zoocache::decode<Parts>(from)...};  // in this order
