@@ -111,12 +111,12 @@ namespace {
 
 // The clock of a call that begins; where that waits for a network, without the GIL.
 core::Epoch arrive(const StatePtr& state) {
-  core::InvalidationLog& log = state->engine.log();
   core::Epoch clock = 0;
-  if (log.try_arrive(&clock)) return clock;
-  const StatePtr kept = state;  // others may reset the cache meanwhile
+  if (state->engine.log().try_arrive(&clock)) return clock;
+  // Others may reset the cache meanwhile.
+  const StatePtr kept = state;  // NOLINT(performance-unnecessary-copy-initialization)
   PyThreadState* const saved = PyEval_SaveThread();
-  clock = log.arrive();
+  clock = kept->engine.log().arrive();
   PyEval_RestoreThread(saved);
   return clock;
 }
