@@ -73,9 +73,11 @@ class InvalidationLog {
   }
   // The same, but where it may wait for a network it does nothing and is false.
   bool try_arrive(Epoch* clock_then) noexcept {
-    if (arrival_waits()) [[unlikely]]
-      return false;
-    *clock_then = arrive();
+    if (home_ != nullptr && !home_->is_fresh()) [[unlikely]] {
+      if (home_->refresh_waits()) return false;
+      home_->refresh(*this);
+    }
+    *clock_then = clock();
     return true;
   }
   bool arrival_waits() const noexcept {
