@@ -43,6 +43,11 @@ inline std::int64_t expiry_ns(std::int64_t now_ns, double ttl_s) noexcept {
   return now_ns + static_cast<std::int64_t>(ttl_s * 1e9);
 }
 
+// What is left at `now_ns` until that moment, at least a moment; 0: for ever.
+inline std::int64_t left_ns(std::int64_t expires_ns, std::int64_t now_ns) noexcept {
+  return expires_ns == 0 ? 0 : expires_ns > now_ns ? expires_ns - now_ns : 1;
+}
+
 // A time to live, shortened at random by up to the share `jitter`.
 double jittered(double ttl_s, double jitter);
 

@@ -52,8 +52,7 @@ LevelCall::~LevelCall() {
 
 bool LevelCall::holds(const StoredValue& value) {
   std::vector<std::string> texts = value.dependencies;
-  texts.emplace_back(HiddenTag(key_.function_id).path().text());
-  texts.push_back(key_.text());
+  texts.push_back(key_.text());  // and with it the function
   return log_.home()->holds(value.generation, value.born, texts);
 }
 
@@ -80,7 +79,7 @@ LevelCall::Found LevelCall::look_or_throw(bool shared, std::chrono::nanoseconds 
     }
     if (!shared) return Found::kNothing;
     std::optional<SeenEntry> refused;
-    if (there) refused = SeenEntry{there->generation, there->born};
+    if (there) refused = seen_of(*there);
     SecondLevel::Claim claim = level_->claim(key_.bytes, refused);
     there.reset();
     if (claim.kind == SecondLevel::Claim::Kind::kMine) {
@@ -98,6 +97,16 @@ LevelCall::Found LevelCall::look_or_throw(bool shared, std::chrono::nanoseconds 
     if (waited == SecondLevel::Waited::kFailed) return Found::kNothing;
   }
   return Found::kNothing;
+}
+
+void LevelCall::depend(DepSet& deps) const {
+  for (const std::string& text : value_.dependencies) {
+    if (const auto function = HiddenTag::function_of(text)) {
+      deps.add_key({*function, kAnyKey});
+    } else {
+      deps.add_tag(text);
+    }
+  }
 }
 
 bool LevelCall::begin_load() noexcept {

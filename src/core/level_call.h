@@ -55,6 +55,8 @@ class LevelCall {
   // After kValue.
   const StoredValue& value() const noexcept { return value_; }
   Epoch born_here() const noexcept { return born_here_; }
+  // What that value depends on, as an entry of memory does.
+  void depend(DepSet& deps) const;
 
   // Before the loader runs: what it gives is born now. False: it will not be kept.
   bool begin_load() noexcept;

@@ -41,6 +41,14 @@ struct SeenEntry {
   Epoch born = 0;
   bool operator==(const SeenEntry&) const = default;
 };
+inline SeenEntry seen_of(const StoredValue& value) noexcept {
+  return {value.generation, value.born};
+}
+// Whether there is a value other than the one that was refused.
+inline bool is_news(const std::optional<StoredValue>& there,
+                    const std::optional<SeenEntry>& refused) noexcept {
+  return there && (!refused || seen_of(*there) != *refused);
+}
 
 // Keys are any bytes: the function's identity and the arguments. Two keys that differ are never
 // taken for each other.

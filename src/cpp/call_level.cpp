@@ -103,13 +103,7 @@ ValuePtr Call::keep_found(const core::StoredValue& found) {
   const std::size_t size_bytes = options.size_bytes ? options.size_bytes(value.get()) : 0;
   flight_->born = level_->born_here();
   if (found.lives_ns != 0) flight_->expires_ns = cache_.engine.now_ns() + found.lives_ns;
-  for (const std::string& text : found.dependencies) {
-    if (const auto function = core::HiddenTag::function_of(text)) {
-      flight_->deps.add_key({*function, core::kAnyKey});
-    } else {
-      flight_->deps.add_tag(text);
-    }
-  }
+  level_->depend(flight_->deps);
   const bool kept = keep(*made, value, size_bytes, 0) == Standing::kCurrent;
   return kept ? value : nullptr;
 }
@@ -135,8 +129,7 @@ void Call::encode_for_level(const void* value) {
 // After the flight has what it depends on and when it expires.
 void Call::keep_in_level() {
   if (!payload_) return;
-  const std::int64_t left_ns = flight_->expires_ns - cache_.engine.now_ns();
-  const std::int64_t lives_ns = flight_->expires_ns == 0 ? 0 : std::max<std::int64_t>(left_ns, 1);
+  const std::int64_t lives_ns = core::left_ns(flight_->expires_ns, cache_.engine.now_ns());
   try {
     level_->keep(std::move(*payload_), flight_->deps, lives_ns);
   } catch (const std::bad_alloc&) {

@@ -207,7 +207,6 @@ class Call final : public Pooled<Call> {
   core::InvalidationLog::Standing bind_deps(core::Dependencies* bound);
   PyObject* canonical_key(PyObject* identity);
   bool make_level_key(core::LevelKey* key);
-  void declare_stored(const std::vector<std::string>& texts);
   void begin_level_load();
   bool encode_for_level(PyObject* value);
   void keep_in_level();

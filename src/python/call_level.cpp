@@ -1,6 +1,5 @@
 // A call and the second level: see core/level_call.h for the order of things. What waits for a file
 // or a network runs without the GIL, in the caller's thread or, for async functions, in another.
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -148,7 +147,7 @@ Look Call::take_from_level(PyObject** value) {
   if (kept != nullptr) {
     flight_->born = level_->call.born_here();
     if (found.lives_ns != 0) flight_->expires_ns = state_->engine.now_ns() + found.lives_ns;
-    taken = guarded([&] { declare_stored(found.dependencies); }) &&
+    taken = guarded([&] { level_->call.depend(flight_->deps); }) &&
             store(kept, 0, 0, flight_->expires_ns, size_bytes) && stored_;
   }
   if (!taken) {  // it is no value here, or was invalidated since, or a writer holds a tag of it
@@ -166,16 +165,6 @@ Look Call::take_from_level(PyObject** value) {
   finish_flight(core::FlightState::kDone);
   *value = made;
   return Look::kHit;
-}
-
-void Call::declare_stored(const std::vector<std::string>& texts) {
-  for (const std::string& text : texts) {
-    if (const auto function = core::HiddenTag::function_of(text)) {
-      flight_->deps.add_key({*function, core::kAnyKey});
-    } else {
-      flight_->deps.add_tag(text);
-    }
-  }
 }
 
 // What was invalidated while the level was asked is in what the loader is about to read.
@@ -206,8 +195,7 @@ bool Call::encode_for_level(PyObject* value) {
 // After the flight has what it depends on and when it expires.
 void Call::keep_in_level() {
   if (payload_ == nullptr || !stored_) return;
-  const std::int64_t left_ns = flight_->expires_ns - state_->engine.now_ns();
-  const std::int64_t lives_ns = flight_->expires_ns == 0 ? 0 : std::max<std::int64_t>(left_ns, 1);
+  const std::int64_t lives_ns = core::left_ns(flight_->expires_ns, state_->engine.now_ns());
   const bool kept = guarded([&] {
     std::string payload(PyBytes_AS_STRING(payload_),
                         static_cast<std::size_t>(PyBytes_GET_SIZE(payload_)));
