@@ -17,6 +17,7 @@ namespace zoocache::lmdb {
 namespace {
 
 constexpr unsigned kMaxReaders = 4096;
+constexpr std::chrono::milliseconds kReaderWait{250};  // for others who begin to read just now
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -126,6 +127,18 @@ bool Environment::read_meta(Meta* meta) {
   const std::unique_ptr<MDB_txn, decltype(&mdb_txn_abort)> end(reading, &mdb_txn_abort);
   check(mdb_dbi_open(reading, nullptr, 0, &rows_), "open the rows");
   return Table(reading, rows_).read_meta(meta);
+}
+
+int Environment::begin_reading(MDB_txn** transaction) {
+  const Locked beginning(*readers_, kReaderWait, folder_);
+  const auto try_it = [&] { return mdb_txn_begin(env_, nullptr, MDB_RDONLY, transaction); };
+  int result = try_it();
+  if (result == MDB_READERS_FULL) {
+    int dead = 0;
+    mdb_reader_check(env_, &dead);
+    result = try_it();
+  }
+  return result;
 }
 
 void Environment::forget_dead_readers(std::chrono::nanoseconds patience) {

@@ -47,16 +47,18 @@ class Environment {
   // Whether the folder still is what was opened, and nobody uses it who must not. If not, says why.
   bool is_intact(std::string* trouble) const;
 
+  // Makes a transaction that reads, for the first time; the LMDB error number. Throws
+  // HomeUnreachable if others who do so take too long.
+  int begin_reading(MDB_txn** transaction);
   // Gives back the pages that readers hold who were killed at work. Throws HomeUnreachable.
   void forget_dead_readers(std::chrono::nanoseconds patience);
 
   MDB_env* env() const noexcept { return env_; }
   MDB_dbi rows() const noexcept { return rows_; }
   std::uint64_t nonce() const noexcept { return nonce_; }
-  // To be held by who begins to write, and by who begins to read for the first time: LMDB's own
-  // mutexes, which wait for ever, then have one to wait at the most.
+  // To be held by who begins to write: LMDB's own mutex, which waits for ever, then has one to wait
+  // at the most. So is another by who begins to read for the first time.
   TimedLock& writers() noexcept { return *writers_; }
-  TimedLock& readers() noexcept { return *readers_; }
   const std::string& folder() const noexcept { return folder_; }
 
  protected:

@@ -9,7 +9,6 @@ namespace zoocache::lmdb {
 namespace {
 
 constexpr std::size_t kFirstMapBytes = std::size_t{1} << 20;
-constexpr std::chrono::milliseconds kShortWait{250};  // for others who begin to read just now
 
 }  // namespace
 
@@ -72,17 +71,7 @@ int LevelEnvironment::Reading::begin() {
     if (result != MDB_SUCCESS) mdb_txn_abort(std::exchange(transaction_, nullptr));
     return result;
   }
-  const Locked beginning(environment_.readers(), kShortWait, environment_.folder());
-  const auto try_it = [this] {
-    return mdb_txn_begin(environment_.env(), nullptr, MDB_RDONLY, &transaction_);
-  };
-  int result = try_it();
-  if (result == MDB_READERS_FULL) {
-    int dead = 0;
-    mdb_reader_check(environment_.env(), &dead);
-    result = try_it();
-  }
-  return result;
+  return environment_.begin_reading(&transaction_);
 }
 
 LevelEnvironment::Reading::~Reading() {

@@ -22,8 +22,6 @@ constexpr std::size_t kTrimmedAtOnce = 16;   // by an append that finds too many
 constexpr std::size_t kTrimmedWhenFull = 64;
 constexpr int kTriesWhenFull = 4;
 constexpr std::chrono::milliseconds kShortWait{50};  // for others who open the folder just now
-// For others who begin to read for the first time; a process that is killed then is noticed sooner.
-constexpr std::chrono::milliseconds kReaderWait{250};
 
 }  // namespace
 
@@ -32,14 +30,7 @@ class LmdbLog::Reading {
  public:
   Reading(LmdbLog& home, Environment& environment) : home_(home) {
     if (home_.reader_ == nullptr) {
-      const Locked beginning(environment.readers(), kReaderWait, environment.folder());
-      int result = mdb_txn_begin(environment.env(), nullptr, MDB_RDONLY, &home_.reader_);
-      if (result == MDB_READERS_FULL) {
-        int dead = 0;
-        mdb_reader_check(environment.env(), &dead);
-        result = mdb_txn_begin(environment.env(), nullptr, MDB_RDONLY, &home_.reader_);
-      }
-      check(result, "begin to read");
+      check(environment.begin_reading(&home_.reader_), "begin to read");
     } else {
       const int result = mdb_txn_renew(home_.reader_);
       if (result != MDB_SUCCESS) {

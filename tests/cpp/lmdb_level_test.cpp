@@ -245,22 +245,36 @@ TEST(LmdbLevel, ValuesOfAllSizesInAFullStore) {
   EXPECT_EQ(rows_in(folder.path(), 'O'), rows_in(folder.path(), 'K'));
 }
 
+// A process that holds a snapshot of the entries until it is killed.
+class StuckReader {
+ public:
+  explicit StuckReader(const std::string& folder)
+      : pid_(children_.start([this, folder] {
+          const auto environment = lmdb::LevelEnvironment::open(folder, 5s);
+          const lmdb::LevelEnvironment::Reading reading(*environment);
+          is_reading_->store(true);
+          pause();
+          return 1;
+        })) {}
+  bool reads() {
+    return comes_true([this] { return is_reading_->load(); });
+  }
+  void kill() { children_.end(pid_, SIGKILL); }
+
+ private:
+  const SharedMemory<std::atomic<bool>> is_reading_;
+  Children children_;
+  const pid_t pid_;
+};
+
 // A snapshot that a killed process had keeps all pages since from being used again.
 TEST(LmdbLevel, AReaderThatDiedAtWorkDoesNotFillTheMap) {
   const TemporaryFolder folder;
   const LmdbStorageOptions options{.max_bytes = 2 * kMegabyte};
   const auto level = lmdb_storage(folder.path(), options)->connect();
-  const SharedMemory<std::atomic<bool>> is_reading;
-  Children children;
-  const pid_t child = children.start([&] {
-    const auto environment = lmdb::LevelEnvironment::open(folder.path(), 5s);
-    const lmdb::LevelEnvironment::Reading reading(*environment);
-    is_reading->store(true);
-    pause();
-    return 1;
-  });
-  ASSERT_TRUE(comes_true([&] { return is_reading->load(); }));
-  children.end(child, SIGKILL);
+  StuckReader reader(folder.path());
+  ASSERT_TRUE(reader.reads());
+  reader.kill();
   for (std::uint64_t index = 0; index < 1000; ++index) {
     ASSERT_NO_THROW(level->put(key_of(index), 0, value_of(noise(index, 10'000)))) << index;
   }
@@ -272,16 +286,8 @@ TEST(LmdbLevel, AStoppedReaderFillsTheStoreAndNoMore) {
   const LmdbStorageOptions options{.max_bytes = 2 * kMegabyte};
   const auto level = lmdb_storage(folder.path(), options)->connect();
   level->put("before", 0, value_of("before"));
-  const SharedMemory<std::atomic<bool>> is_reading;
-  Children children;
-  const pid_t child = children.start([&] {
-    const auto environment = lmdb::LevelEnvironment::open(folder.path(), 5s);
-    const lmdb::LevelEnvironment::Reading reading(*environment);
-    is_reading->store(true);
-    pause();
-    return 1;
-  });
-  ASSERT_TRUE(comes_true([&] { return is_reading->load(); }));
+  StuckReader reader(folder.path());
+  ASSERT_TRUE(reader.reads());
   std::uint64_t stored = 0;
   std::uint64_t refused = 0;
   for (std::uint64_t index = 0; index < 400; ++index) {
@@ -298,7 +304,7 @@ TEST(LmdbLevel, AStoppedReaderFillsTheStoreAndNoMore) {
   }
   EXPECT_GT(stored, 50U);
   EXPECT_GT(refused, 0U) << "the test's reader is not in the way";
-  children.end(child, SIGKILL);
+  reader.kill();
   for (std::uint64_t index = 0; index < 400; ++index) {
     ASSERT_NO_THROW(level->put(key_of(index), 0, value_of(noise(index, 10'000)))) << index;
   }
