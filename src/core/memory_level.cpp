@@ -25,7 +25,7 @@ class MemoryLevel final : public core::SecondLevel {
   Claim claim(std::string_view key, const std::optional<SeenEntry>& refused) override {
     const std::lock_guard lock(mutex_);
     std::optional<StoredValue> there = find(key);
-    if (there && (!refused || SeenEntry{there->generation, there->born} != *refused)) {
+    if (core::is_news(there, refused)) {
       return {Claim::Kind::kFound, 0, std::move(*there)};
     }
     Flight& flight = flights_[std::string(key)];

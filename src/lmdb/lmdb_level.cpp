@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "codec/stored_value.h"
 #include "core/clock.h"
 #include "lmdb/location.h"
 #include "lmdb/registry.h"
@@ -90,35 +91,22 @@ std::shared_ptr<LevelEnvironment> LmdbLevel::reopen(const std::string& why,
   return opened;
 }
 
+// The envelope's expiry is a moment of this machine's boot time.
 std::optional<StoredValue> LmdbLevel::decode(std::string_view envelope,
                                              std::string_view key) const {
-  codec::StoredEntry entry;
-  if (codec_.decode(envelope, &entry) != codec::Refusal::kNone || entry.key != key) {
-    return std::nullopt;
+  std::int64_t expiry_ns = 0;
+  std::optional<StoredValue> value = codec::decode_value(codec_, envelope, key, &expiry_ns);
+  if (value && expiry_ns != 0) {
+    value->lives_ns = expiry_ns - core::boot_time_ns();
+    if (value->lives_ns <= 0) return std::nullopt;
   }
-  StoredValue value;
-  if (entry.expiry_ns != 0) {
-    value.lives_ns = entry.expiry_ns - core::boot_time_ns();
-    if (value.lives_ns <= 0) return std::nullopt;
-  }
-  value.generation = entry.generation;
-  value.born = entry.born;
-  value.dependencies.assign(entry.dependencies.begin(), entry.dependencies.end());
-  value.payload = entry.payload;
   return value;
 }
 
 std::string LmdbLevel::encode(std::string_view key, const StoredValue& value) const {
-  const std::vector<std::string_view> dependencies(value.dependencies.begin(),
-                                                   value.dependencies.end());
-  codec::EntryView entry;
-  entry.generation = value.generation;
-  entry.born = value.born;
-  if (value.lives_ns != 0) entry.expiry_ns = moment_after(core::boot_time_ns(), value.lives_ns);
-  entry.dependencies = dependencies;
-  entry.key = key;
-  entry.payload = value.payload;
-  return codec_.encode(entry);
+  const std::int64_t expiry_ns =
+      value.lives_ns == 0 ? 0 : moment_after(core::boot_time_ns(), value.lives_ns);
+  return codec::encode_value(codec_, key, value, expiry_ns);
 }
 
 std::optional<StoredValue> LmdbLevel::get(std::string_view key) {
@@ -134,7 +122,7 @@ core::SecondLevel::Claim LmdbLevel::look(const LevelRows& rows, const Digest& di
                                          const std::optional<SeenEntry>& refused) const {
   if (const auto envelope = rows.envelope(digest)) {
     std::optional<StoredValue> there = decode(*envelope, key);
-    if (there && (!refused || SeenEntry{there->generation, there->born} != *refused)) {
+    if (core::is_news(there, refused)) {
       return {Claim::Kind::kFound, 0, std::move(*there)};
     }
   }

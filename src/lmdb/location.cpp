@@ -4,25 +4,16 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/name.h"
 #include "zoocache/errors.h"
 
 namespace zoocache::lmdb {
-namespace {
-
-bool is_plain(char letter) {
-  return (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z') ||
-         (letter >= '0' && letter <= '9') || letter == '.' || letter == '_' || letter == '-';
-}
-
-}  // namespace
 
 std::string checked_folder(const std::string& path, const std::string& prefix) {
   if (path.empty() || path.find('\0') != std::string::npos) {
     throw InvalidOption("path='' is not allowed: an LMDB home wants a folder, as in './cache'");
   }
-  constexpr std::size_t kMost = 64;
-  const bool plain = std::all_of(prefix.begin(), prefix.end(), &is_plain);
-  if (!plain || prefix.size() > kMost || prefix == "." || prefix == "..") {
+  if (!core::is_plain_name(prefix) || prefix == "." || prefix == "..") {
     throw InvalidOption("prefix='" + prefix.substr(0, 80) +
                         "' is not allowed: 1 to 64 of A-Z a-z 0-9 . _ -, and not '.' or '..'");
   }

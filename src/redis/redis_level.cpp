@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "codec/stored_value.h"
 #include "redis/protocol.h"
 #include "zoocache/errors.h"
 
@@ -73,26 +74,15 @@ RedisLevel::RedisLevel(const LevelOptions& options, MakeLevelTransport make_tran
       codec_(limits_of(options)),
       max_entry_bytes_(options.max_value_bytes + kBesideValueBytes) {}
 
-RedisLevel::~RedisLevel() {
-  LevelClient* const last = client_.load();
-  // The parent's locks may be held for good here.
-  if (last != nullptr && !last->is_inherited()) delete last;
-}
-
-// Without a lock: the thread that held it may not exist in a child of fork().
 LevelClient& RedisLevel::client() {
-  LevelClient* known = client_.load(std::memory_order_acquire);
-  while (known == nullptr || known->is_inherited()) {
-    std::unique_ptr<LevelClient> made;
+  return client_.get([this] {
     try {
-      made = std::make_unique<LevelClient>(options_, make_transport_);
+      return std::make_unique<LevelClient>(options_, make_transport_);
     } catch (const std::system_error& error) {
       throw HomeUnreachable(std::string("no thread for a connection to the server: ") +
                             error.what());
     }
-    if (client_.compare_exchange_strong(known, made.get())) return *made.release();
-  }
-  return *known;
+  });
 }
 
 RedisLevel::Keys RedisLevel::keys_of(std::string_view key) const {
@@ -104,39 +94,23 @@ RedisLevel::Keys RedisLevel::keys_of(std::string_view key) const {
 
 std::optional<StoredValue> RedisLevel::decode(std::string_view envelope, std::string_view key,
                                               std::int64_t lives_ms) const {
-  codec::StoredEntry entry;
-  if (codec_.decode(envelope, &entry) != codec::Refusal::kNone || entry.key != key) {
-    return std::nullopt;
-  }
-  StoredValue value;
-  if (entry.expiry_ns != 0) {
+  std::int64_t expiry_ns = 0;
+  std::optional<StoredValue> value = codec::decode_value(codec_, envelope, key, &expiry_ns);
+  if (value && expiry_ns != 0) {
     if (lives_ms <= 0) return std::nullopt;
-    const std::int64_t most_ms = std::max<std::int64_t>(entry.expiry_ns, 0) / kMillisecondNs;
-    value.lives_ns =
-        lives_ms > most_ms ? entry.expiry_ns : std::min(lives_ms * kMillisecondNs, entry.expiry_ns);
-    if (value.lives_ns <= 0) return std::nullopt;
+    const std::int64_t most_ms = std::max<std::int64_t>(expiry_ns, 0) / kMillisecondNs;
+    value->lives_ns =
+        lives_ms > most_ms ? expiry_ns : std::min(lives_ms * kMillisecondNs, expiry_ns);
+    if (value->lives_ns <= 0) return std::nullopt;
   }
-  value.generation = entry.generation;
-  value.born = entry.born;
-  value.dependencies.assign(entry.dependencies.begin(), entry.dependencies.end());
-  value.payload = entry.payload;
   return value;
 }
 
 // Its expiry is the time to live that it was stored with; the server counts it down.
 std::string RedisLevel::encode(std::string_view key, const StoredValue& value) const {
-  const std::vector<std::string_view> dependencies(value.dependencies.begin(),
-                                                   value.dependencies.end());
-  codec::EntryView entry;
-  entry.generation = value.generation;
-  entry.born = value.born;
-  entry.expiry_ns = value.lives_ns;
-  entry.dependencies = dependencies;
-  entry.key = key;
-  entry.payload = value.payload;
   std::string envelope;
   try {
-    envelope = codec_.encode(entry);
+    envelope = codec::encode_value(codec_, key, value, value.lives_ns);
   } catch (const SerializationError& error) {
     throw StorageIsFull(error.what());
   }
@@ -199,7 +173,7 @@ core::SecondLevel::Claim RedisLevel::claim_or_throw(LevelClient& client, const K
     if (what != "found" || reply.items.size() != 3) break;
     const std::string& envelope = reply.items[1].text;
     auto there = decode(envelope, key, reply.items[2].integer().value_or(0));
-    if (there && (!refused || SeenEntry{there->generation, there->born} != *refused)) {
+    if (core::is_news(there, refused)) {
       return {Claim::Kind::kFound, 0, *std::move(there)};
     }
     passed_over = seen_in(envelope);  // it is nothing: once more, as if it were not there

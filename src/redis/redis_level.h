@@ -21,7 +21,6 @@
 // Thread-safety: as SecondLevel.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -32,6 +31,7 @@
 #include "codec/envelope.h"
 #include "core/second_level.h"
 #include "redis/level_client.h"
+#include "redis/per_process.h"
 
 namespace zoocache::redis {
 
@@ -41,7 +41,6 @@ inline constexpr std::size_t kBesideValueBytes = std::size_t{2} << 20;
 class RedisLevel final : public core::SecondLevel {
  public:
   RedisLevel(const LevelOptions& options, MakeLevelTransport make_transport);
-  ~RedisLevel() override;
 
   std::optional<core::StoredValue> get(std::string_view key) override;
   Claim claim(std::string_view key, const std::optional<core::SeenEntry>& refused) override;
@@ -69,7 +68,7 @@ class RedisLevel final : public core::SecondLevel {
   const MakeLevelTransport make_transport_;
   const codec::EnvelopeCodec codec_;
   const std::size_t max_entry_bytes_;
-  std::atomic<LevelClient*> client_{nullptr};
+  PerProcess<LevelClient> client_;
 };
 
 }  // namespace zoocache::redis

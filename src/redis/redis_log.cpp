@@ -12,12 +12,6 @@ using core::InvalidationLog;
 RedisLog::RedisLog(FollowerOptions options, MakeTransport make_transport)
     : options_(std::move(options)), make_transport_(std::move(make_transport)) {}
 
-RedisLog::~RedisLog() {
-  Follower* const last = follower_.load();
-  // The parent's locks may be held for good here.
-  if (last != nullptr && !last->is_inherited()) delete last;
-}
-
 void RedisLog::attach(InvalidationLog& log) {
   log_ = &log;
   try {
@@ -27,14 +21,9 @@ void RedisLog::attach(InvalidationLog& log) {
   }
 }
 
-// Without a lock: the thread that held it may not exist in a child of fork().
 Follower& RedisLog::follower() {
-  Follower* known = follower_.load(std::memory_order_acquire);
-  while (known == nullptr || known->is_inherited()) {
-    auto made = std::make_unique<Follower>(options_, make_transport_, *log_);
-    if (follower_.compare_exchange_strong(known, made.get())) return *made.release();
-  }
-  return *known;
+  return follower_.get(
+      [this] { return std::make_unique<Follower>(options_, make_transport_, *log_); });
 }
 
 void RedisLog::refresh(InvalidationLog& log) noexcept {

@@ -7,7 +7,6 @@
 // Thread-safety: as LogHome.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -16,23 +15,23 @@
 
 #include "core/home.h"
 #include "redis/follower.h"
+#include "redis/per_process.h"
 
 namespace zoocache::redis {
 
 class RedisLog final : public core::LogHome {
  public:
   RedisLog(FollowerOptions options, MakeTransport make_transport);
-  ~RedisLog() override;
 
   // Begins to connect, and does not wait for it.
   void attach(core::InvalidationLog& log) override;
   bool is_fresh() const noexcept override {
-    const Follower* const follower = follower_.load(std::memory_order_acquire);
+    const Follower* const follower = follower_.peek();
     return follower != nullptr && follower->is_fresh();
   }
   void refresh(core::InvalidationLog& log) noexcept override;
   bool refresh_waits() const noexcept override {
-    const Follower* const follower = follower_.load(std::memory_order_acquire);
+    const Follower* const follower = follower_.peek();
     return follower == nullptr || follower->is_inherited() || follower->refresh_waits();
   }
   core::Epoch append(core::InvalidationLog& log, std::span<const core::Change> changes,
@@ -58,7 +57,7 @@ class RedisLog final : public core::LogHome {
   const FollowerOptions options_;
   const MakeTransport make_transport_;
   core::InvalidationLog* log_ = nullptr;
-  std::atomic<Follower*> follower_{nullptr};
+  PerProcess<Follower> follower_;
 };
 
 }  // namespace zoocache::redis

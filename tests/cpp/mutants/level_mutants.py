@@ -14,6 +14,7 @@ FILE_CHECK = "src/lmdb/file_check.cpp"
 FOLDER = "src/lmdb/folder.cpp"
 OWNER = "src/lmdb/owner.cpp"
 REGISTRY = "src/lmdb/registry.cpp"
+STORED_VALUE = "src/codec/stored_value.cpp"
 MEMORY = "src/core/memory_level.cpp"
 CONFORMANCE = "level_conformance_test"
 ENTRIES = "lmdb_level_test"
@@ -33,9 +34,9 @@ LEVEL_MUTANTS = [
     Mutant(
         "level: the key in the envelope is not compared",
         "",
-        LEVEL,
-        " || entry.key != key) {",
-        ") {",
+        STORED_VALUE,
+        " || entry.key != key) return",
+        ") return",
         program=ENTRIES,
         quick=True,
     ),
@@ -43,7 +44,7 @@ LEVEL_MUTANTS = [
         "level: an entry past its time is found",
         "",
         LEVEL,
-        "    if (value.lives_ns <= 0) return std::nullopt;\n",
+        "    if (value->lives_ns <= 0) return std::nullopt;\n",
         "",
         program=CONFORMANCE,
         quick=True,
@@ -52,7 +53,7 @@ LEVEL_MUTANTS = [
         "level: the entry that the caller refuses is found",
         "",
         LEVEL,
-        "    if (there && (!refused || SeenEntry{there->generation, there->born} != *refused)) {\n",
+        "    if (core::is_news(there, refused)) {\n",
         "    if (there) {\n",
         program=CONFORMANCE,
     ),

@@ -1,0 +1,24 @@
+// Values of the second level in their envelopes. What the envelope's expiry means is the store's
+// own affair: a moment, or a span. Thread-safety: as EnvelopeCodec.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "codec/envelope.h"
+#include "core/second_level.h"
+
+namespace zoocache::codec {
+
+// Throws SerializationError for a value beyond the codec's limits.
+std::string encode_value(const EnvelopeCodec& codec, std::string_view key,
+                         const core::StoredValue& value, std::int64_t expiry_ns);
+
+// Empty: the bytes are no entry, or one of another key. `lives_ns` is left at 0; `expiry_ns` is
+// the envelope's.
+std::optional<core::StoredValue> decode_value(const EnvelopeCodec& codec, std::string_view envelope,
+                                              std::string_view key, std::int64_t* expiry_ns);
+
+}  // namespace zoocache::codec
