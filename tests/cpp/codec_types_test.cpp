@@ -16,23 +16,11 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
-
-namespace rc {
-
-template <class T>
-struct Arbitrary<std::optional<T>> {
-  static Gen<std::optional<T>> arbitrary() {
-    return gen::map(gen::arbitrary<std::pair<bool, T>>(), [](std::pair<bool, T> drawn) {
-      return drawn.first ? std::optional<T>(std::move(drawn.second)) : std::nullopt;
-    });
-  }
-};
-
-}  // namespace rc
 
 namespace zoocache {
 
@@ -122,25 +110,113 @@ bool survives_shorter(std::string_view bytes) {
   return false;
 }
 
+// Values of any type out of bytes that RapidCheck draws: its own generators of thirty types take
+// minutes to compile.
+class Maker {
+ public:
+  explicit Maker(std::string_view bytes) : bytes_(bytes) {}
+
+  template <class T>
+  T make() {
+    T value{};
+    fill(value);
+    return value;
+  }
+
+ private:
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  void fill(T& value) {
+    if constexpr (std::is_same_v<T, bool>) {
+      value = byte() % 2 == 1;
+    } else {
+      std::array<unsigned char, sizeof(T)> image;
+      for (unsigned char& one : image) one = byte();
+      value = std::bit_cast<T>(image);
+      if (value != value) value = 0;  // a NaN is no value's equal
+    }
+  }
+  void fill(std::string& text) {
+    for (int left = byte() % 8; left > 0; --left) text += static_cast<char>(byte());
+  }
+  template <class T>
+  void fill(std::optional<T>& one) {
+    if (byte() % 2 == 1) one = make<T>();
+  }
+  template <class T, std::size_t kSize>
+  void fill(std::array<T, kSize>& items) {
+    for (T& item : items) fill(item);
+  }
+  template <class A, class B>
+  void fill(std::pair<A, B>& both) {
+    fill(both.first);
+    fill(both.second);
+  }
+  template <class... Parts>
+  void fill(std::tuple<Parts...>& parts) {
+    std::apply([this](auto&... part) { (fill(part), ...); }, parts);
+  }
+  template <class Items>
+  requires requires { typename Items::value_type; }
+  void fill(Items& items) {
+    for (int left = byte() % 6; left > 0; --left) items.insert(items.end(), item_of(items));
+  }
+  template <class Items>
+  auto item_of(const Items&) {
+    if constexpr (requires { typename Items::mapped_type; }) {
+      auto key = make<typename Items::key_type>();
+      return typename Items::value_type(std::move(key), make<typename Items::mapped_type>());
+    } else {
+      return make<typename Items::value_type>();
+    }
+  }
+  unsigned char byte() {
+    return at_ < bytes_.size() ? static_cast<unsigned char>(bytes_[at_++]) : 0;
+  }
+
+  std::string_view bytes_;
+  std::size_t at_ = 0;
+};
+
+// What is wrong with the bytes of a value; nothing if they are right.
+struct Drawn {
+  std::string_view value;  // the bytes that it is made of
+  std::size_t place = 0;   // of the byte that is damaged
+  char damage = 1;         // never 0
+};
+template <class T>
+std::string_view fault_of(const Drawn& drawn) {
+  const T value = Maker(drawn.value).make<T>();
+  const std::string bytes = encoded(value);
+  if (!(decoded<T>(bytes) == value)) return "it does not come back";
+  if (encoded(decoded<T>(bytes)) != bytes) return "it has other bytes when it comes back";
+  if (survives_shorter<T>(bytes)) return "fewer bytes are a value";
+  if (survives<T>(bytes + '\0')) return "more bytes are a value";
+  std::string damaged = bytes;
+  if (!damaged.empty()) {
+    char& one = damaged[drawn.place % damaged.size()];
+    one = static_cast<char>(one ^ drawn.damage);
+    survives<T>(damaged);
+  }
+  survives<T>(drawn.value);
+  return {};
+}
+
+void check_faults(std::string_view type, std::string_view (*fault)(const Drawn&)) {
+  SCOPED_TRACE(std::string(type));
+  EXPECT_TRUE(rc::check("comes back, and nothing shorter, longer or damaged breaks out", [fault] {
+    const auto bytes = *rc::gen::container<std::string>(rc::gen::arbitrary<char>());
+    const Drawn drawn{bytes, *rc::gen::arbitrary<std::size_t>(),
+                      static_cast<char>(*rc::gen::inRange(1, 256))};
+    const std::string found(fault(drawn));
+    RC_ASSERT(found == "");
+  }));
+}
+
 template <class T>
 void check_type(const char* name) {
-  SCOPED_TRACE(std::string(Codec<T>::name));
   EXPECT_EQ(Codec<T>::name, name);
-  EXPECT_TRUE(rc::check("comes back, and nothing shorter, longer or damaged breaks out", [] {
-    const T value = *rc::gen::arbitrary<T>();
-    const std::string bytes = encoded(value);
-    RC_ASSERT(decoded<T>(bytes) == value);
-    RC_ASSERT(encoded(decoded<T>(bytes)) == bytes);
-    RC_ASSERT(!survives_shorter<T>(bytes));
-    RC_ASSERT(!survives<T>(bytes + '\0'));
-    std::string damaged = bytes;
-    if (!damaged.empty()) {
-      const auto at = *rc::gen::inRange<std::size_t>(0, damaged.size());
-      damaged[at] = static_cast<char>(damaged[at] ^ *rc::gen::inRange(1, 256));
-      survives<T>(damaged);
-    }
-    survives<T>(*rc::gen::arbitrary<std::string>());
-  }));
+  check_faults(name, fault_of<T>);
 }
 
 template <class Rep, class Period>
