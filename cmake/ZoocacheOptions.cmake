@@ -11,6 +11,7 @@ option(ZOOCACHE_BENCH "Build the C++ benchmarks (Google Benchmark)" OFF)
 option(ZOOCACHE_FUZZ "Build the fuzz targets (clang, libFuzzer)" OFF)
 option(ZOOCACHE_WERROR "Treat warnings in zoocache's own code as errors" OFF)
 option(ZOOCACHE_INSTALL "Create install rules" ${PROJECT_IS_TOP_LEVEL})
+option(ZOOCACHE_UNITY "Compile the sources of a library in batches, which is quicker" OFF)
 set(ZOOCACHE_SANITIZE "" CACHE STRING
   "Sanitizers, as -fsanitize takes them: address,undefined or thread")
 
@@ -36,6 +37,11 @@ endif()
 function(zoocache_own target)
   set_target_properties(${target} PROPERTIES
     CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
+  get_target_property(sources ${target} SOURCES)
+  list(LENGTH sources count)
+  if(ZOOCACHE_UNITY AND count GREATER 1)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+  endif()
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_compile_definitions(${target} PRIVATE ZOOCACHE_VERSION="${PROJECT_VERSION}")
   target_compile_options(${target} PRIVATE

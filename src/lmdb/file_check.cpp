@@ -45,7 +45,7 @@ void demand(bool holds, const char* what, std::uint64_t page) {
 }
 
 template <class Number>
-Number number_at(const char* at) noexcept {
+Number read_number(const char* at) noexcept {
   Number number;
   std::memcpy(&number, at, sizeof number);
   return number;
@@ -64,14 +64,14 @@ struct Tree {
 
 Tree tree_at(const char* at) noexcept {
   Tree tree;
-  tree.pad = number_at<std::uint32_t>(at);
-  tree.flags = number_at<std::uint16_t>(at + 4);
-  tree.depth = number_at<std::uint16_t>(at + 6);
-  tree.branches = number_at<std::uint64_t>(at + 8);
-  tree.leaves = number_at<std::uint64_t>(at + 16);
-  tree.overflows = number_at<std::uint64_t>(at + 24);
-  tree.entries = number_at<std::uint64_t>(at + 32);
-  tree.root = number_at<std::uint64_t>(at + 40);
+  tree.pad = read_number<std::uint32_t>(at);
+  tree.flags = read_number<std::uint16_t>(at + 4);
+  tree.depth = read_number<std::uint16_t>(at + 6);
+  tree.branches = read_number<std::uint64_t>(at + 8);
+  tree.leaves = read_number<std::uint64_t>(at + 16);
+  tree.overflows = read_number<std::uint64_t>(at + 24);
+  tree.entries = read_number<std::uint64_t>(at + 32);
+  tree.root = read_number<std::uint64_t>(at + 40);
   return tree;
 }
 
@@ -101,18 +101,18 @@ class Walk {
   MetaPage meta_at(std::uint64_t page) const {
     demand(bytes_.size() >= kMetaPages * kPageBytes, "the file is too short", page);
     const char* const at = bytes_.data() + page * kPageBytes;
-    demand(number_at<std::uint64_t>(at) == page && number_at<std::uint16_t>(at + 10) == kMeta,
+    demand(read_number<std::uint64_t>(at) == page && read_number<std::uint16_t>(at + 10) == kMeta,
            "not a meta page", page);
-    demand(number_at<std::uint32_t>(at + 16) == kMagic &&
-               number_at<std::uint32_t>(at + 20) == kDataFormat,
+    demand(read_number<std::uint32_t>(at + 16) == kMagic &&
+               read_number<std::uint32_t>(at + 20) == kDataFormat,
            "not a file of LMDB 0.9", page);
     MetaPage meta;
-    demand(number_at<std::uint64_t>(at + 24) == 0, "a fixed address", page);
-    meta.map_bytes = number_at<std::uint64_t>(at + 32);
+    demand(read_number<std::uint64_t>(at + 24) == 0, "a fixed address", page);
+    meta.map_bytes = read_number<std::uint64_t>(at + 32);
     meta.free = tree_at(at + 40);
     meta.main = tree_at(at + 88);
-    meta.last_page = number_at<std::uint64_t>(at + 136);
-    meta.txnid = number_at<std::uint64_t>(at + 144);
+    meta.last_page = read_number<std::uint64_t>(at + 136);
+    meta.txnid = read_number<std::uint64_t>(at + 144);
     return meta;
   }
 
@@ -150,7 +150,7 @@ class Walk {
   const char* page_at(std::uint64_t page, std::uint64_t count) const {
     demand(page + count <= bytes_.size() / kPageBytes, "a page beyond the file", page);
     const char* const at = bytes_.data() + page * kPageBytes;
-    demand(number_at<std::uint64_t>(at) == page, "a page with another's number", page);
+    demand(read_number<std::uint64_t>(at) == page, "a page with another's number", page);
     return at;
   }
 
@@ -173,10 +173,10 @@ class Walk {
     take(page, 1, "a page is used twice");
     const char* const at = page_at(page, 1);
     const bool is_leaf = depth == seen_.depth;
-    demand(number_at<std::uint16_t>(at + 10) == (is_leaf ? kLeaf : kBranch),
+    demand(read_number<std::uint16_t>(at + 10) == (is_leaf ? kLeaf : kBranch),
            "a page of another kind", page);
-    const std::size_t lower = number_at<std::uint16_t>(at + 12);
-    const std::size_t upper = number_at<std::uint16_t>(at + 14);
+    const std::size_t lower = read_number<std::uint16_t>(at + 12);
+    const std::size_t upper = read_number<std::uint16_t>(at + 14);
     demand(kPageHead <= lower && lower <= upper && upper <= kPageBytes && lower % 2 == 0,
            "bounds outside of the page", page);
     const std::size_t count = (lower - kPageHead) / 2;
@@ -184,7 +184,7 @@ class Walk {
     ++(is_leaf ? seen_.leaves : seen_.branches);
     std::size_t taken = 0;
     for (std::size_t index = 0; index < count; ++index) {
-      const std::size_t offset = number_at<std::uint16_t>(at + kPageHead + 2 * index);
+      const std::size_t offset = read_number<std::uint16_t>(at + kPageHead + 2 * index);
       demand(offset >= upper && offset + kNodeHead <= kPageBytes && offset % 2 == 0,
              "a node outside of its page", page);
       taken += is_leaf ? leaf_node(at, offset, page) : branch_node(at, offset, page, depth, index);
@@ -197,9 +197,9 @@ class Walk {
   std::size_t branch_node(const char* at, std::size_t offset, std::uint64_t page,
                           std::uint16_t depth, std::size_t index) {
     const char* const node = at + offset;
-    const std::uint64_t child =
-        number_at<std::uint32_t>(node) | std::uint64_t{number_at<std::uint16_t>(node + 4)} << 32;
-    const std::size_t key_bytes = number_at<std::uint16_t>(node + 6);
+    const std::uint64_t child = read_number<std::uint32_t>(node) |
+                                std::uint64_t{read_number<std::uint16_t>(node + 4)} << 32;
+    const std::size_t key_bytes = read_number<std::uint16_t>(node + 6);
     demand(key_bytes <= kLongestKey && (key_bytes > 0 || index == 0), "a key that is none", page);
     demand(!is_free_ || key_bytes == (index == 0 ? key_bytes : sizeof(std::uint64_t)),
            "a key that is no number", page);
@@ -210,16 +210,16 @@ class Walk {
 
   std::size_t leaf_node(const char* at, std::size_t offset, std::uint64_t page) {
     const char* const node = at + offset;
-    const std::size_t size = number_at<std::uint32_t>(node);
-    const auto flags = number_at<std::uint16_t>(node + 4);
-    const std::size_t key_bytes = number_at<std::uint16_t>(node + 6);
+    const std::size_t size = read_number<std::uint32_t>(node);
+    const auto flags = read_number<std::uint16_t>(node + 4);
+    const std::size_t key_bytes = read_number<std::uint16_t>(node + 6);
     demand(key_bytes > 0 && key_bytes <= kLongestKey, "a key that is none", page);
     demand(flags == 0 || flags == kBigData, "a node of another kind", page);
     const std::size_t here = flags == kBigData ? sizeof(std::uint64_t) : size;
     const std::size_t whole = kNodeHead + key_bytes + here;
     demand(here <= kPageBytes && offset + whole <= kPageBytes, "a node outside of its page", page);
     const char* value = node + kNodeHead + key_bytes;
-    if (flags == kBigData) value = overflow_value(number_at<std::uint64_t>(value), size);
+    if (flags == kBigData) value = overflow_value(read_number<std::uint64_t>(value), size);
     if (is_free_) free_row(node + kNodeHead, key_bytes, value, size, page);
     ++seen_.entries;
     return even(whole);
@@ -228,8 +228,8 @@ class Walk {
   const char* overflow_value(std::uint64_t page, std::size_t size) {
     demand(page < used_.size(), "a page beyond the last", page);
     const char* const at = page_at(page, 1);
-    demand(number_at<std::uint16_t>(at + 10) == kOverflow, "a page of another kind", page);
-    const std::uint64_t pages = number_at<std::uint32_t>(at + 12);
+    demand(read_number<std::uint16_t>(at + 10) == kOverflow, "a page of another kind", page);
+    const std::uint64_t pages = read_number<std::uint32_t>(at + 12);
     demand(pages >= (kPageHead - 1 + size) / kPageBytes + 1, "a value beyond its pages", page);
     take(page, pages, "a page is used twice");
     page_at(page, (kPageHead - 1 + size) / kPageBytes + 1);
@@ -240,15 +240,15 @@ class Walk {
   // The pages that a transaction let go: their number, and each of them, the last one first.
   void free_row(const char* key, std::size_t key_bytes, const char* value, std::size_t size,
                 std::uint64_t page) {
-    demand(key_bytes == sizeof(std::uint64_t) && number_at<std::uint64_t>(key) <= newest_,
+    demand(key_bytes == sizeof(std::uint64_t) && read_number<std::uint64_t>(key) <= newest_,
            "free pages of no transaction", page);
     demand(size >= sizeof(std::uint64_t) && size % sizeof(std::uint64_t) == 0,
            "a list of free pages that is none", page);
-    const auto count = number_at<std::uint64_t>(value);
+    const auto count = read_number<std::uint64_t>(value);
     demand(count < size / sizeof(std::uint64_t), "more free pages than are listed", page);
     std::uint64_t last = kNoPage;
     for (std::uint64_t index = 1; index <= count; ++index) {
-      const auto one = number_at<std::uint64_t>(value + index * sizeof(std::uint64_t));
+      const auto one = read_number<std::uint64_t>(value + index * sizeof(std::uint64_t));
       demand(one < last, "a list of free pages out of order", page);
       free_pages_.push_back(one);
       last = one;

@@ -18,10 +18,9 @@ using core::SeenEntry;
 using core::StoredValue;
 
 constexpr std::int64_t kTryAgainNs = 100'000'000;    // to open what cannot be opened
-constexpr std::chrono::milliseconds kShortWait{50};  // for others who open the folder just now
 constexpr std::chrono::microseconds kFirstPause{500};
 constexpr std::chrono::milliseconds kLongestPause{20};
-constexpr int kTriesWhenFull = 16;
+constexpr int kStoreTries = 16;
 constexpr int kEvictedAtOnce = 256;                     // by one transaction that stores
 constexpr int kEvictedWhenFull = 16;                    // by one that has no free pages to write to
 constexpr std::size_t kEvictedBytes = 65'536;           // then, or as much as is wanted
@@ -212,7 +211,7 @@ void LmdbLevel::store(LevelEnvironment& environment, LevelEnvironment::Writing& 
   const std::size_t most = options_.max_bytes / 4 * 3;
   bool is_stored = false;
   try {
-    for (int left = kTriesWhenFull; !is_stored && left > 0; --left) {
+    for (int left = kStoreTries; !is_stored && left > 0; --left) {
       change(environment, writing, envelope.size(), [&](LevelRows& rows) {
         is_stored = rows.make_room(envelope.size(), most, kEvictedAtOnce);
         if (!is_stored) return;
@@ -256,7 +255,7 @@ void LmdbLevel::change(LevelEnvironment& environment, LevelEnvironment::Writing&
       });
       break;
     } catch (const MapIsFull&) {
-      if (tries == kTriesWhenFull) throw;
+      if (tries == kStoreTries) throw;
     }
     make_room(environment, writing, tries > 0 ? std::max(size_bytes, kEvictedBytes) : 0);
   }

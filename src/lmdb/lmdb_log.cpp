@@ -20,8 +20,7 @@ constexpr std::int64_t kRetryKeptMs = 20;    // what was not acknowledged
 constexpr std::size_t kMaxKept = 65'536;     // then: everything
 constexpr std::size_t kTrimmedAtOnce = 16;   // by an append that finds too many texts
 constexpr std::size_t kTrimmedWhenFull = 64;
-constexpr int kTriesWhenFull = 4;
-constexpr std::chrono::milliseconds kShortWait{50};  // for others who open the folder just now
+constexpr int kAppendTries = 4;
 
 }  // namespace
 
@@ -171,7 +170,7 @@ Epoch LmdbLog::write(Environment& environment, std::span<const Change> changes,
   try {
     const Locked writing(environment.writers(), patience, environment.folder());
     Epoch epoch = 0;
-    for (int left = kTriesWhenFull; epoch == 0; --left) {
+    for (int left = kAppendTries; epoch == 0; --left) {
       try {
         epoch = write_rows(environment, kept, changes);
       } catch (const MapIsFull&) {

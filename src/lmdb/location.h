@@ -8,6 +8,9 @@
 
 namespace zoocache::lmdb {
 
+// How long to wait for others who open the folder just now.
+inline constexpr std::chrono::milliseconds kShortWait{50};
+
 // The folder that a path and a prefix name. Throws InvalidOption.
 std::string checked_folder(const std::string& path, const std::string& prefix);
 

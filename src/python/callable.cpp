@@ -294,11 +294,6 @@ void callable_dealloc(PyObject* object) {
   Py_TYPE(object)->tp_free(object);
 }
 
-template <class Function>
-PyCFunction as_method(Function function) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
 PyMethodDef callable_methods[] = {
     {"invalidate", as_method(fast_method<callable_invalidate>), METH_FASTCALL | METH_KEYWORDS,
      kInvalidateCallDoc},

@@ -1,4 +1,5 @@
-// The start of a static type object: everything zero, to be filled before PyType_Ready.
+// The start of a static type object: everything zero, to be filled before PyType_Ready; and what
+// its tables of methods are made of.
 #pragma once
 
 #include <Python.h>
@@ -10,6 +11,12 @@ inline PyTypeObject static_type() {
   PyTypeObject type{};
   type.ob_base = head[0];
   return type;
+}
+
+// A function as a table of methods has it, whatever its flags make of its parameters.
+template <class Function>
+PyCFunction as_method(Function function) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 
 }  // namespace zoocache::python

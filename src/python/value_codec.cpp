@@ -1,6 +1,7 @@
 #include "python/value_codec.h"
 
 #include "python/errors.h"
+#include "python/static_type.h"
 
 namespace zoocache::python {
 namespace {
@@ -32,11 +33,6 @@ PyObject* decode(PyObject*, PyObject* const* args, Py_ssize_t count) {
   }
   return decode_value(PyBytes_AS_STRING(args[0]),
                       static_cast<std::size_t>(PyBytes_GET_SIZE(args[0])), args[1]);
-}
-
-template <class Function>
-PyCFunction as_method(Function function) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 
 PyMethodDef codec_functions[] = {

@@ -9,7 +9,7 @@ constexpr const char* kStores = "#!lua\n";
 constexpr const char* kFrees = "#!lua flags=allow-oom\n";
 
 // `token_of` gives the token of a claim, and of a failed one where they are wanted.
-constexpr const char* kCommon = R"lua(
+constexpr const char* kLevelCommon = R"lua(
 local function is_text(key) return redis.call('TYPE', key).ok == 'string' end
 local function token_of(key, marks)
   if not is_text(key) or redis.call('PTTL', key) < 0 then return nil end
@@ -66,7 +66,7 @@ return reply
 )lua";
 
 std::string joined(const char* flags, const char* body) {
-  return std::string(flags) + kCommon + body;
+  return std::string(flags) + kLevelCommon + body;
 }
 
 }  // namespace

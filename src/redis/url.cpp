@@ -15,7 +15,7 @@ constexpr std::size_t kMostCharacters = 4096;
 constexpr std::size_t kLongestScheme = 32;
 constexpr std::size_t kMostSocketPath = 107;  // what the kernel's address has room for
 constexpr int kMostDatabase = 1'000'000;
-constexpr double kLongestTimeout = 3600;
+constexpr double kLongestTimeoutS = 3600;
 
 [[noreturn]] void refuse(const std::string& what, const std::string& rule) {
   throw InvalidOption("Redis URL: " + what + " is not allowed: " + rule);
@@ -83,7 +83,7 @@ int database(std::string_view text) {
 
 double seconds(std::string_view name, std::string_view text) {
   const auto value = number<double>(text);
-  if (!value || !std::isfinite(*value) || *value <= 0 || *value > kLongestTimeout) {
+  if (!value || !std::isfinite(*value) || *value <= 0 || *value > kLongestTimeoutS) {
     refuse(std::string(name) + "=" + shown(text), "seconds, above 0 and at most 3600");
   }
   return *value;
