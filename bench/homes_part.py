@@ -1,8 +1,8 @@
 """The homes: what invalidations, stored values and hits cost where processes share them.
 
-A server of its own and a folder of its own for everything; processes of bench/measure/homes_worker.py
-do the work, several at once where that is what is measured. How one server's costs grow with what
-it carries is in scaling_part.py.
+A server of its own and a folder of its own for everything; processes of measure/homes_worker.py do
+the work, several at once where that is what is measured. How one server's costs grow with what it
+carries is in scaling_part.py.
 """
 
 from __future__ import annotations
@@ -43,9 +43,8 @@ class Worker:
     """A process that was started, and says lines."""
 
     def __init__(self, command: list[str]) -> None:
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         self._timer = threading.Timer(PROCESS_TIMEOUT_S, self._process.kill)
         self._timer.start()
         self._errors: list[str] = []

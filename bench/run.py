@@ -2,7 +2,8 @@
 
 Sets up its environments below build/bench, measures, prints the tables and writes
 build/bench/results.json with plots and pages beside it; --publish writes what the repository shows
-instead: docs/benchmarks, docs/SCALING.md and the table in README.md. Parts that were not measured stay there.
+instead: docs/benchmarks, docs/SCALING.md and the table in README.md. Parts that were not measured
+stay there as they are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one server carries, and how costs grow: with processes, with tags in the log, with listeners.
+"""What one server carries, and how costs grow: with processes, tags in the log and listeners.
 
 A server's costs are its own CPU time (INFO) by the number of what it did, so that they say what a
 machine carries that has cores enough for its clients; throughputs are what this machine does with

@@ -128,7 +128,8 @@ def herd(peer: HomePeer, given: Given) -> Result:
         gate.wait()
         f(given.key)
 
-    threads = [threading.Thread(target=one, daemon=True) for _ in range(0 if peer.is_async else given.count)]
+    callers = 0 if peer.is_async else given.count
+    threads = [threading.Thread(target=one, daemon=True) for _ in range(callers)]
     for thread in threads:
         thread.start()
     go(given)
@@ -182,7 +183,9 @@ def writes(_: HomePeer, given: Given) -> Result:
             cache.invalidate(f"item:{chance.randrange(KEYS)}")
             counts[number] += 1
 
-    threads = [threading.Thread(target=one, args=(number,), daemon=True) for number in range(given.count)]
+    threads = [
+        threading.Thread(target=one, args=(number,), daemon=True) for number in range(given.count)
+    ]
     for thread in threads:
         thread.start()
     seconds = go(given)

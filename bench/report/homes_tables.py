@@ -116,9 +116,9 @@ def homes_section(results: Results) -> str:
         return ""
     versions = ", ".join(f"{peer} {v}" for peer, v in homes["versions"].items())
     made = (
-        f"\n## Homes\n\n{quick(results)}With {homes['interpreter']}, {homes['server']} on loopback, "
-        f"{versions}. Values are strings of 100 characters. How costs grow, and what one server "
-        "carries: [SCALING.md](../SCALING.md).\n\n"
+        f"\n## Homes\n\n{quick(results)}With {homes['interpreter']}, {homes['server']} on "
+        f"loopback, {versions}. Values are strings of 100 characters. How costs grow, and what one "
+        "server carries: [SCALING.md](../SCALING.md).\n\n"
     )
     made += home_table(results)
     beside = beside_set(results)
@@ -199,8 +199,9 @@ def capacity_table(results: Results) -> str:
         pushed = processes * costs["push_bytes"]
         left = max(0.0, 1 - beats_share) * 1e6 / each_us
         rows.append(
-            [f"{processes:,}", f"{beats:,.0f}", f"{100 * beats_share:.1f} %", duration(each_us * 1e3),
-             size(pushed), f"{left:,.0f}", f"{left * pushed / MBIT:,.0f} Mbit/s"]
+            [f"{processes:,}", f"{beats:,.0f}", f"{100 * beats_share:.1f} %",
+             duration(each_us * 1e3), size(pushed), f"{left:,.0f}",
+             f"{left * pushed / MBIT:,.0f} Mbit/s"]
         )  # fmt: skip
     head = ["processes", "heartbeats a second", "of one core", "an invalidation takes"]
     head += ["and sends", "invalidations a second that are left", "which send"]
@@ -225,9 +226,9 @@ def buffer_text(results: Results) -> str:
     each = results["homes"]["scaling"]["fanout"]["costs"]["push_bytes"]
     messages = OUTPUT_BUFFER_BYTES / each if each else 0
     return (
-        f"A process that reads nothing for a minute is disconnected once {messages:,.0f} messages of "
-        f"{each:,.0f} bytes wait for it (8 MiB, the default of `client-output-buffer-limit pubsub`)."
-        "\n"
+        f"A process that reads nothing for a minute is disconnected once {messages:,.0f} messages "
+        f"of {each:,.0f} bytes wait for it (8 MiB, the default of `client-output-buffer-limit "
+        "pubsub`).\n"
     )
 
 

@@ -1,7 +1,8 @@
 """Makes the page, the plots and the README's table out of the results of a run.
 
 Usage: write.py RESULTS [--root ROOT]. The page and the plots lie beside RESULTS; with --root, the
-README.md there gets its table and docs/SCALING.md its figures. Without matplotlib there are no plots.
+README.md there gets its table and docs/SCALING.md its figures. Without matplotlib there are no
+plots.
 """
 
 from __future__ import annotations
