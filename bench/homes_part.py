@@ -12,8 +12,10 @@ import json
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,9 @@ import server
 from environments import BENCH, Interpreter, say
 from python_part import add_up
 from server import Server
+
+sys.path.insert(0, str(BENCH / "measure"))
+from homes_peers import SETTLED_S
 
 PROCESS_TIMEOUT_S = 300
 PEERS = (
@@ -150,8 +155,10 @@ class Bench:
             return results
 
     @contextlib.contextmanager
-    def together(self, workers: list[tuple[str, str, list[str]]]) -> Iterator[list[Worker]]:
-        """Several, all of which are ready to begin."""
+    def together(
+        self, workers: list[tuple[str, str, list[str]]], folder: bool = False
+    ) -> Iterator[list[Worker]]:
+        """Several, all of which are ready to begin; `folder`: and theirs is settled."""
         with contextlib.ExitStack() as stack:
             started = [
                 stack.enter_context(self.worker(peer, task, *options))
@@ -159,6 +166,8 @@ class Bench:
             ]
             for one in started:
                 one.line()
+            if folder:
+                time.sleep(SETTLED_S)
             yield started
 
     def add(self, name: str, result: Line) -> None:
@@ -204,7 +213,7 @@ def propagate(bench: Bench, home: str, seed: int) -> Line:
     rounds = str(100 if bench.quick else 2000)
     tell_options = ["--home", home, "--count", rounds, "--key", str(seed)]
     pair = [("zoocache", "watch", ["--home", home]), ("zoocache", "tell", tell_options)]
-    with bench.together(pair) as (watcher, teller):
+    with bench.together(pair, home == "lmdb") as (watcher, teller):
         watcher.tell(0)
         teller.tell(0)
         try:

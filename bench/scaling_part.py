@@ -12,7 +12,7 @@ from typing import Any
 import fanout
 from environments import say
 from homes_part import Bench, percentile
-from server import Use
+from server import Monitor, Use, repeat
 
 Line = dict[str, Any]
 
@@ -33,7 +33,8 @@ def throughput(bench: Bench, home: str, task: str, processes: int, threads: int 
     """Of all processes together, and the share of one core that the server took."""
     bench.forget()
     options = ["--home", home, "--count", str(threads)]
-    with bench.together([("zoocache", task, options)] * processes) as workers:
+    folder = home == "lmdb" and not bench.quick
+    with bench.together([("zoocache", task, options)] * processes, folder) as workers:
         use = Use(bench.server) if home == "redis" and bench.server else None
         for worker in workers:
             worker.tell(seconds_of(bench))
@@ -99,14 +100,39 @@ def measure_heartbeats(bench: Bench) -> Line:
     seconds = 2 * seconds_of(bench)
     count = str(BEATING_CACHES)
     with bench.together([("zoocache", "beats", ["--count", count])]) as (worker,):
+        monitor = Monitor(bench.server)
+        command = monitor.script("-")  # its beat, below 0
+        monitor.close()
         use = Use(bench.server)
         worker.tell(seconds)
         worker.line()
         cpu_s, scripts, sent = use.so_far()
     return {
         "us": round(1e6 * cpu_s / scripts, 2), "per_second": round(scripts / seconds),
-        "reply_bytes": round(sent / scripts, 1),
+        "reply_bytes": round(sent / scripts, 1), "busy_us": busy_us(bench, command),
     }  # fmt: skip
+
+
+def busy_us(bench: Bench, command: list[str]) -> float:
+    """The server's CPU for a command of a process when it has always more of them to do."""
+    assert bench.server is not None
+    use = Use(bench.server)
+    repeat(bench.server, command, 2_000 if bench.quick else 20_000)
+    cpu_s, scripts, _ = use.so_far()
+    return round(1e6 * cpu_s / scripts, 2)
+
+
+def measure_busy_invalidation(bench: Bench) -> float:
+    """As `busy_us`, of an invalidation that nobody listens to."""
+    assert bench.server is not None
+    bench.forget()
+    with bench.together([("zoocache", "writes", ["--count", "1"])]) as (worker,):
+        monitor = Monitor(bench.server)
+        worker.tell(0.1)
+        command = monitor.script("item:")
+        monitor.close()
+        worker.line()
+    return busy_us(bench, command)
 
 
 def measure_listeners(bench: Bench) -> Line:
@@ -128,12 +154,12 @@ def measure_listeners(bench: Bench) -> Line:
     return made
 
 
-def simulated(heartbeat: Line, by_listeners: Line) -> Line:
+def simulated(heartbeat: Line, invalidation_us: float, by_listeners: Line) -> Line:
     """The costs that come of the measurements, and the simulation with them."""
     points = [(float(count), one["us"]) for count, one in by_listeners.items()]
     sizes = [(float(count), one["bytes"]) for count, one in by_listeners.items()]
     push_us, push_bytes = fanout.slope(points), fanout.slope(sizes)
-    costs = fanout.Costs(heartbeat["us"], by_listeners["0"]["us"], push_us)
+    costs = fanout.Costs(heartbeat["busy_us"], invalidation_us, push_us)
     return {
         "costs": {
             "heartbeat_us": round(costs.heartbeat_us, 2), "push_us": round(push_us, 3),
@@ -157,5 +183,6 @@ def measure(bench: Bench) -> Line:
         with bench.finding("heartbeats and listeners"):
             made["heartbeat"] = measure_heartbeats(bench)
             made["listeners"] = measure_listeners(bench)
-            made["fanout"] = simulated(made["heartbeat"], made["listeners"])
+            alone_us = measure_busy_invalidation(bench)
+            made["fanout"] = simulated(made["heartbeat"], alone_us, made["listeners"])
     return made

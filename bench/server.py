@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import sys
@@ -46,6 +47,40 @@ class Server(RedisServer):
     def number(self, *words: str) -> int:
         """A reply that is a number."""
         return int(self.ask(*words)[1:] or 0)
+
+
+class Monitor:
+    """What the server is told, by anybody, since this was made."""
+
+    WORD = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+    def __init__(self, server: Server) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        self._socket.sendall(encoded("MONITOR"))
+        self._lines = self._socket.makefile("r")
+        self._lines.readline()  # +OK
+
+    def script(self, last: str) -> list[str]:
+        """The next call of a script whose last word begins so, word by word."""
+        while True:
+            words: list[str] = self.WORD.findall(self._lines.readline())
+            if words and words[0].upper() == "EVALSHA" and words[-1].startswith(last):
+                return words
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
+
+
+def repeat(server: Server, words: list[str], times: int) -> None:
+    """The same command again and again, a hundred at once: the server is never without work."""
+    hundred = encoded(*words) * 100
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        for _ in range(times // 100):
+            connection.sendall(hundred)
+            answers = 0
+            while answers < 100:  # each begins an array
+                answers += connection.recv(1 << 16).count(b"*")
 
 
 class Use:

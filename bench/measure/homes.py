@@ -15,7 +15,7 @@ from typing import Any
 import functions
 from calls import NotApplicableError
 from harness import Effort, KeysSampler, Sampler, compare
-from homes_peers import VALUE, HomePeer, new_cache
+from homes_peers import VALUE, HomePeer, new_cache, settle
 
 Result = dict[str, Any]
 Places = dict[str, str]  # home -> URL
@@ -101,8 +101,13 @@ def invalidations(places: Places, effort: Effort) -> dict[str, Result]:
             samplers["redis_py"] = Sampler(effort, "set()", {"set": set_}, unrolled=10)
         except NotApplicableError:
             pass
-    found = in_turns(effort, samplers, 2 * effort.pairs)
     made: dict[str, Result] = {}
+    if "lmdb" in places:
+        made["invalidate_lmdb_young"] = {
+            "ns": [samplers["lmdb"].sample() for _ in range(effort.pairs)]
+        }
+        settle(places["lmdb"])
+    found = in_turns(effort, samplers, 2 * effort.pairs)
     for name, ns in found.items():
         base = {"base_ns": found["redis_py"]} if "redis_py" in found else {}
         kept = base if name in ("redis", "raw") else {}
@@ -182,6 +187,7 @@ def stored_reads(
         other = baseline.view()(_loader([], False))
         for key in keys:
             other(key)
+    settle(places["lmdb"] if baseline else "")
     subject = KeysSampler(Ranges(each), lambda: reads, loop)
     base = KeysSampler(Ranges(each), lambda: other, loop)
     subject.sample(), base.sample()

@@ -44,6 +44,17 @@ def at_home(cache: Any) -> Any:
     return cache
 
 
+# For so long after a process came to a folder or went, each invalidation and each store of a value
+# looks who is there; then it is enough that the folder has not changed.
+SETTLED_S = 2.2
+
+
+def settle(place: str) -> None:
+    """Until a folder is as it is most of the time. A server always is."""
+    if place.startswith("lmdb"):
+        time.sleep(SETTLED_S)
+
+
 def new_cache(home: str, place: str, **options: Any) -> Any:
     """`home`: memory, lmdb or redis; invalidations are shared, values are not."""
     import zoocache

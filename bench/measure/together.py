@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import Effort, Sampler
-from homes_peers import PATIENCE_S, HomePeer, new_cache
+from homes_peers import PATIENCE_S, HomePeer, new_cache, settle
 from load import resident_bytes
 
 Result = dict[str, Any]
@@ -221,6 +221,7 @@ def grow(_: HomePeer, given: Given) -> Result:
             upto = min(there + TAGS_AT_ONCE, wanted)
             cache.invalidate(*(f"org:{tag % 100}:user:{tag}" for tag in range(there, upto)))
             there = upto
+        settle(given.places[given.home])
         sampler = Sampler(
             effort, "invalidate('org:1:user:1')", {"invalidate": cache.invalidate}, unrolled=10
         )

@@ -56,6 +56,10 @@ def home_table(results: Results) -> str:
             cells[4] = us(propagation["us_median"])
             cells[5] = us(propagation["us_p99"])
         rows.append([title, *cells])
+    young = found.get("invalidate_lmdb_young")
+    if young:
+        title = "LMDB, within 2 s after a process came or went"
+        rows.append([title, *[NOTHING] * 3, duration(young["ns_median"]), *[NOTHING] * 2])
     head = ["home", "hit", "x `lru_cache`", "over no home", "`invalidate`"]
     return table([*head, "another process knows, median", "p99"], rows)
 
@@ -179,13 +183,16 @@ def costs_table(results: Results) -> str:
     most = max(by, key=int)
     beat = scaling["heartbeat"]
     rows = [
-        ["a heartbeat", us(costs["heartbeat_us"]), size(beat["reply_bytes"])],
-        ["an invalidation, nobody listening", us(costs["invalidation_us"]), size(by["0"]["bytes"])],
-        [f"the same, {int(most):,} connections listening", us(by[most]["us"]),
+        ["a heartbeat", us(beat["us"]), us(costs["heartbeat_us"]), size(beat["reply_bytes"])],
+        ["an invalidation, no other process listening", us(by["0"]["us"]),
+         us(costs["invalidation_us"]), size(by["0"]["bytes"])],
+        [f"the same, {int(most):,} connections listening", us(by[most]["us"]), NOTHING,
          size(by[most]["bytes"])],
-        ["each connection that listens", us(costs["push_us"]), size(costs["push_bytes"])],
+        ["each connection that listens", us(costs["push_us"]), us(costs["push_us"]),
+         size(costs["push_bytes"])],
     ]  # fmt: skip
-    return table(["the server's part of", "CPU", "bytes sent"], rows)
+    head = ["the server's part of", "CPU, one after the other", "CPU, when it is busy"]
+    return table([*head, "bytes sent"], rows)
 
 
 def capacity_table(results: Results) -> str:
