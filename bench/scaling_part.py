@@ -74,13 +74,17 @@ def measure_tags(bench: Bench, home: str) -> dict[str, Line]:
     bench.forget()
     made: dict[str, Line] = {}
     empty = int(bench.server.info()["used_memory"]) if bench.server else 0
-    with bench.together([("zoocache", "grow", ["--home", home])]) as (worker,):
+    both = [("zoocache", task, ["--home", home]) for task in ("grow", "doze")]
+    with bench.together(both) as (worker, dozing):
         for size in log_sizes(bench):
             worker.tell(size)
             found = worker.line()
+            dozing.tell(1)
+            awoken = dozing.line()
             joined = [bench.run("zoocache", "join", "--home", home) for _ in range(3)]
             line = {
                 "invalidate_us": round(percentile(found["ns"], 0.5) / 1e3, 2),
+                "awoken_us": round(awoken["us"], 1),
                 "join_ms": round(percentile([one["ms"] for one in joined], 0.5), 2),
                 "joined_bytes": round(percentile([one["bytes"] for one in joined], 0.5)),
                 "writer_bytes": found["bytes"],
@@ -90,6 +94,7 @@ def measure_tags(bench: Bench, home: str) -> dict[str, Line]:
                 line["log_bytes"] = bench.server.number("MEMORY", "USAGE", LOG_KEY, "SAMPLES", "0")
             made[str(size)] = line
         worker.tell(0)
+        dozing.tell(0)
     return made
 
 

@@ -8,6 +8,7 @@ Prints lines of JSON: what a task says in between, and at the end {"version": ..
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -32,6 +33,9 @@ def stored(peer: HomePeer, given: argparse.Namespace) -> dict[str, Any]:
         baseline = make(given.places[place])
     made = {"stored": homes.stored_reads(peer, given.places, effort, baseline, False)}
     if peer.name == "zoocache":
+        if not baseline:
+            is_async = dataclasses.replace(peer, is_async=True)
+            made["stored_async"] = homes.stored_reads(is_async, given.places, effort, None, False)
         made["stored_later"] = homes.stored_reads(peer, given.places, effort, baseline, True)
     return made
 

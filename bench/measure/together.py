@@ -231,6 +231,20 @@ def grow(_: HomePeer, given: Given) -> Result:
     return {}
 
 
+def doze(_: HomePeer, given: Given) -> Result:
+    """Calls once for each line that comes, and nothing between."""
+    cache = new_cache(given.home, given.places[given.home], prefix="grow")
+    f = cache.cacheable(deps=["other:1"])(lambda: 0)
+    f(), f()
+    go(given)
+    while True:
+        begun = time.perf_counter()
+        f()
+        given.say({"us": (time.perf_counter() - begun) * 1e6})
+        if not float(sys.stdin.readline() or 0):
+            return {}
+
+
 def join(_: HomePeer, given: Given) -> Result:
     """A fresh process: from making the cache until a call is answered from memory."""
     import zoocache
@@ -258,5 +272,6 @@ TASKS = {
     "writes": writes,
     "beats": beats,
     "grow": grow,
+    "doze": doze,
     "join": join,
 }

@@ -16,6 +16,7 @@ HOME_TITLES = {"memory": "none", "lmdb": "LMDB", "redis": "Redis"}
 STORED = {
     "stored/zoocache": "**zoocache** (this), stored while the reader listened",
     "stored_later/zoocache": "**zoocache** (this), stored before the reader came",
+    "stored_async/zoocache": "**zoocache** (this), an async function",
     "stored/zoocache-published": "zoocache (published)",
     "stored/dogpile.cache": "dogpile.cache",
     "stored/cashews": "cashews",
@@ -168,11 +169,17 @@ def tags_table(results: Results) -> str:
             server = size(line["server_bytes"]) if "server_bytes" in line else NOTHING
             rows.append(
                 [HOME_TITLES[home], f"{int(tags):,}", us(line["invalidate_us"]),
-                 f"{number(line['join_ms'])} ms", log, server, size(line["joined_bytes"]),
-                 size(line["writer_bytes"])]
+                 f"{number(line['join_ms'])} ms", us(line["awoken_us"]), log, server,
+                 size(line["joined_bytes"]), size(line["writer_bytes"])]
             )  # fmt: skip
-    head = ["home", "tags", "`invalidate`", "a fresh process hits after", "log's key"]
-    head += ["server, in all", "fresh process", "process that wrote them all"]
+    head = ["home", "tags", "`invalidate`", "a fresh process hits after"]
+    head += [
+        "one that slept calls again",
+        "log's key",
+        "server, in all",
+        "fresh process",
+        "process that wrote them all",
+    ]
     return table(head, rows)
 
 
