@@ -255,7 +255,7 @@ def prepare_homes(interpreter: Interpreter, peers: list[str]) -> Interpreter:
         (BENCH / f"requirements-{name}.txt").read_text() for name in ("peers", "homes")
     )
     python, is_new = make_environment(interpreter.path, interpreter.folder / "homes", stamp)
-    if is_new:
+    if is_new or run([str(python), "-c", "import redis"]).returncode:
         say(f"{interpreter.name}: installing {', '.join(pinned.values())}")
         why = install(python, *pinned.values())
         if why:
@@ -269,7 +269,8 @@ def prepare_homes(interpreter: Interpreter, peers: list[str]) -> Interpreter:
         folder = interpreter.folder / "published-homes"
         stamp += package
         python, is_new = make_environment(interpreter.path, folder, stamp)
-        why = install(python, package, *pinned.values()) if is_new else ""
+        there = not is_new and run([str(python), "-c", "import redis, zoocache"]).returncode == 0
+        why = "" if there else install(python, package, *pinned.values())
         if why:
             made.absent[PUBLISHED] = f"cannot be installed: {why}"
         else:

@@ -107,6 +107,8 @@ class Bench:
         self.board = folder / "board"
         self.versions: dict[str, str] = {}
         self.absent: dict[str, str] = dict(interpreter.absent)
+        if not self.server:
+            self.absent["redis"] = "redis-server is not there"
         self._raw: dict[str, list[Line]] = defaultdict(list)
         self._fresh = 0
 
@@ -306,7 +308,7 @@ def measure(interpreter: Interpreter, repeats: int, quick: bool) -> dict[str, An
             "interpreter": interpreter.name,
             "version": interpreter.about["version"],
             "compiler": interpreter.about["compiler"],
-            "server": f"Redis {about}" if about else "absent",
+            "server": f"Redis {about}" if about else "no Redis server",
             "versions": {k: v for k, v in bench.versions.items() if k != "zoocache-lmdb"},
             "results": {**bench.results(), **several},
             "scaling": scaling,
