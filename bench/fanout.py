@@ -10,10 +10,13 @@ each process. The network and the processes are not in it.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
-import selectors
+import resource
+import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -35,42 +38,83 @@ class Costs:
     push_us: float  # for each who listens
 
 
+def allow_files(count: int) -> None:
+    """So many more than a process usually has open, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 class Listeners:
-    """So many subscribers, read by one thread."""
+    """So many subscribers."""
 
     def __init__(self, port: int, channel: str, count: int) -> None:
-        self._selector = selectors.DefaultSelector()
+        allow_files(count)
+        self._port = port
+        self._count = count
+        self._epoll = select.epoll()
         self._sockets = []
         self._is_over = False
         for _ in range(count):
-            one = socket.create_connection(("127.0.0.1", port))
+            one = socket.create_connection(("127.0.0.1", port), timeout=30)
             one.sendall(encoded("SUBSCRIBE", channel))
-            one.setblocking(False)
-            self._selector.register(one, selectors.EVENT_READ)
+            if not one.recv(1 << 12).startswith(b"*3"):
+                raise RuntimeError("the server did not take a subscriber")
+            self._epoll.register(one, select.EPOLLIN)
             self._sockets.append(one)
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
+
+    def _take(self, wait_s: float) -> int:
+        """Reads what has come; from how many it was."""
+        ready = self._epoll.poll(wait_s, max(1, self._count))
+        for descriptor, _ in ready:
+            os.read(descriptor, 1 << 16)
+        return len(ready)
 
     def _read(self) -> None:
         while not self._is_over:
-            for key, _ in self._selector.select(0.1):
-                assert isinstance(key.fileobj, socket.socket)
-                with contextlib.suppress(OSError):
-                    key.fileobj.recv(1 << 16)
+            self._take(0.1)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """A thread reads whatever comes."""
+        thread = threading.Thread(target=self._read, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_over = True
+            thread.join()
+
+    def rounds(self, command: list[str], times: int) -> list[float]:
+        """From sending an invalidation until the last one here has read of it: microseconds."""
+        found = []
+        with socket.create_connection(("127.0.0.1", self._port), timeout=30) as writer:
+            for _ in range(times):
+                begun = time.perf_counter()
+                writer.sendall(encoded(*command))
+                left = self._count
+                while left > 0:
+                    here = self._take(30)
+                    if not here:
+                        raise RuntimeError(f"{left} of {self._count} were told nothing")
+                    left -= here
+                found.append((time.perf_counter() - begun) * 1e6)
+                writer.recv(1 << 12)
+        return found
 
     def close(self) -> None:
-        self._is_over = True
-        self._thread.join()
         for one in self._sockets:
             one.close()
-        self._selector.close()
+        self._epoll.close()
 
 
 @contextlib.contextmanager
-def listeners(port: int, channel: str, count: int) -> Iterator[None]:
+def listeners(port: int, channel: str, count: int) -> Iterator[Listeners]:
     made = Listeners(port, channel, count)
     try:
-        yield
+        yield made
     finally:
         made.close()
 

@@ -183,7 +183,7 @@ class Bench:
         """What cannot be done once is noted, and the rest goes on."""
         try:
             yield
-        except Absent as why:
+        except (Absent, OSError, RuntimeError) as why:
             self.absent[name] = str(why)
 
 

@@ -127,8 +127,8 @@ def busy_us(bench: Bench, command: list[str]) -> float:
     return round(1e6 * cpu_s / scripts, 2)
 
 
-def measure_busy_invalidation(bench: Bench) -> float:
-    """As `busy_us`, of an invalidation that nobody listens to."""
+def an_invalidation(bench: Bench) -> list[str]:
+    """One, as the server hears it."""
     assert bench.server is not None
     bench.forget()
     with bench.together([("zoocache", "writes", ["--count", "1"])]) as (worker,):
@@ -137,17 +137,22 @@ def measure_busy_invalidation(bench: Bench) -> float:
         command = monitor.script("item:")
         monitor.close()
         worker.line()
-    return busy_us(bench, command)
+    return command
 
 
-def measure_listeners(bench: Bench) -> Line:
-    """The server's CPU and bytes for one invalidation, by connections that listen."""
+def measure_listeners(bench: Bench, command: list[str]) -> Line:
+    """By connections that listen: the server's CPU and bytes for one invalidation, and the time
+    until the last of them has read of one."""
     assert bench.server is not None
     made: Line = {}
     for count in LISTENERS:
         bench.forget()
-        with fanout.listeners(bench.server.port, CHANNEL, count):
-            with bench.together([("zoocache", "writes", ["--count", "1"])]) as (worker,):
+        with fanout.listeners(bench.server.port, CHANNEL, count) as listening:
+            told_us = listening.rounds(command, 20 if bench.quick else 200)
+            with (
+                listening.reading(),
+                bench.together([("zoocache", "writes", ["--count", "1"])]) as (worker,),
+            ):
                 use = Use(bench.server)
                 worker.tell(seconds_of(bench))
                 done = worker.line()["results"]["count"]
@@ -156,6 +161,8 @@ def measure_listeners(bench: Bench) -> Line:
             "invalidations": done, "us": round(1e6 * cpu_s / done, 2),
             "bytes": round(sent / done, 1),
         }  # fmt: skip
+        if count:
+            made[str(count)]["last_told_us"] = round(percentile(told_us, 0.5), 1)
     return made
 
 
@@ -187,7 +194,8 @@ def measure(bench: Bench) -> Line:
         say("homes: heartbeats and listeners")
         with bench.finding("heartbeats and listeners"):
             made["heartbeat"] = measure_heartbeats(bench)
-            made["listeners"] = measure_listeners(bench)
-            alone_us = measure_busy_invalidation(bench)
+            command = an_invalidation(bench)
+            alone_us = busy_us(bench, command)
+            made["listeners"] = measure_listeners(bench, command)
             made["fanout"] = simulated(made["heartbeat"], alone_us, made["listeners"])
     return made

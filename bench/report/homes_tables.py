@@ -202,6 +202,18 @@ def costs_table(results: Results) -> str:
     return table([*head, "bytes sent"], rows)
 
 
+def told_table(results: Results) -> str:
+    """What the arithmetic says of one invalidation, and what was seen."""
+    scaling = results["homes"]["scaling"]
+    costs = scaling["fanout"]["costs"]
+    rows = []
+    for count, line in sorted(scaling["listeners"].items(), key=lambda one: int(one[0])):
+        if "last_told_us" in line:
+            said_us = costs["invalidation_us"] + int(count) * costs["push_us"]
+            rows.append([f"{int(count):,}", us(line["last_told_us"]), us(said_us)])
+    return table(["listening", "the last one has read of it after", "by these costs"], rows)
+
+
 def capacity_table(results: Results) -> str:
     """Arithmetic: what processes of the default lease cost one core of the server."""
     costs = results["homes"]["scaling"]["fanout"]["costs"]
@@ -263,6 +275,7 @@ def scaling_block(results: Results) -> str:
     made += f"\n### Tags in the log\n\n{tags_table(results)}"
     if "fanout" in scaling:
         made += f"\n### What one server carries\n\n{costs_table(results)}"
+        made += f"\n{told_table(results)}"
         made += (
             "\nThe arithmetic of it, with a lease of "
             f"{scaling['fanout']['costs']['lease_s']:g} s:\n\n{capacity_table(results)}"
