@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +19,6 @@ from homes_peers import VALUE, HomePeer, new_cache, settle
 Result = dict[str, Any]
 Places = dict[str, str]  # home -> URL
 HOMES = ("memory", "lmdb", "redis")
-
-_names = itertools.count()
 
 
 def in_turns(effort: Effort, samplers: dict[str, Any], turns: int) -> dict[str, list[float]]:
@@ -128,9 +125,7 @@ def _loader(loads: list[int], is_async: bool) -> Callable[..., Any]:
         loads.append(x)
         return VALUE
 
-    f = functions.own_name(load_async if is_async else load)
-    f.__name__ = f.__qualname__ = f"stored{next(_names)}"
-    return f
+    return functions.own_name(load_async if is_async else load)
 
 
 class Ranges:

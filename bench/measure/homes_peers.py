@@ -6,7 +6,6 @@ by another process. Caches that keep nothing in memory have one view.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,13 +22,10 @@ PATIENCE_S = 10.0  # a busy machine is no dead server
 @dataclass(frozen=True)
 class HomePeer:
     name: str
-    module: str
     distribution: str
     view: Callable[[], Decorator]
     is_async: bool = False
-    # An option against herds that is not the default, and what it is called.
-    guarded: Decorator | None = None
-    guard: str = ""
+    guarded: Decorator | None = None  # with an option against herds that is not the default
     reset: Callable[[], None] = field(default=lambda: None)  # something unrelated changed
 
 
@@ -80,7 +76,7 @@ def make_zoocache(place: str) -> HomePeer:
         options = {} if place.startswith("lmdb") else {"command_timeout": PATIENCE_S}
         zoocache.Cache(storage_url=place, **options).invalidate("unrelated")
 
-    return HomePeer("zoocache", "zoocache", "zoocache", view, reset=reset)
+    return HomePeer("zoocache", "zoocache", view, reset=reset)
 
 
 def make_published(place: str) -> HomePeer:
@@ -91,7 +87,7 @@ def make_published(place: str) -> HomePeer:
     def decorate(f: Function) -> Function:
         return zoocache.cacheable(deps=lambda x: [f"item:{x}"], namespace=f.__name__)(f)
 
-    return HomePeer("zoocache-published", "zoocache", "zoocache", lambda: decorate)
+    return HomePeer("zoocache-published", "zoocache", lambda: decorate)
 
 
 def make_cashews(place: str) -> HomePeer:
@@ -100,8 +96,8 @@ def make_cashews(place: str) -> HomePeer:
     cache = cashews.Cache()
     cache.setup(f"{place}/0")
     return HomePeer(
-        "cashews", "cashews", "cashews", lambda: cache(ttl="1h"), is_async=True,
-        guarded=cache(ttl="1h", lock=True), guard="lock=True",
+        "cashews", "cashews", lambda: cache(ttl="1h"), is_async=True,
+        guarded=cache(ttl="1h", lock=True),
     )  # fmt: skip
 
 
@@ -115,10 +111,9 @@ def make_aiocache(place: str) -> HomePeer:
         return {"cache": kind, "endpoint": host, "port": int(port), "serializer": serializer}
 
     return HomePeer(
-        "aiocache", "aiocache", "aiocache",
+        "aiocache", "aiocache",
         lambda: lambda f: aiocache.cached(**options())(f), is_async=True,
         guarded=lambda f: aiocache.cached_stampede(lease=2, **options())(f),
-        guard="cached_stampede(lease=2)",
     )  # fmt: skip
 
 
@@ -131,21 +126,19 @@ def make_dogpile(place: str) -> HomePeer:
         return made.cache_on_arguments()  # type: ignore[no-any-return]
 
     return HomePeer(
-        "dogpile.cache", "dogpile.cache", "dogpile.cache", region,
+        "dogpile.cache", "dogpile.cache", region,
         guarded=region(distributed_lock=True, thread_local_lock=False),
-        guard="distributed_lock=True",
     )  # fmt: skip
 
 
 def make_diskcache(place: str) -> HomePeer:
     import diskcache
 
-    folder = place.removeprefix("lmdb://") or tempfile.mkdtemp()
-    cache = diskcache.Cache(str(Path(folder) / "diskcache"), size_limit=1 << 34)
+    folder = Path(place.removeprefix("lmdb://")) / "diskcache"
+    cache = diskcache.Cache(str(folder), size_limit=1 << 34)
     return HomePeer(
-        "diskcache", "diskcache", "diskcache", cache.memoize,
+        "diskcache", "diskcache", cache.memoize,
         guarded=lambda f: diskcache.barrier(cache, diskcache.Lock)(cache.memoize()(f)),
-        guard="barrier",
     )  # fmt: skip
 
 
