@@ -2,6 +2,9 @@
 
     build/bench/<interpreter>/peers       this package and what it is measured beside
     build/bench/<interpreter>/published   the published package of the same name
+    build/bench/<interpreter>/homes       this package and others, with what reaches a Redis server
+    build/bench/<interpreter>/published-homes   the published package with it
+    build/bench/<interpreter>/wheel       this package, built once for all of these
     build/bench/report                    what draws the plots
 
 An environment is made anew when its requirements changed; this package is installed again when its
@@ -17,7 +20,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ BUILD = ROOT / "build" / "bench"
 OLDEST, NEWEST = (3, 10), (3, 13)
 PUBLISHED = "zoocache-published"
 WITHOUT_PACKAGES = ("lru_cache",)
+HOME_PEERS = ("cashews", "aiocache", "dogpile.cache", "diskcache")  # that processes share
 BUILT_FROM = ("CMakeLists.txt", "pyproject.toml", "cmake", "include", "src", "python")
 
 PROBE = """
@@ -170,18 +174,33 @@ def sources_stamp() -> str:
     return digest.hexdigest()
 
 
+def build_this_package(interpreter: Interpreter, python: Path, stamp: str) -> Path:
+    """The wheel for an interpreter, as the sources are now."""
+    folder = interpreter.folder / "wheel"
+    marker = folder / ".made-from"
+    if not marker.exists() or marker.read_text() != stamp:
+        say(f"{interpreter.name}: building this package")
+        shutil.rmtree(folder, ignore_errors=True)
+        needed = ["-r", str(ROOT / "scripts" / "requirements-build.txt")]
+        needed += [f"{tool}>=3" for tool in ("cmake",) if not shutil.which(tool)]
+        needed += ["ninja"] if not shutil.which("ninja") else []
+        why = install(python, *needed)
+        pip = [str(python), "-m", "pip", "wheel", "-q", "--disable-pip-version-check"]
+        build = [*pip, "--no-build-isolation", "--no-deps", "-w", str(folder), str(ROOT)]
+        why = why or run_each([build])
+        if why:
+            raise SystemExit(f"cannot build this package: {why}")
+        marker.write_text(stamp)
+    return next(folder.glob("*.whl"))
+
+
 def install_this_package(interpreter: Interpreter, python: Path) -> None:
     marker = python.parents[1] / ".zoocache-made-from"
     stamp = sources_stamp()
     if marker.exists() and marker.read_text() == stamp:
         return
-    say(f"{interpreter.name}: building this package")
-    needed = ["-r", str(ROOT / "scripts" / "requirements-build.txt")]
-    needed += [f"{tool}>=3" for tool in ("cmake",) if not shutil.which(tool)]
-    needed += ["ninja"] if not shutil.which("ninja") else []
-    why = install(python, *needed) or install(
-        python, "--no-build-isolation", "--no-deps", "--force-reinstall", str(ROOT)
-    )
+    wheel = build_this_package(interpreter, python, stamp)
+    why = install(python, "--no-deps", "--force-reinstall", str(wheel))
     if why:
         raise SystemExit(f"cannot install this package: {why}")
     marker.write_text(stamp)
@@ -222,6 +241,41 @@ def prepare(interpreter: Interpreter, peers: list[str]) -> None:
             interpreter.absent[PUBLISHED] = f"cannot be installed: {why}"
         else:
             interpreter.pythons[PUBLISHED] = str(python)
+
+
+def prepare_homes(interpreter: Interpreter, peers: list[str]) -> Interpreter:
+    """The same interpreter with environments in which the caches find a Redis client.
+
+    Of their own: what some caches import when a client is there, they import at the start.
+    """
+    made = replace(interpreter, pythons={}, absent={})
+    pinned = requirements("homes")
+    others = [peer for peer in peers if peer in HOME_PEERS and peer in requirements("peers")]
+    stamp = interpreter.version + "".join(
+        (BENCH / f"requirements-{name}.txt").read_text() for name in ("peers", "homes")
+    )
+    python, is_new = make_environment(interpreter.path, interpreter.folder / "homes", stamp)
+    if is_new or run([str(python), "-c", "import redis"]).returncode:
+        say(f"{interpreter.name}: installing {', '.join(pinned.values())}")
+        why = install(python, *pinned.values())
+        if why:
+            say(f"no Redis client: {why}")
+    if "zoocache" in peers:
+        install_this_package(interpreter, python)
+        made.pythons.update({"zoocache": str(python), "zoocache-lmdb": str(python)})
+    _add_peers(made, python, others)
+    if PUBLISHED in peers:
+        package = requirements("published")["zoocache"]
+        folder = interpreter.folder / "published-homes"
+        stamp += package
+        python, is_new = make_environment(interpreter.path, folder, stamp)
+        there = not is_new and run([str(python), "-c", "import redis, zoocache"]).returncode == 0
+        why = "" if there else install(python, package, *pinned.values())
+        if why:
+            made.absent[PUBLISHED] = f"cannot be installed: {why}"
+        else:
+            made.pythons[PUBLISHED] = str(python)
+    return made
 
 
 def report_python(base: str) -> Path | None:

@@ -2,7 +2,8 @@
 
 Sets up its environments below build/bench, measures, prints the tables and writes
 build/bench/results.json with plots and pages beside it; --publish writes what the repository shows
-instead: docs/benchmarks and the table in README.md.
+instead: docs/benchmarks, docs/SCALING.md and the table in README.md. Parts that were not measured
+stay there as they are.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(1, str(Path(__file__).parent / "report"))
 
 import cpp_part
 import eviction_part
+import homes_part
 import instructions_part
 import machine
 import python_part
+import runs
 from environments import (
     BENCH,
     BUILD,
@@ -30,14 +34,15 @@ from environments import (
     Interpreter,
     find_interpreters,
     prepare,
+    prepare_homes,
     probe,
     report_python,
     say,
 )
 from python_part import MODULES
+from runs import PYTHON_PARTS
 
-PYTHON_PARTS = ("calls", "import", "invalidate", "memory", "growth")
-PARTS = (*PYTHON_PARTS, "instructions", "cpp", "eviction")
+PARTS = (*PYTHON_PARTS, "instructions", "homes", "cpp", "eviction")
 
 
 def listed(allowed: tuple[str, ...]) -> Any:
@@ -63,7 +68,7 @@ def options() -> argparse.Namespace:
     traces = Path(os.environ.get("ZOOCACHE_TRACES", eviction_part.DEFAULT_TRACES))
     add("--traces", type=Path, default=traces, help="folder of traces; also ZOOCACHE_TRACES")
     add("--output", type=Path, default=BUILD / "results.json", help="where the JSON goes")
-    add("--publish", action="store_true", help="write docs/benchmarks and README.md's table")
+    add("--publish", action="store_true", help="write docs, and README.md's table")
     given = parser.parse_args()
     if given.repeats is None:
         given.repeats = 1 if given.quick else 7
@@ -78,9 +83,18 @@ def interpreters_of(given: argparse.Namespace) -> list[Interpreter]:
         pythons = dict.fromkeys((p for p in given.peers if p != PUBLISHED), sys.executable)
         return [Interpreter("here", sys.executable, str(about["version"]), about, True, pythons)]
     found = find_interpreters(given.python)
-    for interpreter in found:
-        prepare(interpreter, given.peers)
+    if set(given.parts) & {*PYTHON_PARTS, "instructions"}:
+        for interpreter in found:
+            prepare(interpreter, given.peers)
     return found
+
+
+def homes_of(given: argparse.Namespace, first: Interpreter) -> Interpreter:
+    """Of the first interpreter alone: most of what is measured is a server and a network."""
+    if not given.here:
+        return prepare_homes(first, given.peers)
+    first.pythons["zoocache-lmdb"] = first.pythons.get("zoocache", first.path)
+    return first
 
 
 def measured(given: argparse.Namespace) -> dict[str, Any]:
@@ -95,13 +109,16 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     why = cpp_part.build("cpp" in parts) if compiled else ""
     if why:
         raise SystemExit(why)
-    if parts & {*PYTHON_PARTS, "instructions"}:
+    if parts & {*PYTHON_PARTS, "instructions", "homes"}:
         found = interpreters_of(given)
         if parts & set(PYTHON_PARTS):
             results["python"] = python_part.measure(found, parts, given.repeats, given.quick)
             results["python_order"] = [interpreter.name for interpreter in found]
         if "instructions" in parts and not given.here:
             results["instructions"] = instructions_part.measure(found[0], given.quick)
+        if "homes" in parts:
+            first = homes_of(given, found[0])
+            results["homes"] = homes_part.measure(first, given.repeats, given.quick)
     if "cpp" in parts:
         results["cpp"] = cpp_part.measure(given.repeats, given.quick)
     if "eviction" in parts:
@@ -132,6 +149,8 @@ def main() -> None:
     results = measured(given)
     path = ROOT / "docs" / "benchmarks" / "results.json" if given.publish else given.output
     path.parent.mkdir(parents=True, exist_ok=True)
+    if given.publish and path.exists():
+        results = runs.merged(json.loads(path.read_text("utf-8")), results, given.parts)
     path.write_text(as_json(results) + "\n")
     say(f"results: {path}")
     if not given.here:

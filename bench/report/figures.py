@@ -24,7 +24,9 @@ class Figure:
 
 def interpreters(results: Results) -> list[str]:
     """In the order of measurement: the first one is the system's own."""
-    return list(results.get("python_order", ()))
+    homes = results.get("homes")
+    alone = [homes["interpreter"]] if homes else []
+    return list(results.get("python_order") or alone)
 
 
 def python_result(results: Results, interpreter: str, peer: str, scenario: str) -> dict[str, Any]:
@@ -51,6 +53,19 @@ def python_figure(
 def cpp_figure(results: Results, name: str, value: str) -> Figure | None:
     found = results.get("cpp", {}).get(name)
     if found is None:
+        return None
+    return Figure(found[f"{value}_median"], found.get(f"{value}_min"))
+
+
+def homes_figure(results: Results, scenario: str, value: str, interpreter: str) -> Figure | None:
+    """Homes are measured with one interpreter."""
+    homes = results.get("homes")
+    if not homes or interpreter not in (homes["interpreter"], ""):
+        return None
+    found = homes["results"].get(scenario, {})
+    if value in found:
+        return Figure(found[value])
+    if f"{value}_median" not in found:
         return None
     return Figure(found[f"{value}_median"], found.get(f"{value}_min"))
 
@@ -83,6 +98,8 @@ def figure_of(results: Results, of: dict[str, str], interpreter: str) -> Figure 
         return (
             quotient(above, cpp_figure(results, of["over"], of["value"])) if "over" in of else above
         )
+    if "homes" in of:
+        return homes_figure(results, of["homes"], of["value"], interpreter)
     above = python_figure(results, interpreter, "zoocache", of["python"], of["value"])
     if "over" not in of:
         return above
@@ -114,7 +131,7 @@ def standings(results: Results) -> list[Standing]:
     made = []
     for row in json.loads(TARGETS.read_text("utf-8"))["rows"]:
         of, limits = row["of"], row.get("most") or row["least"]
-        places = interpreters(results) if "python" in of else [""]
+        places = interpreters(results) if {"python", "homes"} & set(of) else [""]
         found = {place: figure_of(results, of, place) for place in places}
         reached = {place: figure for place, figure in found.items() if figure is not None}
         made.append(

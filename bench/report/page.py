@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from figures import GENERATED, Results, eviction_gain, interpreters, traces
+from homes_tables import homes_section
+from runs import runs_of
 from tables import PAGE_COLUMNS, PEERS, cpp_tables, peer_table, quick_text, table, targets_table
 
 POLICIES = ("s3fifo", "fifo", "lru", "sieve", "opt")
@@ -15,21 +17,34 @@ HEAD = """# Benchmarks
 """
 
 
-def machine_text(results: Results) -> str:
-    machine = results["machine"]
+def run_text(run: Results) -> str:
+    """What a run says about itself."""
+    machine = run["machine"]
     pythons = "; ".join(
-        f"{name}: CPython {one['version']}, {one['compiler']}" for name, one in ordered(results)
+        f"{name}: CPython {version}, {compiler}" for name, version, compiler in run["pythons"]
     )
     return (
-        f"{results['date']}. {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} "
+        f"{run['date']}. {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} "
         f"GiB, {machine['system']}, Linux {machine['kernel']}, {machine['compiler']}. "
-        f"{pythons}. {results['repeats']} repeats; load of the machine before the run "
+        f"{pythons}. {run['repeats']} repeats; load of the machine before the run "
         f"{machine['load_before']}.\n"
     )
 
 
+def machine_text(results: Results) -> str:
+    """One text, or one for each run that parts are of."""
+    runs = runs_of(results)
+    parts: dict[str, list[str]] = {}
+    for part, run in runs.items():
+        parts.setdefault(quick_text(run) + run_text(run), []).append(part)
+    if len(parts) == 1:
+        return next(iter(parts))
+    return "\n".join(f"*{', '.join(names)}*: {text}" for text, names in parts.items())
+
+
 def ordered(results: Results) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, results["python"][name]) for name in interpreters(results)]
+    there = results.get("python", {})
+    return [(name, there[name]) for name in interpreters(results) if name in there]
 
 
 def versions_text(results: Results) -> str:
@@ -92,7 +107,7 @@ def picture(name: str, plots: set[str], says: str) -> str:
 
 def page(results: Results, plots: set[str]) -> str:
     """`plots`: the names of the files that lie beside the page."""
-    made = HEAD + "\n" + quick_text(results) + machine_text(results)
+    made = HEAD + "\n" + machine_text(results)
     if "python" in results:
         made += "\n" + versions_text(results)
     made += (
@@ -113,6 +128,7 @@ def page(results: Results, plots: set[str]) -> str:
             "time of the call that kills so many entries.\n" + cpp_tables(results)
         )
         made += picture("cpp.svg", plots, "C++ hits beside concurrent maps")
+    made += homes_section(results)
     made += instructions_text(results)
     made += picture("growth.svg", plots, "cost by entries, dependencies, depth, threads, tags")
     if "eviction" in results:

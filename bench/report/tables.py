@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from figures import Figure, Results, interpreters, python_figure, standings
+from runs import runs_of
 
 START = "<!-- benchmarks: made by bench/report/write.py -->"
 END = "<!-- /benchmarks -->"
@@ -149,16 +150,17 @@ def readme_block(results: Results) -> str:
     """What stands between START and END in README.md, both included."""
     interpreter = main_interpreter(results)
     version = results["python"][interpreter]["version"]
-    machine = results["machine"]
+    run = runs_of(results)["calls"]
+    machine = run["machine"]
     text = (
-        f"Measured {results['date'][:10]} with CPython {version} ({interpreter}) on "
+        f"Measured {run['date'][:10]} with CPython {version} ({interpreter}) on "
         f"{machine['cpu']}, {machine['cores']} cores. Times are multiples: of a hit of "
         "`functools.lru_cache(None)`, of a bare `await` (async hit), of `lru_cache(2**20)` (miss). "
         "Bytes are per entry, herd is how often a function runs that 100 threads call at once, "
         "the last column is the time to kill 10,000 entries by a tag.\n"
     )
     found = peer_table(results, interpreter, README_COLUMNS)
-    return f"{START}\n{quick_text(results)}{text}\n{found}{END}"
+    return f"{START}\n{quick_text(run)}{text}\n{found}{END}"
 
 
 def with_readme_block(readme: str, results: Results) -> str:

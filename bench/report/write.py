@@ -1,7 +1,8 @@
 """Makes the page, the plots and the README's table out of the results of a run.
 
 Usage: write.py RESULTS [--root ROOT]. The page and the plots lie beside RESULTS; with --root, the
-README.md there gets its table. Without matplotlib there are no plots.
+README.md there gets its table and docs/SCALING.md its figures. Without matplotlib there are no
+plots.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from homes_tables import scaling_block, with_scaling_block
 from page import page
 from tables import readme_block, targets_table, with_readme_block
 
@@ -41,6 +43,11 @@ def main() -> None:
         if given.root:
             readme = given.root / "README.md"
             readme.write_text(with_readme_block(readme.read_text("utf-8"), results), "utf-8")
+    if results.get("homes"):
+        print(scaling_block(results))
+        if given.root:
+            scaling = given.root / "docs" / "SCALING.md"
+            scaling.write_text(with_scaling_block(scaling.read_text("utf-8"), results), "utf-8")
     print(f"{written} and {', '.join(sorted(plots)) or 'no plots'}")
 
 

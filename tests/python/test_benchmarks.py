@@ -16,7 +16,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench" / "report"))
 import figures
+import homes_tables
 import page
+import runs
 import tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,9 +43,16 @@ def test_the_page_is_what_the_results_give(committed: Any) -> None:
     assert page.page(committed, plots) == shown, REMEDY
 
 
+def test_the_page_about_scaling_is_what_the_results_give(committed: Any) -> None:
+    shown = (ROOT / "docs" / "SCALING.md").read_text("utf-8")
+    assert homes_tables.with_scaling_block(shown, committed) == shown, REMEDY
+
+
 def test_the_results_have_every_part_and_enough_repeats(committed: Any) -> None:
-    assert {"python", "cpp", "eviction"} <= set(committed)
-    assert committed["repeats"] >= 7
+    assert {"python", "homes", "cpp", "eviction"} <= set(committed)
+    assert set(runs.parts_in(committed)) == set(runs.runs_of(committed))
+    long_runs = [run for run in runs.runs_of(committed).values() if not run["quick"]]
+    assert all(run["repeats"] >= 7 for run in long_runs)
 
 
 def test_every_target_has_a_figure(committed: Any) -> None:
@@ -56,7 +65,7 @@ def test_every_target_has_a_figure(committed: Any) -> None:
 def example(absent: dict[str, str]) -> dict[str, Any]:
     hit = {"ratio_median": 0.5, "ratio_min": 0.4, "ns_median": 20.0, "ns_min": 19.0}
     peers = {"zoocache": {"version": "1", "results": {"hit_int": hit}, "absent": {}}}
-    one = {"version": "3.11.2", "peers": peers, "absent": absent}
+    one = {"version": "3.11.2", "compiler": "GCC", "peers": peers, "absent": absent}
     return {
         "date": "2020-01-01 00:00 UTC",
         "machine": {"cpu": "a machine", "cores": 2},
@@ -78,6 +87,86 @@ def test_a_target_is_met_or_not_by_its_limit_for_the_interpreter() -> None:
     assert first.is_met("debian-3.11")
     first.reached["pyenv-3.11"] = figures.Figure(0.66)
     assert not first.is_met("pyenv-3.11")
+
+
+def run_of(part: str, date: str, value: float) -> dict[str, Any]:
+    """A run of one part of Python, or of another one."""
+    made: dict[str, Any] = {"date": date, "machine": {"cpu": date}, "quick": False, "repeats": 7}
+    if part not in runs.PYTHON_PARTS:
+        homes = {"interpreter": "debian-3.11", "version": "3.11.2", "compiler": "GCC"}
+        return {**made, part: {**homes, "results": {"value": value}}}
+    scenario = {"calls": "hit_int", "memory": "bytes_no_tag", "growth": "threads"}[part]
+    peers = {"zoocache": {"version": date, "results": {scenario: value}, "absent": {}}}
+    python = {"debian-3.11": {"version": "3.11.2", "compiler": "GCC", "peers": peers, "absent": {}}}
+    return {**made, "python": python, "python_order": ["debian-3.11"]}
+
+
+@pytest.mark.parametrize("part", ["calls", "memory", "growth", "homes", "eviction"])
+def test_a_part_that_is_published_alone_replaces_itself_alone(part: str) -> None:
+    everything: dict[str, Any] = {}
+    all_parts = ["calls", "memory", "growth", "homes", "eviction"]
+    for one in all_parts:
+        first = run_of(one, "old", 1.0)
+        everything = runs.merged(everything, first, [one]) if everything else first
+    again = runs.merged(json.loads(json.dumps(everything)), run_of(part, "new", 2.0), [part])
+
+    def values(results: dict[str, Any]) -> dict[str, Any]:
+        python = results["python"]["debian-3.11"]["peers"]["zoocache"]["results"]
+        others = {name: results[name]["results"]["value"] for name in ("homes", "eviction")}
+        return {**{runs.part_of(name): value for name, value in python.items()}, **others}
+
+    assert values(again) == {**dict.fromkeys(all_parts, 1.0), part: 2.0}
+    dates = {name: run["date"] for name, run in runs.runs_of(again).items()}
+    assert dates == {**dict.fromkeys(all_parts, "old"), part: "new"}
+    for name, run in runs.runs_of(again).items():
+        expected = [] if name == "eviction" else [["debian-3.11", "3.11.2", "GCC"]]
+        assert run["pythons"] == expected, name
+
+
+@pytest.mark.parametrize("processes", [1, 100])
+def test_the_simulated_server_takes_the_time_that_it_is_told(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    fanout: Any = importlib.import_module("fanout")
+    costs = fanout.Costs(heartbeat_us=50, invalidation_us=100, push_us=10)
+    found = fanout.simulate(costs, processes, 10)
+    each_us = 100 + 10 * processes
+    assert found["push_us_median"] >= each_us
+    assert found["push_us_p99"] >= found["push_us_median"]
+    assert found["heartbeat_us_median"] >= 50
+    busy = (1.5 * processes * 50 + 10 * each_us) / 1e6
+    assert found["busy"] == pytest.approx(busy, abs=1e-4)
+    assert "push_us_median" not in fanout.simulate(costs, processes, 1e6), "the queue never ends"
+
+
+def test_the_cost_of_a_listener_is_the_slope(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    fanout: Any = importlib.import_module("fanout")
+    assert fanout.slope([(0, 5), (10, 25), (100, 205)]) == pytest.approx(2)
+
+
+@pytest.mark.slow
+@pytest.mark.no_asan
+@pytest.mark.timeout(240)
+def test_the_homes_are_measured(tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    command = [sys.executable, str(ROOT / "bench" / "run.py"), "--quick", "--here"]
+    command += ["--parts", "homes", "--peers", "zoocache", "--output", str(output)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(output.read_text("utf-8"))
+    homes = results["homes"]
+    # redis-py and diskcache need not be there.
+    assert all(name.startswith("stored values") for name in homes["absent"]), homes["absent"]
+    wanted = {"hit_redis", "hit_lmdb", "invalidate_redis", "propagation_lmdb", "propagation_redis"}
+    assert wanted <= set(homes["results"])
+    for name in ("herd/zoocache", "herd/zoocache-lmdb"):
+        assert homes["results"][name]["executions"] == 1
+    assert set(homes["scaling"]["tags"]) == {"lmdb", "redis"}
+    assert homes["scaling"]["throughput"]["writes/redis/4x8"]["per_second"] > 0
+    assert "| Redis | 10,000 |" in homes_tables.scaling_block(results)
+    assert "## Homes" in page.page(results, set())
 
 
 @pytest.mark.slow
