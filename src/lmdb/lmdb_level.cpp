@@ -17,7 +17,7 @@ namespace {
 using core::SeenEntry;
 using core::StoredValue;
 
-constexpr std::int64_t kTryAgainNs = 100'000'000;    // to open what cannot be opened
+constexpr std::int64_t kTryAgainNs = 100'000'000;  // to open what cannot be opened
 constexpr std::chrono::microseconds kFirstPause{500};
 constexpr std::chrono::milliseconds kLongestPause{20};
 constexpr int kStoreTries = 16;
