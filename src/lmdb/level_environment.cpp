@@ -95,8 +95,8 @@ bool LevelEnvironment::grow(std::size_t most_bytes) {
   demand_open();
   MDB_envinfo info;
   mdb_env_info(env(), &info);
-  constexpr std::size_t kPageBytes = 4096;
-  const std::size_t most = most_bytes - most_bytes % kPageBytes;
+  constexpr std::size_t kMapStep = 4096;
+  const std::size_t most = most_bytes - most_bytes % kMapStep;
   if (info.me_mapsize >= most) return false;
   resize(std::min(info.me_mapsize * 2, most));
   return true;
