@@ -40,7 +40,7 @@ struct Literal {
 
 template <std::uintmax_t kNumber>
 struct Decimal {
-  static constexpr auto text = [] {
+  static constexpr auto kText = [] {
     std::array<char, 21> digits{};
     std::size_t at = digits.size();
     std::uintmax_t rest = kNumber;
@@ -50,17 +50,17 @@ struct Decimal {
     std::rotate(digits.begin(), digits.begin() + static_cast<std::ptrdiff_t>(at), digits.end());
     return digits;
   }();
-  static constexpr std::string_view name = text.data();
+  static constexpr std::string_view name = kText.data();
 };
 
 // "vec<i64>" of "vec" and what has the name "i64".
 template <Literal kHead, class... Parts>
 struct Composed {
-  static constexpr std::size_t size = kHead.view().size() + 2 +
-                                      (name_of<Parts>().size() + ... + 0) +
-                                      (sizeof...(Parts) > 1 ? sizeof...(Parts) - 1 : 0);
-  static constexpr auto text = [] {
-    std::array<char, size> letters{};
+  static constexpr std::size_t kSize = kHead.view().size() + 2 +
+                                       (name_of<Parts>().size() + ... + 0) +
+                                       (sizeof...(Parts) > 1 ? sizeof...(Parts) - 1 : 0);
+  static constexpr auto kText = [] {
+    std::array<char, kSize> letters{};
     auto at = letters.begin();
     const auto put = [&](std::string_view one) { at = std::copy(one.begin(), one.end(), at); };
     put(kHead.view());
@@ -75,7 +75,7 @@ struct Composed {
     *at = '>';
     return letters;
   }();
-  static constexpr std::string_view name{text.data(), size};
+  static constexpr std::string_view name{kText.data(), kSize};
 };
 
 }  // namespace zoocache::detail
