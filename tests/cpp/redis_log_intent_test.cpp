@@ -1,0 +1,287 @@
+// Writers that die between their COMMIT and the end of their block, on a real server: connections
+// that fall silent, and what the server, the others and they themselves make of it.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "processes.h"
+#include "redis/intents.h"
+#include "redis_log_support.h"
+
+namespace zoocache::testing {
+namespace {
+
+using redis::Firing;
+using redis::IntentList;
+using redis::Intents;
+
+struct Shared {
+  std::atomic<int> row;    // the database's
+  std::atomic<int> steps;  // how far the writer is
+};
+
+class RedisLogIntent : public RedisLogTest {
+ protected:
+  void start_with(double lease_s, double max_commit_time_s,
+                  OnUnreachable on_unreachable = OnUnreachable::kRaise) {
+    server_ = std::make_unique<RedisServer>();
+    options_ = with_lease(lease_s);
+    options_.max_commit_time_s = max_commit_time_s;
+    options_.on_unreachable = on_unreachable;
+    home_ = redis_home(server_->url(), options_);
+  }
+  // Has begun a block and commits; then it is as a test wants it.
+  pid_t start_writer(Children& children, const SharedMemory<Shared>& shared) {
+    const pid_t pid = children.start([&] {
+      Cache cache(Options{.home = redis_home(server_->url(), options_)});
+      const auto block = cache.invalidating({"user:1", "other"});
+      shared->row.fetch_add(1);
+      shared->steps.fetch_add(1);
+      for (;;) pause_for(10ms);
+      return 0;
+    });
+    return pid;
+  }
+  std::size_t standing() const {
+    const std::string count = server_->command({"ZCOUNT", kLogKey, "-inf", "(-9007199254740992"});
+    return std::stoul(count.substr(1));
+  }
+
+  RedisOptions options_;
+};
+
+TEST_F(RedisLogIntent, WhatAKilledWriterCommittedIsSeenAndNeverAnOlderValueAgain) {
+  start_with(0.5, 60);
+  Children children;
+  const SharedMemory<Shared> shared;
+  Sharer first(home_);
+  Sharer second(home_);
+  const auto read = [&shared](Sharer& one) {
+    return one.cache.cacheable(
+        "row", [&shared](int) { return shared->row.load(); }, deps("user:{0}"));
+  };
+  const auto one = read(first);
+  const auto two = read(second);
+  for (int round = 1; round <= 3; ++round) {
+    ASSERT_TRUE(eventually([&] { return first.status().reachable && *one(1) == round - 1; }));
+    ASSERT_EQ(*two(1), round - 1);
+    const pid_t writer = start_writer(children, shared);
+    ASSERT_TRUE(eventually([&] { return shared->steps.load() == round; }));
+    children.end(writer, SIGKILL);
+    EXPECT_TRUE(eventually([&] { return *one(1) == round; }));
+    EXPECT_TRUE(eventually([&] { return *two(1) == round; }));
+    EXPECT_EQ(*one(1), round);
+  }
+  EXPECT_EQ(first.status().fired_intents + second.status().fired_intents, 3U)
+      << "of two who notice one carries it out, once for each death";
+  EXPECT_TRUE(has_member("other"));
+}
+
+TEST_F(RedisLogIntent, AStoppedWriterThatGoesOnIsNoticedAgainWhenItDies) {
+  start_with(0.3, 60);
+  Children children;
+  const SharedMemory<Shared> shared;
+  const auto reader = sharer();
+  const pid_t writer = start_writer(children, shared);
+  ASSERT_TRUE(eventually([&] { return shared->steps.load() == 1; }));
+  (*reader)(1);
+  kill(writer, SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return !reader->hits(1); }));
+  EXPECT_EQ(reader->status().fired_intents, 1U);
+  const auto beat = [&] { return server_->command({"ZRANGE", kLogKey, "0", "-1", "WITHSCORES"}); };
+  const std::string before = beat();
+  kill(writer, SIGCONT);
+  EXPECT_TRUE(eventually([&] { return beat() != before; }));
+  EXPECT_EQ(standing(), 1U) << "it may be alive";
+  (*reader)(1);
+  children.end(writer, SIGKILL);
+  EXPECT_TRUE(eventually([&] { return reader->status().fired_intents == 2; }));
+  EXPECT_TRUE(eventually([&] { return !reader->hits(1) || reader->loads >= 3; }));
+}
+
+TEST_F(RedisLogIntent, ADeadOnesIntentFiresAgainAfterTheLongestTimeOfACommitAndGoes) {
+  start_with(0.3, 0.9);
+  Children children;
+  const SharedMemory<Shared> shared;
+  const auto reader = sharer();
+  const pid_t writer = start_writer(children, shared);
+  ASSERT_TRUE(eventually([&] { return shared->steps.load() == 1; }));
+  children.end(writer, SIGKILL);
+  EXPECT_TRUE(eventually([&] { return reader->status().fired_intents >= 1; }));
+  EXPECT_EQ(standing(), 1U);
+  EXPECT_TRUE(eventually([&] { return standing() == 0; }));
+  EXPECT_GE(reader->status().fired_intents, 2U);
+  EXPECT_TRUE(eventually([&] { return reader->status().intents == 0; }));
+}
+
+TEST_F(RedisLogIntent, ABlockThatIsOpenForTooLongFiresMeanwhileAndGoesAtItsEnd) {
+  start_with(0.3, 0.2);
+  const auto reader = sharer();
+  const auto writer = sharer();
+  {
+    const auto block = writer->cache.invalidating({"user:1"});
+    const auto fired = [&] {
+      return reader->status().fired_intents + writer->status().fired_intents;
+    };
+    EXPECT_TRUE(eventually([&] { return fired() >= 2; })) << "again and again";
+    EXPECT_EQ(standing(), 1U);
+  }
+  EXPECT_EQ(standing(), 0U);
+}
+
+TEST_F(RedisLogIntent, TheEndIsOneInvalidationAndACancelledOneNone) {
+  start_with(60, 60);
+  const auto reader = sharer();
+  const auto writer = sharer();
+  {
+    const auto block = writer->cache.invalidating({"user:1", "user:9"});
+    EXPECT_EQ(standing(), 1U);
+    EXPECT_TRUE(reader->hits(1));
+  }
+  EXPECT_EQ(standing(), 0U);
+  EXPECT_TRUE(eventually([&] { return !reader->hits(1); }));
+  EXPECT_EQ(writer->cache.tag_version("user:1"), writer->cache.tag_version("user:9"));
+  auto block = writer->cache.invalidating({"user:2"});
+  block.cancel();
+  EXPECT_EQ(standing(), 0U);
+  EXPECT_FALSE(has_member("user:2"));
+}
+
+TEST_F(RedisLogIntent, AnEmptiedServerHearsOfOpenBlocksAgain) {
+  start_with(0.3, 60);
+  const auto writer = sharer();
+  const auto block = writer->cache.invalidating({"user:1"});
+  ASSERT_EQ(standing(), 1U);
+  server_->command({"FLUSHALL"});
+  EXPECT_TRUE(eventually([&] { return standing() == 1; }));
+}
+
+TEST_F(RedisLogIntent, WhatCannotBeDeclaredIsNotBegun) {
+  start_with(6, 60);
+  const auto writer = sharer();
+  server_->stop();
+  EXPECT_THROW(static_cast<void>(writer->cache.invalidating({"user:1"})), HomeUnreachable);
+  server_->go_on();
+  EXPECT_TRUE(eventually([&] { return writer->hits(1); })) << "nothing is held";
+  EXPECT_TRUE(eventually([&] { return writer->status().reachable && standing() == 0; }))
+      << "what arrived all the same has been taken away";
+}
+
+TEST_F(RedisLogIntent, AJournalDeclaresItLater) {
+  start_with(0.3, 60, OnUnreachable::kJournal);
+  const auto writer = sharer();
+  server_->kill_hard();
+  const auto block = writer->cache.invalidating({"user:1"});
+  server_->start();
+  EXPECT_TRUE(eventually([&] { return standing() == 1; }));
+}
+
+TEST_F(RedisLogIntent, AnEndThatIsNotAcknowledgedIsKeptAndTheIntentGoes) {
+  start_with(0.5, 60);
+  const auto reader = sharer();
+  const auto writer = sharer();
+  {
+    const auto block = writer->cache.invalidating({"user:1"});
+    server_->stop();
+  }
+  server_->go_on();
+  EXPECT_TRUE(eventually([&] { return !reader->hits(1); }));
+  EXPECT_TRUE(eventually([&] { return has_member("user:1") && standing() == 0; }));
+}
+
+// What a process makes of what it sees, in the lease's own time.
+class IntentRules : public ::testing::Test {
+ protected:
+  Intents::Work look(std::uint64_t state, std::uint64_t beat, std::int64_t now_ns) {
+    return intents_.look(IntentList{1, {{other_, state, beat}}}, self_.node, now_ns);
+  }
+  const redis::Place self_{"rules", 0};
+  const redis::Place owner_{"rules", 0};
+  const std::vector<std::string> texts_{"user:1"};
+  const std::string other_ = intent_member(owner_, 7, texts_);
+  Intents intents_{10, 100};
+};
+
+TEST_F(IntentRules, AnOwnerIsDeadOnceItsBeatStoodStillForALease) {
+  EXPECT_TRUE(look(0, 5, 1000).fire.empty());
+  EXPECT_TRUE(look(0, 5, 1009).fire.empty());
+  EXPECT_TRUE(look(0, 6, 1011).fire.empty()) << "it was heard of";
+  EXPECT_TRUE(look(0, 6, 1020).fire.empty());
+  const Intents::Work work = look(0, 6, 1021);
+  ASSERT_EQ(work.fire.size(), 1U);
+  EXPECT_EQ(work.fire[0].state, 0U);
+  ASSERT_TRUE(work.fire[0].next);
+  const std::uint64_t fired = *work.fire[0].next;
+  EXPECT_TRUE(look(fired, 6, 1031).fire.empty()) << "once for one silence";
+  EXPECT_TRUE(look(fired, 6, 1130).fire.empty());
+  const Intents::Work last = look(fired, 6, 1131);
+  ASSERT_EQ(last.fire.size(), 1U);
+  EXPECT_FALSE(last.fire[0].next) << "and it is gone";
+}
+
+TEST_F(IntentRules, OneThatWasHeardOfAgainIsDeadAnew) {
+  look(0, 6, 1000);
+  const std::uint64_t fired = *look(0, 6, 1010).fire.at(0).next;
+  EXPECT_TRUE(look(fired, 7, 1020).fire.empty());
+  const Intents::Work work = look(fired, 7, 1030);
+  ASSERT_EQ(work.fire.size(), 1U);
+  EXPECT_NE(work.fire[0].next, fired);
+}
+
+TEST_F(IntentRules, OneThatIsNotRegisteredIsDeadAtOnce) {
+  EXPECT_EQ(look(0, 0, 1000).fire.size(), 1U);
+}
+
+// Its last beat is the one at which it was too old: the death still counts.
+TEST_F(IntentRules, TooOldIsNotDead) {
+  std::uint64_t beat = 1;
+  for (std::int64_t now_ns = 1000; now_ns < 1100; now_ns += 5) {
+    EXPECT_TRUE(look(0, ++beat, now_ns).fire.empty());
+  }
+  const Intents::Work old = look(0, beat, 1100);
+  ASSERT_EQ(old.fire.size(), 1U);
+  const std::uint64_t fired = old.fire[0].next.value();
+  EXPECT_TRUE(look(fired, beat, 1101).fire.empty()) << "its time begins anew";
+  const Intents::Work dead = look(fired, beat, 1111);
+  ASSERT_EQ(dead.fire.size(), 1U);
+  EXPECT_TRUE(dead.fire[0].next);
+}
+
+TEST_F(IntentRules, OwnOnesAreDeclaredAgainOrTakenAway) {
+  const std::string mine = intent_member(self_, 1, texts_);
+  const std::string left = intent_member(self_, 2, texts_);
+  intents_.begin(1, mine);
+  Intents::Work work = intents_.look(IntentList{1, {{left, 3, 0}}}, self_.node, 1000);
+  EXPECT_EQ(work.declare, std::vector<std::string>{mine});
+  ASSERT_EQ(work.fire.size(), 1U);
+  EXPECT_EQ(work.fire[0].member, left);
+  EXPECT_FALSE(work.fire[0].next);
+  work = intents_.look(IntentList{1, {{mine, 0, 0}}}, self_.node, 1050);
+  EXPECT_TRUE(work.fire.empty() && work.declare.empty());
+  EXPECT_EQ(intents_.begin_end(1), mine);
+  work = intents_.look(IntentList{1, {}}, self_.node, 1060);
+  EXPECT_TRUE(work.declare.empty()) << "it ends just now";
+  intents_.forget(1);
+  EXPECT_FALSE(intents_.begin_end(1));
+}
+
+TEST_F(IntentRules, RepliesThatDoNotFitAreNone) {
+  const auto parse = [](std::vector<redis::Reply> items) {
+    return redis::parse_intents({redis::Type::kArray, "", std::move(items)}).has_value();
+  };
+  const auto number = [](const char* text) {
+    return redis::Reply{redis::Type::kInteger, text, {}};
+  };
+  const redis::Reply member{redis::Type::kString, other_, {}};
+  EXPECT_TRUE(parse({number("1")}));
+  EXPECT_TRUE(parse({number("1"), member, number("0"), number("3")}));
+  EXPECT_FALSE(parse({}));
+  EXPECT_FALSE(parse({number("-1")}));
+  EXPECT_FALSE(parse({number("1"), member}));
+  EXPECT_FALSE(parse({number("1"), member, number("-1"), number("3")}));
+  EXPECT_FALSE(parse({number("1"), number("7"), number("1"), number("3")}));
+  EXPECT_FALSE(redis::parse_intents(redis::Reply()));
+}
+
+}  // namespace
+}  // namespace zoocache::testing
