@@ -5,15 +5,10 @@
 #include <vector>
 
 #include "processes.h"
-#include "redis/intents.h"
 #include "redis_log_support.h"
 
 namespace zoocache::testing {
 namespace {
-
-using redis::Firing;
-using redis::IntentList;
-using redis::Intents;
 
 struct Shared {
   std::atomic<int> row;    // the database's
@@ -187,100 +182,6 @@ TEST_F(RedisLogIntent, AnEndThatIsNotAcknowledgedIsKeptAndTheIntentGoes) {
   server_->go_on();
   EXPECT_TRUE(eventually([&] { return !reader->hits(1); }));
   EXPECT_TRUE(eventually([&] { return has_member("user:1") && standing() == 0; }));
-}
-
-// What a process makes of what it sees, in the lease's own time.
-class IntentRules : public ::testing::Test {
- protected:
-  Intents::Work look(std::uint64_t state, std::uint64_t beat, std::int64_t now_ns) {
-    return intents_.look(IntentList{1, {{other_, state, beat}}}, self_.node, now_ns);
-  }
-  const redis::Place self_{"rules", 0};
-  const redis::Place owner_{"rules", 0};
-  const std::vector<std::string> texts_{"user:1"};
-  const std::string other_ = intent_member(owner_, 7, texts_);
-  Intents intents_{10, 100};
-};
-
-TEST_F(IntentRules, AnOwnerIsDeadOnceItsBeatStoodStillForALease) {
-  EXPECT_TRUE(look(0, 5, 1000).fire.empty());
-  EXPECT_TRUE(look(0, 5, 1009).fire.empty());
-  EXPECT_TRUE(look(0, 6, 1011).fire.empty()) << "it was heard of";
-  EXPECT_TRUE(look(0, 6, 1020).fire.empty());
-  const Intents::Work work = look(0, 6, 1021);
-  ASSERT_EQ(work.fire.size(), 1U);
-  EXPECT_EQ(work.fire[0].state, 0U);
-  ASSERT_TRUE(work.fire[0].next);
-  const std::uint64_t fired = *work.fire[0].next;
-  EXPECT_TRUE(look(fired, 6, 1031).fire.empty()) << "once for one silence";
-  EXPECT_TRUE(look(fired, 6, 1130).fire.empty());
-  const Intents::Work last = look(fired, 6, 1131);
-  ASSERT_EQ(last.fire.size(), 1U);
-  EXPECT_FALSE(last.fire[0].next) << "and it is gone";
-}
-
-TEST_F(IntentRules, OneThatWasHeardOfAgainIsDeadAnew) {
-  look(0, 6, 1000);
-  const std::uint64_t fired = *look(0, 6, 1010).fire.at(0).next;
-  EXPECT_TRUE(look(fired, 7, 1020).fire.empty());
-  const Intents::Work work = look(fired, 7, 1030);
-  ASSERT_EQ(work.fire.size(), 1U);
-  EXPECT_NE(work.fire[0].next, fired);
-}
-
-TEST_F(IntentRules, OneThatIsNotRegisteredIsDeadAtOnce) {
-  EXPECT_EQ(look(0, 0, 1000).fire.size(), 1U);
-}
-
-// Its last beat is the one at which it was too old: the death still counts.
-TEST_F(IntentRules, TooOldIsNotDead) {
-  std::uint64_t beat = 1;
-  for (std::int64_t now_ns = 1000; now_ns < 1100; now_ns += 5) {
-    EXPECT_TRUE(look(0, ++beat, now_ns).fire.empty());
-  }
-  const Intents::Work old = look(0, beat, 1100);
-  ASSERT_EQ(old.fire.size(), 1U);
-  const std::uint64_t fired = old.fire[0].next.value();
-  EXPECT_TRUE(look(fired, beat, 1101).fire.empty()) << "its time begins anew";
-  const Intents::Work dead = look(fired, beat, 1111);
-  ASSERT_EQ(dead.fire.size(), 1U);
-  EXPECT_TRUE(dead.fire[0].next);
-}
-
-TEST_F(IntentRules, OwnOnesAreDeclaredAgainOrTakenAway) {
-  const std::string mine = intent_member(self_, 1, texts_);
-  const std::string left = intent_member(self_, 2, texts_);
-  intents_.begin(1, mine);
-  Intents::Work work = intents_.look(IntentList{1, {{left, 3, 0}}}, self_.node, 1000);
-  EXPECT_EQ(work.declare, std::vector<std::string>{mine});
-  ASSERT_EQ(work.fire.size(), 1U);
-  EXPECT_EQ(work.fire[0].member, left);
-  EXPECT_FALSE(work.fire[0].next);
-  work = intents_.look(IntentList{1, {{mine, 0, 0}}}, self_.node, 1050);
-  EXPECT_TRUE(work.fire.empty() && work.declare.empty());
-  EXPECT_EQ(intents_.begin_end(1), mine);
-  work = intents_.look(IntentList{1, {}}, self_.node, 1060);
-  EXPECT_TRUE(work.declare.empty()) << "it ends just now";
-  intents_.forget(1);
-  EXPECT_FALSE(intents_.begin_end(1));
-}
-
-TEST_F(IntentRules, RepliesThatDoNotFitAreNone) {
-  const auto parse = [](std::vector<redis::Reply> items) {
-    return redis::parse_intents({redis::Type::kArray, "", std::move(items)}).has_value();
-  };
-  const auto number = [](const char* text) {
-    return redis::Reply{redis::Type::kInteger, text, {}};
-  };
-  const redis::Reply member{redis::Type::kString, other_, {}};
-  EXPECT_TRUE(parse({number("1")}));
-  EXPECT_TRUE(parse({number("1"), member, number("0"), number("3")}));
-  EXPECT_FALSE(parse({}));
-  EXPECT_FALSE(parse({number("-1")}));
-  EXPECT_FALSE(parse({number("1"), member}));
-  EXPECT_FALSE(parse({number("1"), member, number("-1"), number("3")}));
-  EXPECT_FALSE(parse({number("1"), number("7"), number("1"), number("3")}));
-  EXPECT_FALSE(redis::parse_intents(redis::Reply()));
 }
 
 }  // namespace
