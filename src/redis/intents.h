@@ -11,7 +11,8 @@
 //   The state says how it was fired last: 0 never, else an odd number of the beat that its owner
 //   had fallen silent at, or an even one of the beat at which it was too old. Whoever fires names
 //   the state that it has seen: of several only one does it, and the time begins anew for all. An
-//   owner that is heard of again has another beat; its next silence counts as one.
+//   owner that is heard of again has another beat; its next silence counts as one. So does it that
+//   the log forgets a silent one: that intent fires once more than it had to.
 //   One of the own node that is not open here is the rest of a lost reply: it fires, and goes.
 //   An open one that is not there was lost with a generation, or never arrived: it is declared.
 // Pure logic: time is a number that the caller passes. Thread-safety: one owner.

@@ -189,12 +189,11 @@ TEST_F(RedisLogIntents, ACommitThatWasOnItsWayIsSeenAndThenTheIntentGoes) {
   EXPECT_EQ(one(), 0);
   row_ = 1;
   world_.sleep(kCommitNs - 10 * kSimLeaseNs);
-  EXPECT_EQ(one.fired(), 1U);
   EXPECT_EQ(standing(), 1U);
-  world_.sleep(10 * kSimLeaseNs);
-  EXPECT_GE(one.fired(), 2U);
+  EXPECT_LE(one.fired(), 2U) << "the log forgets a silent process, which is as a death";
+  world_.sleep(30 * kSimLeaseNs);
   EXPECT_EQ(one(), 1);
-  world_.sleep(kCommitNs);
+  EXPECT_LE(one.fired(), 3U);
   EXPECT_EQ(standing(), 0U);
   writer.thaws_ns = 0;
 }
@@ -248,6 +247,7 @@ TEST_F(RedisLogIntents, AServerThatLostEverythingHearsOfItAgain) {
 TEST_F(RedisLogIntents, WhatArrivedAndWasNotAnsweredIsTakenAway) {
   Process writer(network_, row_);
   Process one(network_, row_);
+  { const auto first = writer.cache.invalidating({"user:2"}); }  // the server knows the script
   network_.primary->stalled_until_ns = world_.now_ns() + kSimLeaseNs / 2;
   EXPECT_THROW(static_cast<void>(writer.cache.invalidating({"user:1"})), HomeUnreachable);
   bool arrived = false;

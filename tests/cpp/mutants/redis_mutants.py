@@ -240,7 +240,7 @@ REDIS_MUTANTS = [
         "what is fired for others is passed over by who fired it",
         "",
         INTENTS,
-        '  call.arguments[1] = "-";',
+        "  call.arguments[1] = std::string(1, '-');",
         "  call.arguments[1] = place.node;",
         test="intent_rules",
     ),
