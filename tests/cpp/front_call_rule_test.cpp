@@ -178,7 +178,7 @@ TEST_F(CallRule, AnOutdatedOuterEntryIsNotStored) {
   EXPECT_EQ(outer.explain(1).detail, "invalidated while it was loaded");
 }
 
-TEST(CallRule, ALoadThatOutlivesACancelledWriteIsNotKept) {
+TEST(CancelledWrite, ALoadThatOutlivesACancelledWriteIsNotKept) {
   Cache cache;
   std::optional<Invalidating> held;
   int loads = 0;
