@@ -29,8 +29,12 @@ ScriptCall head_of(const Place& place, std::span<const core::Change> changes,
 
 }  // namespace
 
+std::string_view intent_name(std::string_view member) noexcept {
+  return member.substr(0, kMark.size() + 2 * kNumberDigits);
+}
+
 std::string_view IntentRecord::node() const noexcept {
-  const std::string_view whole = member;
+  const std::string_view whole = name;
   return whole.substr(std::min(kMark.size() + kNumberDigits, whole.size()), kNumberDigits);
 }
 
@@ -76,7 +80,7 @@ ScriptCall fire_call(const Place& place, const Firing& firing, std::size_t max_l
   ScriptCall call = head_of(place, {}, max_log_tags);
   call.arguments[1] =
       std::string(1, '-');  // nobody has applied it: it is applied where the message comes
-  call.arguments.push_back(firing.member);
+  call.arguments.push_back(firing.name);
   call.arguments.push_back(score_of(firing.state));
   call.arguments.push_back(firing.next ? score_of(*firing.next) : "");
   return call;
@@ -119,9 +123,9 @@ std::optional<Firing> Intents::judge(const IntentRecord& one, bool is_alive,
     case IntentStep::kNothing:
       return std::nullopt;
     case IntentStep::kFire:
-      return Firing{one.member, one.state, is_alive ? old_at(one.beat) : silent_at(one.beat)};
+      return Firing{one.name, one.state, is_alive ? old_at(one.beat) : silent_at(one.beat)};
     case IntentStep::kFireAndForget:
-      return Firing{one.member, one.state, std::nullopt};
+      return Firing{one.name, one.state, std::nullopt};
   }
   return std::nullopt;
 }
@@ -131,17 +135,17 @@ Intents::Work Intents::look(const IntentList& list, std::string_view node, std::
   SeenBy states;
   SeenBy beats;
   std::set<std::string_view> open;
-  for (const auto& [token, one] : open_) open.insert(one.member);
+  for (const auto& [token, one] : open_) open.insert(intent_name(one.member));
   std::set<std::string_view> there;
   for (const IntentRecord& one : list.intents) {
     const bool is_own = one.node() == node;
-    if (is_own) there.insert(one.member);
-    if (is_own && open.count(one.member) == 0) {
-      work.fire.push_back({one.member, one.state, std::nullopt});
+    if (is_own) there.insert(one.name);
+    if (is_own && open.count(one.name) == 0) {
+      work.fire.push_back({one.name, one.state, std::nullopt});
       continue;
     }
     const std::int64_t silent_ns = still_ns(beats_, beats, one.node(), one.beat, now_ns);
-    const std::int64_t age_ns = still_ns(states_, states, one.member, one.state, now_ns);
+    const std::int64_t age_ns = still_ns(states_, states, one.name, one.state, now_ns);
     const bool is_alive = is_own || (one.beat != 0 && silent_ns < lease_ns_);
     if (auto firing = judge(one, is_alive, age_ns)) work.fire.push_back(std::move(*firing));
   }
@@ -149,7 +153,8 @@ Intents::Work Intents::look(const IntentList& list, std::string_view node, std::
   beats_ = std::move(beats);
   if (list.intents.size() >= kMostIntents) return work;  // there may be more
   for (const auto& [token, one] : open_) {
-    if (!one.is_ending && there.count(one.member) == 0) work.declare.push_back(one.member);
+    if (!one.is_ending && there.count(intent_name(one.member)) == 0)
+      work.declare.push_back(one.member);
   }
   return work;
 }

@@ -8,6 +8,7 @@
 // of a lease, and its own process while it has open blocks.
 //   An owner is dead if its record is gone, or if its beat stood still for a lease, by the looker's
 //   own clock: so a process notices that has lived for a lease itself.
+//   Who looks is told of names, not of texts: those are read on the server, when it fires.
 //   The state says how it was fired last: 0 never, else an odd number of the beat that its owner
 //   had fallen silent at, or an even one of the beat at which it was too old. Whoever fires names
 //   the state that it has seen: of several only one does it, and the time begins anew for all. An
@@ -37,7 +38,7 @@ namespace zoocache::redis {
 inline constexpr std::size_t kMostIntents = 4096;  // that are looked at at once
 
 struct IntentRecord {
-  std::string member;
+  std::string name;  // what its member begins with
   std::uint64_t state = 0;
   std::uint64_t beat = 0;  // of its owner; 0: not registered
   std::string_view node() const noexcept;
@@ -49,13 +50,15 @@ struct IntentList {
 };
 std::optional<IntentList> parse_intents(const Reply& reply);
 
-// What is to be fired: the member, and its state as it was seen. No next state: it goes.
+// What is to be fired: its name, and its state as it was seen. No next state: it goes.
 struct Firing {
-  std::string member;
+  std::string name;
   std::uint64_t state = 0;
   std::optional<std::uint64_t> next;
 };
 
+// Mark, token and node: what is enough to tell it from all others.
+std::string_view intent_name(std::string_view member) noexcept;
 std::string intent_member(const Place& place, std::uint64_t token,
                           std::span<const std::string> texts);
 ScriptCall declare_call(const Place& place, std::string_view member);

@@ -99,12 +99,17 @@ if not state or state.clock > 9007199254740000 then state = begin(nil, ARGV[1]) 
 // ARGV: a nonce, in case one is needed; node; channel; most tags; texts
 constexpr const char* kInvalidate = "return change(state, ARGV, 5)\n";
 
-// ARGV: as above; then the intent; its score, or nothing for whatever it is; its next score, or
-// nothing: it goes; texts, or nothing: those of the intent.
+// ARGV: as above; then the intent and nothing, or the name that it begins with and its score; its
+// next score, or nothing: it goes; texts, or nothing: those of the intent.
 constexpr const char* kFire = R"lua(
 local intent = ARGV[5]
-if ARGV[6] ~= '' and tonumber(redis.call('ZSCORE', key, intent)) ~= tonumber(ARGV[6]) then
-  return {state.nonce, 0}
+if ARGV[6] ~= '' then
+  local name = intent
+  intent = nil
+  for _, one in ipairs(redis.call('ZRANGEBYSCORE', key, ARGV[6], ARGV[6])) do
+    if string.sub(one, 1, 40) == name then intent = one end
+  end
+  if not intent then return {state.nonce, 0} end
 end
 if ARGV[7] == '' then
   redis.call('ZREM', key, intent)
@@ -129,7 +134,7 @@ redis.call('ZADD', key, 'NX', '-1152921504606846976', ARGV[2])
 return {state.nonce, 1}
 )lua";
 
-// ARGV: most intents. Of each its member, its state and its owner's beat.
+// ARGV: most intents. Of each its name, its state and its owner's beat.
 constexpr const char* kIntents = R"lua(
 local state = read()
 if not state or state.life ~= life() then return {0} end
@@ -140,7 +145,7 @@ for index = 1, #rows, 2 do
   local node = string.match(rows[index], '^\2intent:................(................)')
   if node then
     local beat = redis.call('ZSCORE', key, '\2beat:' .. node)
-    reply[#reply + 1] = rows[index]
+    reply[#reply + 1] = string.sub(rows[index], 1, 40)
     reply[#reply + 1] = (-1152921504606846976 - tonumber(rows[index + 1])) / 256
     reply[#reply + 1] = beat and whole(beat) or 0
   end

@@ -378,12 +378,15 @@ TEST_P(Homes, TheCallRuleAcrossCaches) {
       while (!stop.load() && recorder.reads.size() < 300'000) {
         const auto source = static_cast<std::uint32_t>(random() % kSources);
         if (random() % 50 == 0) {
+          const std::string tag = "s:" + std::to_string(source);
+          const std::uint64_t way = random() % 4;
+          std::optional<Invalidating> block;
+          if (way == 1) block.emplace(caches[at]->invalidating({tag}));
           const std::uint64_t version = versions[source].fetch_add(1) + 1;
-          if (random() % 4 == 0) {
-            functions[at].invalidate(source);
-          } else {
-            caches[at]->invalidate("s:" + std::to_string(source));
-          }
+          if (way == 0) functions[at].invalidate(source);
+          if (way == 2) caches[at]->invalidating({"other"}).cancel();
+          if (way > 1) caches[at]->invalidate(tag);
+          block.reset();
           recorder.acknowledged.push_back({tick(), source, version});
         } else {
           const std::uint64_t began = tick();

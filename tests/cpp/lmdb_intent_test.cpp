@@ -107,7 +107,7 @@ TEST_F(LmdbIntent, WhatAKilledWriterCommittedIsSeenAndNeverAnOlderValueAgain) {
     EXPECT_EQ(first->loads, loads) << "an open block costs readers nothing";
     let_it_commit();
     children_.end(writer, SIGKILL);
-    EXPECT_TRUE(comes_true([&] { return (*first)() == before + 1; }));
+    ASSERT_TRUE(comes_true([&] { return (*first)() == before + 1; }));
     EXPECT_EQ((*second)(), before + 1) << "carried out by one, it is for all";
     EXPECT_EQ((*first)(), before + 1);
   }
@@ -134,7 +134,7 @@ TEST_F(LmdbIntent, AWriterThatDiesBeforeItsCommitCostsALoad) {
   (*one)();
   const pid_t writer = start_writer(false);
   children_.end(writer, SIGKILL);
-  EXPECT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads == 2; }));
+  ASSERT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads == 2; }));
   EXPECT_EQ((*one)(), 0);
   EXPECT_EQ(one->loads, 2) << "it is carried out once for this death";
 }
@@ -144,10 +144,10 @@ TEST_F(LmdbIntent, ACommitThatWasOnItsWayIsSeenAfterTheLongestTimeOfOne) {
   (*one)();
   const pid_t writer = start_writer(false, 0.4);
   children_.end(writer, SIGKILL);
-  EXPECT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads == 2; }));
+  ASSERT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads == 2; }));
   shared_->row = 1;
-  EXPECT_TRUE(comes_true([&] { return (*one)() == 1; }));
-  EXPECT_TRUE(comes_true([&] { return one->status().intents == 0; })) << "then it is forgotten";
+  ASSERT_TRUE(comes_true([&] { return (*one)() == 1; }));
+  ASSERT_TRUE(comes_true([&] { return one->status().intents == 0; })) << "then it is forgotten";
   const int loads = one->loads;
   EXPECT_EQ((*one)(), 1);
   EXPECT_EQ(one->loads, loads);
@@ -159,8 +159,8 @@ TEST_F(LmdbIntent, ABlockThatIsOpenForTooLongIsCarriedOutMeanwhileAndAtItsEnd) {
   (*one)();
   {
     const auto block = writer->cache.invalidating({"user:1"});
-    EXPECT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads == 2; }));
-    EXPECT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads == 3; })) << "again and again";
+    ASSERT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads == 2; }));
+    ASSERT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads == 3; })) << "again and again";
     EXPECT_EQ(one->status().intents, 1U);
     shared_->row = 1;
   }
@@ -173,11 +173,11 @@ TEST_F(LmdbIntent, AStoppedWriterThatGoesOnIsNoticedWhenItDies) {
   (*one)();
   const pid_t writer = start_writer(true, 0.1);
   kill(writer, SIGSTOP);
-  EXPECT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads >= 4; })) << "it is old";
+  ASSERT_TRUE(comes_true([&] { return (*one)() == 0 && one->loads >= 4; })) << "it is old";
   kill(writer, SIGCONT);
   let_it_commit();
   children_.end(writer, SIGKILL);
-  EXPECT_TRUE(comes_true([&] { return (*one)() == 1; }));
+  ASSERT_TRUE(comes_true([&] { return (*one)() == 1; }));
 }
 
 TEST_F(LmdbIntent, ALoadThatWasUnderWayInTheNoticerIsNotKept) {
@@ -197,7 +197,7 @@ TEST_F(LmdbIntent, ALoadThatWasUnderWayInTheNoticerIsNotKept) {
       },
       deps("user:{0}"));
   EXPECT_EQ(*get(1), 0) << "current when the call began";
-  EXPECT_TRUE(comes_true([&] { return *get(1) == 1; }));
+  ASSERT_TRUE(comes_true([&] { return *get(1) == 1; }));
 }
 
 TEST_F(LmdbIntent, AChildOfForkLeavesTheParentsIntentAlone) {
@@ -220,12 +220,12 @@ TEST_F(LmdbIntent, AChildOfForkLeavesTheParentsIntentAlone) {
     for (;;) pause_for(10ms);
     return 0;
   });
-  EXPECT_TRUE(comes_true([this] { return shared_->steps.load() >= 1; }));
+  ASSERT_TRUE(comes_true([this] { return shared_->steps.load() >= 1; }));
   EXPECT_EQ((*one)(), 0);
   EXPECT_EQ(one->status().intents, 1U);
   let_it_commit();
   children_.end(writer, SIGKILL);
-  EXPECT_TRUE(comes_true([&] { return (*one)() == 1; }));
+  ASSERT_TRUE(comes_true([&] { return (*one)() == 1; }));
 }
 
 TEST_F(LmdbIntent, AFolderThatIsAnotherOneHearsOfOpenBlocksAgain) {
@@ -244,17 +244,17 @@ TEST_F(LmdbIntent, AFolderThatIsAnotherOneHearsOfOpenBlocksAgain) {
     }
     return 0;
   });
-  EXPECT_TRUE(comes_true([this] { return shared_->steps.load() >= 1; }));
+  ASSERT_TRUE(comes_true([this] { return shared_->steps.load() >= 1; }));
   for (const auto& file : std::filesystem::directory_iterator(folder_.path())) {
     std::filesystem::remove(file.path());
   }
   const auto one = reader();
   (*one)();
-  EXPECT_TRUE(comes_true([&] { return one->status().intents == 1; }));
+  ASSERT_TRUE(comes_true([&] { return one->status().intents == 1; }));
   EXPECT_EQ((*one)(), 0);
   let_it_commit();
   children_.end(writer, SIGKILL);
-  EXPECT_TRUE(comes_true([&] { return (*one)() == 1; }));
+  ASSERT_TRUE(comes_true([&] { return (*one)() == 1; }));
 }
 
 TEST_F(LmdbIntent, WhatCannotBeDeclaredIsNotBegun) {
@@ -264,7 +264,7 @@ TEST_F(LmdbIntent, WhatCannotBeDeclaredIsNotBegun) {
   { std::ofstream in_the_way(folder_.path()); }
   EXPECT_THROW(static_cast<void>(one->cache.invalidating({"user:1"})), HomeUnreachable);
   std::filesystem::remove(folder_.path());
-  EXPECT_TRUE(comes_true([&] {
+  ASSERT_TRUE(comes_true([&] {
     const int loads = one->loads;
     (*one)();
     return one->loads == loads;

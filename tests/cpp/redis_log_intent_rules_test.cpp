@@ -34,7 +34,7 @@ class IntentRules : public ::testing::Test {
   const redis::Place self_{"rules", 0};
   const redis::Place owner_{"rules", 0};
   const std::vector<std::string> texts_{"user:1"};
-  const std::string other_ = intent_member(owner_, 7, texts_);
+  const std::string other_{redis::intent_name(intent_member(owner_, 7, texts_))};
   Intents intents_{10, 100};
 };
 
@@ -87,12 +87,14 @@ TEST_F(IntentRules, OwnOnesAreDeclaredAgainOrTakenAway) {
   const std::string mine = intent_member(self_, 1, texts_);
   const std::string left = intent_member(self_, 2, texts_);
   intents_.begin(1, mine);
-  Intents::Work work = intents_.look(IntentList{1, {{left, 3, 0}}}, self_.node, 1000);
+  Intents::Work work = intents_.look(IntentList{1, {{std::string(redis::intent_name(left)), 3, 0}}},
+                                     self_.node, 1000);
   EXPECT_EQ(work.declare, std::vector<std::string>{mine});
   ASSERT_EQ(work.fire.size(), 1U);
-  EXPECT_EQ(work.fire[0].member, left);
+  EXPECT_EQ(work.fire[0].name, redis::intent_name(left));
   EXPECT_FALSE(work.fire[0].next);
-  work = intents_.look(IntentList{1, {{mine, 0, 0}}}, self_.node, 1050);
+  work = intents_.look(IntentList{1, {{std::string(redis::intent_name(mine)), 0, 0}}}, self_.node,
+                       1050);
   EXPECT_TRUE(work.fire.empty() && work.declare.empty());
   EXPECT_EQ(intents_.begin_end(1), mine);
   work = intents_.look(IntentList{1, {}}, self_.node, 1060);

@@ -63,8 +63,8 @@ TEST_F(RedisLogIntent, WhatAKilledWriterCommittedIsSeenAndNeverAnOlderValueAgain
     const pid_t writer = start_writer(children, shared);
     ASSERT_TRUE(eventually([&] { return shared->steps.load() == round; }));
     children.end(writer, SIGKILL);
-    EXPECT_TRUE(eventually([&] { return *one(1) == round; }));
-    EXPECT_TRUE(eventually([&] { return *two(1) == round; }));
+    ASSERT_TRUE(eventually([&] { return *one(1) == round; }));
+    ASSERT_TRUE(eventually([&] { return *two(1) == round; }));
     EXPECT_EQ(*one(1), round);
   }
   EXPECT_EQ(first.status().fired_intents + second.status().fired_intents, 3U)
@@ -81,17 +81,17 @@ TEST_F(RedisLogIntent, AStoppedWriterThatGoesOnIsNoticedAgainWhenItDies) {
   ASSERT_TRUE(eventually([&] { return shared->steps.load() == 1; }));
   (*reader)(1);
   kill(writer, SIGSTOP);
-  EXPECT_TRUE(eventually([&] { return !reader->hits(1); }));
+  ASSERT_TRUE(eventually([&] { return !reader->hits(1); }));
   EXPECT_EQ(reader->status().fired_intents, 1U);
   const auto beat = [&] { return server_->command({"ZRANGE", kLogKey, "0", "-1", "WITHSCORES"}); };
   const std::string before = beat();
   kill(writer, SIGCONT);
-  EXPECT_TRUE(eventually([&] { return beat() != before; }));
+  ASSERT_TRUE(eventually([&] { return beat() != before; }));
   EXPECT_EQ(standing(), 1U) << "it may be alive";
   (*reader)(1);
   children.end(writer, SIGKILL);
-  EXPECT_TRUE(eventually([&] { return reader->status().fired_intents == 2; }));
-  EXPECT_TRUE(eventually([&] { return !reader->hits(1) || reader->loads >= 3; }));
+  ASSERT_TRUE(eventually([&] { return reader->status().fired_intents == 2; }));
+  ASSERT_TRUE(eventually([&] { return !reader->hits(1) || reader->loads >= 3; }));
 }
 
 TEST_F(RedisLogIntent, ADeadOnesIntentFiresAgainAfterTheLongestTimeOfACommitAndGoes) {
@@ -102,11 +102,11 @@ TEST_F(RedisLogIntent, ADeadOnesIntentFiresAgainAfterTheLongestTimeOfACommitAndG
   const pid_t writer = start_writer(children, shared);
   ASSERT_TRUE(eventually([&] { return shared->steps.load() == 1; }));
   children.end(writer, SIGKILL);
-  EXPECT_TRUE(eventually([&] { return reader->status().fired_intents >= 1; }));
+  ASSERT_TRUE(eventually([&] { return reader->status().fired_intents >= 1; }));
   EXPECT_EQ(standing(), 1U);
-  EXPECT_TRUE(eventually([&] { return standing() == 0; }));
+  ASSERT_TRUE(eventually([&] { return standing() == 0; }));
   EXPECT_GE(reader->status().fired_intents, 2U);
-  EXPECT_TRUE(eventually([&] { return reader->status().intents == 0; }));
+  ASSERT_TRUE(eventually([&] { return reader->status().intents == 0; }));
 }
 
 TEST_F(RedisLogIntent, ABlockThatIsOpenForTooLongFiresMeanwhileAndGoesAtItsEnd) {
@@ -118,7 +118,7 @@ TEST_F(RedisLogIntent, ABlockThatIsOpenForTooLongFiresMeanwhileAndGoesAtItsEnd) 
     const auto fired = [&] {
       return reader->status().fired_intents + writer->status().fired_intents;
     };
-    EXPECT_TRUE(eventually([&] { return fired() >= 2; })) << "again and again";
+    ASSERT_TRUE(eventually([&] { return fired() >= 2; })) << "again and again";
     EXPECT_EQ(standing(), 1U);
   }
   EXPECT_EQ(standing(), 0U);
@@ -134,7 +134,7 @@ TEST_F(RedisLogIntent, TheEndIsOneInvalidationAndACancelledOneNone) {
     EXPECT_TRUE(reader->hits(1));
   }
   EXPECT_EQ(standing(), 0U);
-  EXPECT_TRUE(eventually([&] { return !reader->hits(1); }));
+  ASSERT_TRUE(eventually([&] { return !reader->hits(1); }));
   EXPECT_EQ(writer->cache.tag_version("user:1"), writer->cache.tag_version("user:9"));
   auto block = writer->cache.invalidating({"user:2"});
   block.cancel();
@@ -148,7 +148,7 @@ TEST_F(RedisLogIntent, AnEmptiedServerHearsOfOpenBlocksAgain) {
   const auto block = writer->cache.invalidating({"user:1"});
   ASSERT_EQ(standing(), 1U);
   server_->command({"FLUSHALL"});
-  EXPECT_TRUE(eventually([&] { return standing() == 1; }));
+  ASSERT_TRUE(eventually([&] { return standing() == 1; }));
 }
 
 TEST_F(RedisLogIntent, WhatCannotBeDeclaredIsNotBegun) {
@@ -157,8 +157,8 @@ TEST_F(RedisLogIntent, WhatCannotBeDeclaredIsNotBegun) {
   server_->stop();
   EXPECT_THROW(static_cast<void>(writer->cache.invalidating({"user:1"})), HomeUnreachable);
   server_->go_on();
-  EXPECT_TRUE(eventually([&] { return writer->hits(1); })) << "nothing is held";
-  EXPECT_TRUE(eventually([&] { return writer->status().reachable && standing() == 0; }))
+  ASSERT_TRUE(eventually([&] { return writer->hits(1); })) << "nothing is held";
+  ASSERT_TRUE(eventually([&] { return writer->status().reachable && standing() == 0; }))
       << "what arrived all the same has been taken away";
 }
 
@@ -168,7 +168,7 @@ TEST_F(RedisLogIntent, AJournalDeclaresItLater) {
   server_->kill_hard();
   const auto block = writer->cache.invalidating({"user:1"});
   server_->start();
-  EXPECT_TRUE(eventually([&] { return standing() == 1; }));
+  ASSERT_TRUE(eventually([&] { return standing() == 1; }));
 }
 
 TEST_F(RedisLogIntent, AnEndThatIsNotAcknowledgedIsKeptAndTheIntentGoes) {
@@ -180,8 +180,8 @@ TEST_F(RedisLogIntent, AnEndThatIsNotAcknowledgedIsKeptAndTheIntentGoes) {
     server_->stop();
   }
   server_->go_on();
-  EXPECT_TRUE(eventually([&] { return !reader->hits(1); }));
-  EXPECT_TRUE(eventually([&] { return has_member("user:1") && standing() == 0; }));
+  ASSERT_TRUE(eventually([&] { return !reader->hits(1); }));
+  ASSERT_TRUE(eventually([&] { return has_member("user:1") && standing() == 0; }));
 }
 
 }  // namespace

@@ -130,7 +130,7 @@ void RedisLogModel::step_of_intents(std::mt19937_64& random) {
       nonce_ = model_.set.nonce;
       break;
     default: {
-      redis::Firing firing{member, random() % 2, random() % 2};
+      redis::Firing firing{std::string(redis::intent_name(member)), random() % 2, random() % 2};
       if (random() % 4 == 0) firing.next.reset();
       compare(scripts_.fire, redis::fire_call(place_, firing, 20), 0);
       nonce_ = model_.set.nonce;

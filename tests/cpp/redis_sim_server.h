@@ -114,19 +114,23 @@ class ModelServer {
 
   Reply fire(const std::vector<std::string>& arguments, std::int64_t now_ms) {
     if (!set.exists) begin(arguments[0], now_ms);
-    const auto intent = set.intents.find(arguments[4]);
-    const bool is_there = intent != set.intents.end();
-    if (!arguments[5].empty() && (!is_there || intent->second != arguments[5])) {
-      return array({set.nonce, 0});
+    auto intent = set.intents.find(arguments[4]);
+    if (!arguments[5].empty()) {
+      intent = std::find_if(set.intents.begin(), set.intents.end(), [&](const auto& one) {
+        return one.first.substr(0, 40) == arguments[4] && one.second == arguments[5];
+      });
+      if (intent == set.intents.end()) return array({set.nonce, 0});
     }
+    const bool is_there = intent != set.intents.end();
+    const std::string member = arguments[5].empty() ? arguments[4] : intent->first;
+    std::string rest = arguments.size() == 7 ? member.substr(40) : "";
     if (arguments[6].empty()) {
-      set.intents.erase(arguments[4]);
+      if (is_there) set.intents.erase(intent);
     } else if (is_there) {
       intent->second = arguments[6];
     }
     std::vector<std::string> made(arguments.begin(), arguments.begin() + 4);
     made.insert(made.end(), arguments.begin() + 7, arguments.end());
-    std::string rest = made.size() == 4 ? arguments[4].substr(40) : "";
     while (!rest.empty()) {
       const std::size_t colon = rest.find(':');
       const std::size_t size = std::stoul(rest.substr(0, colon));
@@ -146,7 +150,7 @@ class ModelServer {
     });
     for (const auto& [score, member] : rows) {
       const auto node = set.nodes.find(member.substr(24, 16));
-      reply.items.push_back(make_reply(redis::Type::kString, member));
+      reply.items.push_back(make_reply(redis::Type::kString, member.substr(0, 40)));
       reply.items.push_back(integer_reply((score - (std::uint64_t{1} << 60)) / 256));
       reply.items.push_back(integer_reply(node == set.nodes.end() ? 0 : node->second.second));
     }
