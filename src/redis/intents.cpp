@@ -78,8 +78,8 @@ ScriptCall intents_call(const Place& place) {
 
 ScriptCall fire_call(const Place& place, const Firing& firing, std::size_t max_log_tags) {
   ScriptCall call = head_of(place, {}, max_log_tags);
-  call.arguments[1] =
-      std::string(1, '-');  // nobody has applied it: it is applied where the message comes
+  // Nobody has applied it: it is applied where the message comes, here as well.
+  call.arguments[1] = std::string(1, '-');
   call.arguments.push_back(firing.name);
   call.arguments.push_back(score_of(firing.state));
   call.arguments.push_back(firing.next ? score_of(*firing.next) : "");

@@ -232,7 +232,7 @@ REDIS_MUTANTS = [
         "the rest of a lost reply stays",
         "",
         INTENTS,
-        "      work.fire.push_back({one.member, one.state, std::nullopt});\n",
+        "      work.fire.push_back({one.name, one.state, std::nullopt});\n",
         "",
         test="intent_rules",
     ),
