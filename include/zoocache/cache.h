@@ -104,8 +104,10 @@ class Cache {
   }
 
   // Holds the tags while a write that commits inside runs: nothing that depends on them is stored
-  // meanwhile; the end of the returned object's life invalidates them, also by an exception.
-  // Throws InvalidTag.
+  // meanwhile; the end of the returned object's life invalidates them, also by an exception. With a
+  // home that other processes share they are told to it before, so that they are invalidated also
+  // when this process dies after the commit. Waits as invalidate() does. Throws InvalidTag;
+  // HomeUnreachable: the home was not told, and the write must not begin.
   [[nodiscard]] Invalidating invalidating(std::vector<std::string> tags);
 
   // Drops every entry; loads in flight are returned and not stored.
@@ -190,11 +192,14 @@ class Invalidating {
   Invalidating& operator=(Invalidating&&) = delete;
   ~Invalidating() = default;
 
+  // Nothing was committed: ends now, and invalidates nothing. After the rollback.
+  void cancel() noexcept;
+
  private:
   friend class Cache;
   class Hold;
-  explicit Invalidating(std::shared_ptr<const Hold> hold) noexcept : hold_(std::move(hold)) {}
-  std::shared_ptr<const Hold> hold_;  // the only reference; empty once moved from
+  explicit Invalidating(std::shared_ptr<Hold> hold) noexcept : hold_(std::move(hold)) {}
+  std::shared_ptr<Hold> hold_;  // the only reference; empty once moved from, or cancelled
 };
 
 }  // namespace zoocache

@@ -29,6 +29,10 @@ struct LmdbOptions {
   // How long an invalidation waits for other processes' ones, in seconds, before it throws
   // HomeUnreachable: one that was stopped may be in the way. Range above 0.
   double lock_timeout_s = 1;
+  // How long a write may take to be committed, in seconds, from Cache::invalidating on; the same in
+  // all processes. A block that is open for longer invalidates its tags meanwhile, too. Range 0.01
+  // .. 86,400.
+  double max_commit_time_s = 60;
 };
 
 // `path`: a folder on a local disk, which is made if it is not there, readable by this user alone.

@@ -43,6 +43,8 @@ struct RedisOptions {
   // that have not heard of them. The same in all processes. Range 2^4 .. 2^24.
   std::size_t max_log_tags = 1'000'000;
   OnUnreachable on_unreachable = OnUnreachable::kRaise;
+  // As LmdbOptions::max_commit_time_s.
+  double max_commit_time_s = 60;
   // Use a server that evicts keys without a time to live (maxmemory-policy allkeys-*), too. When it
   // evicts the log, all caches are emptied.
   bool allow_eviction = false;

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
-__all__ = ["in_thread", "make_waiter", "run_job"]
+__all__ = ["in_thread", "in_thread_or_undo", "make_waiter", "run_job"]
 
 # A job ends by itself, within its own time-outs: this is for one that was lost with its thread.
 _JOB_TIMEOUT_S = 3600.0
@@ -32,6 +33,31 @@ async def in_thread(call: Callable[[], T]) -> T:
             return call()
         return await trio.to_thread.run_sync(call)  # type: ignore[no-any-return]
     return await loop.run_in_executor(None, call)
+
+
+async def in_thread_or_undo(call: Callable[[], object], undo: Callable[[], None]) -> None:
+    """As `in_thread`. A caller that is cancelled meanwhile has what was done undone, there too."""
+    lock = threading.Lock()
+    is_done = is_given_up = False
+
+    def run() -> None:
+        nonlocal is_done
+        call()
+        with lock:
+            is_done = True
+            must_undo = is_given_up
+        if must_undo:
+            undo()
+
+    try:
+        await in_thread(run)
+    except asyncio.CancelledError:
+        with lock:
+            is_given_up = True
+            must_undo = is_done
+        if must_undo:
+            run_job(undo, waits=False)
+        raise
 
 
 def make_waiter(timeout_s: float) -> Waiter:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
+
 from zoocache import _zoocache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["AtLeast", "Invalidating"]
 
@@ -11,8 +17,16 @@ class Invalidating:
     """Holds tags while a write that commits inside runs, and invalidates them at the end.
 
     Nothing that depends on a held tag, or on anything below one, is stored meanwhile. The end of
-    the block, also by an exception, is one invalidation of all the tags. For `with` and
-    `async with`; thread-safe, and good for several blocks.
+    the block, also by an exception, is one invalidation of all the tags. After a rollback
+    `cancel()` in the block makes it none. With a home that processes share, the tags are declared
+    there at the beginning: a process that dies after the commit has invalidated them all the same,
+    as soon as others notice its death.
+
+    For `with` and `async with`; thread-safe, and good for several blocks.
+
+    Raises (at the block's beginning, which then is not entered):
+        InvalidTag, TypeError: as `invalidate`.
+        HomeUnreachable: the home was not told, so the write must not begin.
     """
 
     def __init__(self, core: _zoocache.Core, tags: tuple[str, ...], origin: int) -> None:
@@ -21,19 +35,55 @@ class Invalidating:
         self.core = core
         self._tags = tags
         self._origin = origin
-        self._held: list[int] = []  # the engine of each block that is open
+        self._lock = allocate_lock()  # guards what follows
+        self._open: list[tuple[int, int]] = []  # the engine and the intent of each block
+        self._is_cancelled = False
 
-    def __enter__(self) -> None:
-        self._held.append(self.core.hold(self._tags))
+    def __enter__(self) -> Self:
+        begun = self.core.begin_write(self._tags)
+        with self._lock:
+            if not self._is_cancelled:
+                self._open.append(begun)
+                return self
+        self.core.cancel_write(*begun, self._tags)
+        raise RuntimeError("invalidating(): its cancelled block has not ended yet")
+
+    def cancel(self) -> None:
+        """For a block whose write was rolled back: its end invalidates nothing.
+
+        Raises:
+            RuntimeError: no block is open, or several are: make an object for each.
+        """
+        with self._lock:
+            if len(self._open) != 1:
+                raise RuntimeError(
+                    f"cancel() is for one open block, and {len(self._open)} are; make an "
+                    "invalidating() for each write"
+                )
+            self._is_cancelled = True
 
     def __exit__(self, *exc_info: object) -> None:
-        try:
-            self.core.invalidate_from(self._origin, self._tags, False)
-        finally:
-            self.core.release(self._held.pop(), self._tags)
+        with self._lock:
+            engine, token = self._open.pop()
+            is_cancelled, self._is_cancelled = self._is_cancelled, False
+        if is_cancelled:
+            self.core.cancel_write(engine, token, self._tags)
+        else:
+            self.core.end_write(engine, token, self._tags, self._origin)
 
-    async def __aenter__(self) -> None:
-        self.__enter__()
+    def _abandon(self) -> None:
+        """Ends a block whose body has not run."""
+        with self._lock:
+            engine, token = self._open.pop()
+        self.core.cancel_write(engine, token, self._tags)
+
+    async def __aenter__(self) -> Self:
+        if not self.core.has_home():
+            return self.__enter__()
+        from zoocache._aio import in_thread_or_undo  # noqa: PLC0415 - see the module
+
+        await in_thread_or_undo(self.__enter__, self._abandon)
+        return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         if not self.core.has_home():

@@ -107,6 +107,8 @@ class Cache:
             on_unreachable: what invalidate() does when the server does not acknowledge it: it is
                 kept and tried again, and "raise" (default) raises HomeUnreachable, "journal" does
                 not.
+            max_commit_time: seconds that a write in a block of `invalidating` may take to be
+                committed; the same in all processes, default 60. See docs/WORKERS.md.
             allow_eviction: use a server that may evict the log, too; default False.
             lmdb_map_size: bytes that a shared log may take; the same in all processes, default
                 2**30. When it is full, the oldest tags are forgotten.

@@ -53,6 +53,7 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "debug": False,
     "max_log_tags": 1_000_000,
     "lock_timeout": 1,
+    "max_commit_time": 60,
     "max_storage_bytes": 2**30,
     "lease": 2,
     "command_timeout": 0.25,
@@ -240,8 +241,10 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
     made["prefix"] = check_text("prefix", given.get("prefix"))
     made["max_log_tags"] = check_count("max_log_tags", given.get("max_log_tags"), 16)
     made["lock_timeout"] = check_seconds("lock_timeout", given.get("lock_timeout"))
-    if made["lock_timeout"] == math.inf:
-        raise _refuse("lock_timeout", math.inf, "a time in seconds above 0")
+    made["max_commit_time"] = check_seconds("max_commit_time", given.get("max_commit_time"))
+    for name in ("lock_timeout", "max_commit_time"):
+        if made[name] == math.inf:
+            raise _refuse(name, math.inf, "a time in seconds above 0")
     for name in ("lease", "command_timeout", "connect_timeout"):
         made[name] = check_seconds(name, given.get(name))
     on_unreachable = given.get("on_unreachable", "raise")

@@ -50,10 +50,12 @@ struct HomeStatus {
   std::string kind;        // "memory", "lmdb", "redis"
   bool reachable = false;  // as of the last time it was asked
   std::uint64_t generation = 0;
-  Epoch clock = 0;      // the home's newest epoch
-  Epoch applied = 0;    // what the local log reflects of it
-  Epoch floor = 0;      // everything at or below it may have been forgotten
-  std::string trouble;  // why it is not reachable; or what should be changed about it
+  Epoch clock = 0;                  // the home's newest epoch
+  Epoch applied = 0;                // what the local log reflects of it
+  Epoch floor = 0;                  // everything at or below it may have been forgotten
+  std::string trouble;              // why it is not reachable; or what should be changed about it
+  std::size_t intents = 0;          // that stand in the home, as of the last look at them
+  std::uint64_t fired_intents = 0;  // that this connection carried out for others
 };
 
 // How far the local log follows the home: what a load that begins now is born at, there.
@@ -89,6 +91,25 @@ class LogHome {
   // `origin`: the local log's note of where it was declared.
   virtual Epoch append(InvalidationLog& log, std::span<const Change> changes,
                        std::uint32_t origin) = 0;
+
+  // Intents: see intent.h. A home that ends with its only process keeps none: token 0.
+  // Throws HomeUnreachable where it is not acknowledged, unless the home keeps what is not.
+  virtual std::uint64_t declare_intent(InvalidationLog& log, std::span<const Change> changes) {
+    static_cast<void>(log);
+    static_cast<void>(changes);
+    return 0;
+  }
+  // As `append`, and takes the intent away in the same step. One that is unknown is no matter.
+  virtual Epoch fire_intent(InvalidationLog& log, std::uint64_t token,
+                            std::span<const Change> changes, std::uint32_t origin) {
+    static_cast<void>(token);
+    return append(log, changes, origin);
+  }
+  // Takes it away; if that cannot be acknowledged now, it is tried again, or fires in the end.
+  virtual void drop_intent(InvalidationLog& log, std::uint64_t token) noexcept {
+    static_cast<void>(log);
+    static_cast<void>(token);
+  }
 
   // Waits until what was declared at `epoch` is applied in every process, or none serves what it
   // killed any more. False: the time is over. Throws HomeUnreachable.

@@ -84,7 +84,13 @@ class MemoryLogHome final : public core::LogHome {
 
   HomeStatus status() override {
     const std::lock_guard lock(shared_->mutex);
-    return {"memory", true, 0, shared_->clock.load(), applied_.load(), shared_->floor, ""};
+    HomeStatus status;
+    status.kind = "memory";
+    status.reachable = true;
+    status.clock = shared_->clock.load();
+    status.applied = applied_.load();
+    status.floor = shared_->floor;
+    return status;
   }
 
   Epoch newest() override { return shared_->clock.load(); }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/intent.h"
 #include "core/tag.h"
 #include "cpp/state.h"
 #include "cpp/told.h"
@@ -72,24 +73,36 @@ class Invalidating::Hold {
   Hold(detail::CachePtr state, std::vector<std::string> tags)
       : state_(std::move(state)), tags_(std::move(tags)), paths_(parse_all(*state_, tags_)) {
     if (tags_.empty()) throw InvalidTag("invalidating() wants at least one tag");
-    state_->engine.log().hold_tags(paths_);
+    token_ = core::begin_write(state_->engine.log(), paths_);
   }
   ~Hold() {
+    if (is_cancelled_) return;
     try {
-      state_->engine.log().invalidate(paths_);
+      core::end_write(state_->engine.log(), token_, paths_);
     } catch (const HomeUnreachable&) {
       // Done here, and the home's connection goes on trying; a destructor has nobody to tell.
     }
-    state_->engine.log().release_tags(paths_);
   }
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
+
+  void cancel() noexcept {
+    is_cancelled_ = true;
+    core::cancel_write(state_->engine.log(), token_, paths_);
+  }
 
  private:
   const detail::CachePtr state_;
   const std::vector<std::string> tags_;
   const std::vector<core::TagPath> paths_;  // of `tags_`
+  std::uint64_t token_ = 0;
+  bool is_cancelled_ = false;
 };
+
+void Invalidating::cancel() noexcept {
+  const std::shared_ptr<Hold> hold = std::exchange(hold_, nullptr);
+  if (hold != nullptr) hold->cancel();
+}
 
 Invalidating Cache::invalidating(std::vector<std::string> tags) {
   return Invalidating(std::make_shared<Invalidating::Hold>(state_, std::move(tags)));

@@ -51,6 +51,7 @@ HomePtr lmdb_home(const std::string& path, const LmdbOptions& options) {
   lmdb::check_size("max_log_tags", options.max_log_tags, 4, 24);
   lmdb::check_size("map_bytes", options.map_bytes, 20, 36);
   lmdb::check_lock_timeout(options.lock_timeout_s);
+  lmdb::check_commit_time(options.max_commit_time_s);
   return std::make_shared<LmdbHome>(folder, options);
 }
 

@@ -17,6 +17,7 @@ using core::InvalidationLog;
 constexpr std::int64_t kLookAgainMs = 1000;  // at the folder, while hits find the clock unmoved
 constexpr std::int64_t kTryAgainMs = 100;    // to open what cannot be opened
 constexpr std::int64_t kRetryKeptMs = 20;    // what was not acknowledged
+constexpr std::int64_t kIntentLookMs = 50;   // at intents, while any stand
 constexpr std::size_t kMaxKept = 65'536;     // then: everything
 constexpr std::size_t kTrimmedAtOnce = 16;   // by an append that finds too many texts
 constexpr std::size_t kTrimmedWhenFull = 64;
@@ -51,7 +52,10 @@ class LmdbLog::Reading {
 LmdbLog::LmdbLog(std::string path, LmdbOptions options)
     : path_(std::move(path)), options_(std::move(options)), self_(random_number()) {}
 
-LmdbLog::~LmdbLog() { drop_reader(); }
+LmdbLog::~LmdbLog() {
+  farewell();
+  drop_reader();
+}
 
 void LmdbLog::drop_reader() noexcept {
   if (reader_ == nullptr) return;
@@ -95,20 +99,36 @@ void LmdbLog::lose(InvalidationLog& log, const std::string& trouble) noexcept {
 
 void LmdbLog::refresh(InvalidationLog& log) noexcept {
   Environment* environment = nullptr;
-  {
+  const auto look = [&] {
     const std::lock_guard lock(mutex_);
     if (shared_.load() == nullptr && now_ms() < try_again_ms_) {
       log.apply_root();
-      return;
+      return false;
     }
     try {
       catch_up(log, 0, 0);
       environment = shared_.load();
+      return !due_.empty();
     } catch (const std::exception& error) {
       lose(log, error.what());
+      return false;
     }
+  };
+  const bool is_due = look();
+  if (environment == nullptr) return;
+  if (!is_due && !has_kept_.load() && !must_declare_again_.load()) return;
+  const bool is_written = upkeep(*environment);
+  if (!is_due) return;
+  if (is_written) {
+    look();  // what it wrote
+    return;
   }
-  if (environment != nullptr && has_kept_.load()) retry_kept(*environment);
+  // Others write just now. They are read by nobody here meanwhile.
+  const std::lock_guard lock(mutex_);
+  for (const std::string& text : due_) {
+    const Change change(text);
+    core::apply_changes(log, {&change, 1});
+  }
 }
 
 void LmdbLog::catch_up(InvalidationLog& log, Epoch own, std::uint32_t origin) {
@@ -132,30 +152,36 @@ void LmdbLog::catch_up(InvalidationLog& log, Epoch own, std::uint32_t origin) {
     }
     applied_.store(snapshot, std::memory_order_release);
   }
-  const std::int64_t span_ms = has_kept_.load() ? kRetryKeptMs : kLookAgainMs;
+  look_at_intents(reading.get(), environment);
+  const bool is_pressing = has_kept_.load() || !due_.empty() || must_declare_again_.load();
+  const std::int64_t span_ms = is_pressing     ? kRetryKeptMs
+                               : intents_ != 0 ? kIntentLookMs
+                                               : kLookAgainMs;
   look_again_ms_.store(now_ms() + span_ms, std::memory_order_relaxed);
 }
 
 Epoch LmdbLog::append(InvalidationLog& log, std::span<const Change> changes, std::uint32_t origin) {
+  return append_ended(log, changes, origin, 0);
+}
+
+Epoch LmdbLog::append_ended(InvalidationLog& log, std::span<const Change> changes,
+                            std::uint32_t origin, std::uint64_t ended) {
   try {
-    return append_or_throw(log, changes, origin);
+    Batch batch;
+    batch.changes = changes;
+    batch.ended = ended;
+    return append_or_throw(log, batch, origin);
   } catch (const std::exception& error) {
     core::apply_changes(log, changes, origin);
-    keep(changes);
+    keep(changes, ended);
     throw HomeUnreachable(std::string("not acknowledged, and kept to be tried again: ") +
                           error.what());
   }
 }
 
-Epoch LmdbLog::append_or_throw(InvalidationLog& log, std::span<const Change> changes,
-                               std::uint32_t origin) {
-  std::shared_ptr<Environment> environment;
-  {
-    const std::lock_guard lock(mutex_);
-    connect(log, seconds(options_.lock_timeout_s));
-    environment = environments_.back();
-  }
-  const Epoch epoch = write(*environment, changes, seconds(options_.lock_timeout_s));
+Epoch LmdbLog::append_or_throw(InvalidationLog& log, const Batch& batch, std::uint32_t origin) {
+  const std::shared_ptr<Environment> environment = environment_for(log);
+  const Epoch epoch = write(*environment, batch, seconds(options_.lock_timeout_s));
   const std::lock_guard lock(mutex_);
   catch_up(log, epoch, origin);
   if (shared_.load() != environment.get()) {
@@ -164,7 +190,13 @@ Epoch LmdbLog::append_or_throw(InvalidationLog& log, std::span<const Change> cha
   return epoch;
 }
 
-Epoch LmdbLog::write(Environment& environment, std::span<const Change> changes,
+std::shared_ptr<Environment> LmdbLog::environment_for(InvalidationLog& log) {
+  const std::lock_guard lock(mutex_);
+  connect(log, seconds(options_.lock_timeout_s));
+  return environments_.back();
+}
+
+Epoch LmdbLog::write(Environment& environment, const Batch& batch,
                      std::chrono::nanoseconds patience) {
   const Kept kept = take_kept();
   try {
@@ -172,7 +204,7 @@ Epoch LmdbLog::write(Environment& environment, std::span<const Change> changes,
     Epoch epoch = 0;
     for (int left = kAppendTries; epoch == 0; --left) {
       try {
-        epoch = write_rows(environment, kept, changes);
+        epoch = write_rows(environment, kept, batch);
       } catch (const MapIsFull&) {
         if (left == 0) throw;
         make_room(environment);
@@ -181,23 +213,28 @@ Epoch LmdbLog::write(Environment& environment, std::span<const Change> changes,
     // Rows in a file that was taken away are read by nobody.
     std::string why;
     if (!environment.is_intact(&why)) throw HomeUnreachable(why);
+    if (batch.is_upkeep) note_written(environment);
     return epoch;
   } catch (...) {
-    keep(std::vector<Change>(kept.begin(), kept.end()));
+    keep(kept);
     throw;
   }
 }
 
-Epoch LmdbLog::write_rows(Environment& environment, const Kept& kept,
-                          std::span<const Change> changes) {
+Epoch LmdbLog::write_rows(Environment& environment, const Kept& kept, const Batch& batch) {
   Transaction transaction(environment.env());
   LogRows rows(transaction.get(), environment.rows(), environment.nonce());
+  IntentRows intents(transaction.get(), environment.rows());
   const Epoch applied = applied_.load();
   std::uint32_t index = 0;
-  for (const std::string& text : kept) rows.put({text}, index++, applied, self_);
-  for (const Change& change : changes) rows.put(change, index++, applied, self_);
+  for (const std::string& text : kept.texts) rows.put({text}, index++, applied, self_);
+  for (const Change& change : batch.changes) rows.put(change, index++, applied, self_);
+  for (const std::uint64_t token : kept.ended) intents.remove(token);
+  if (batch.ended != 0) intents.remove(batch.ended);
+  if (batch.declared != nullptr) intents.put(*batch.declared);
+  index = write_intents(transaction.get(), environment, batch, rows, index);
   // What a transaction changes it writes to free pages, so half of the map is kept free.
-  rows.trim(options_.max_log_tags, options_.map_bytes / 2, kTrimmedAtOnce + 2 * changes.size());
+  rows.trim(options_.max_log_tags, options_.map_bytes / 2, kTrimmedAtOnce + 2 * index);
   const Epoch epoch = transaction.id();
   transaction.commit();
   return epoch;
@@ -218,23 +255,26 @@ LmdbLog::Kept LmdbLog::take_kept() {
   return std::exchange(kept_, {});
 }
 
-void LmdbLog::keep(std::span<const Change> changes) {
-  if (changes.empty()) return;
+void LmdbLog::keep(std::span<const Change> changes, std::uint64_t ended) {
+  Kept kept;
+  for (const Change& change : changes) kept.texts.emplace_back(change.text);
+  if (ended != 0) kept.ended.push_back(ended);
+  keep(kept);
+}
+
+void LmdbLog::keep(const Kept& kept) {
+  if (kept.texts.empty() && kept.ended.empty()) return;
   const std::lock_guard lock(kept_mutex_);
   has_kept_.store(true);
   look_again_ms_.store(now_ms() + kRetryKeptMs, std::memory_order_relaxed);
-  for (const Change& change : changes) {
-    const std::string text(change.text);
-    if (std::find(kept_.begin(), kept_.end(), text) == kept_.end()) kept_.push_back(text);
+  std::vector<std::string>& texts = kept_.texts;
+  for (const std::string& text : kept.texts) {
+    if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(text);
   }
-  if (kept_.size() > kMaxKept) kept_.assign(1, std::string());
-}
-
-void LmdbLog::retry_kept(Environment& environment) noexcept {
-  try {
-    write(environment, {}, std::chrono::nanoseconds(0));
-  } catch (const std::exception&) {
-    return;  // it is kept, and tried at a later hit
+  if (texts.size() > kMaxKept) texts.assign(1, std::string());
+  // Those that are too many fire by themselves.
+  for (const std::uint64_t token : kept.ended) {
+    if (kept_.ended.size() < kMaxKept) kept_.ended.push_back(token);
   }
 }
 
@@ -253,6 +293,8 @@ core::HomeStatus LmdbLog::status() {
   status.kind = "lmdb";
   status.applied = applied_.load();
   status.trouble = trouble_;
+  status.intents = intents_;
+  status.fired_intents = fired_.load();
   Environment* const environment = shared_.load();
   status.reachable = environment != nullptr;
   if (environment == nullptr) return status;

@@ -11,12 +11,23 @@
 // the next hit looks again.
 // What was declared and not acknowledged is kept and tried again, at the next append or, some
 // milliseconds later, at the next hit.
+//
+// Intents (core/intent.h) are rows of the file, so that every declaration moves the clock, and
+// every process that hits knows of it: from then on it looks at them at the latest every 50 ms.
+//   look        (1) rows of the snapshot that is read anyway  (2) is the owner alive, is it old?
+//   fire        (1) writers' lock, without waiting  (2) the same look in a transaction: who comes
+//               second finds nothing to do  (3) the tags' rows, and the intent's, commit
+//               (4) refresh. Without the lock the tags die here, and it is tried again
+//   end         one transaction: the tags' rows, the intent's row goes
+// A folder that is another one has lost them: open ones are declared again by the next look.
+// A connection that ends before its blocks do gives their intents up: they fire as a dead owner's.
 // Thread-safety: as LogHome.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -25,8 +36,10 @@
 
 #include "core/clock.h"
 #include "core/home.h"
+#include "core/intent.h"
 #include "core/log.h"
 #include "lmdb/environment.h"
+#include "lmdb/intent_rows.h"
 #include "lmdb/rows.h"
 #include "zoocache/lmdb.h"
 
@@ -47,6 +60,11 @@ class LmdbLog final : public core::LogHome {
   void refresh(core::InvalidationLog& log) noexcept override;
   core::Epoch append(core::InvalidationLog& log, std::span<const core::Change> changes,
                      std::uint32_t origin) override;
+  std::uint64_t declare_intent(core::InvalidationLog& log,
+                               std::span<const core::Change> changes) override;
+  core::Epoch fire_intent(core::InvalidationLog& log, std::uint64_t token,
+                          std::span<const core::Change> changes, std::uint32_t origin) override;
+  void drop_intent(core::InvalidationLog& log, std::uint64_t token) noexcept override;
   core::Epoch version(const core::TagPath& path) override;
   core::HomeStatus status() override;
   core::Epoch newest() override;
@@ -56,7 +74,23 @@ class LmdbLog final : public core::LogHome {
 
  private:
   class Reading;
-  using Kept = std::vector<std::string>;
+  struct Kept {
+    std::vector<std::string> texts;    // declared
+    std::vector<std::uint64_t> ended;  // intents
+  };
+  // What one transaction does, beside what was kept.
+  struct Batch {
+    std::span<const core::Change> changes = {};
+    const IntentRow* declared = nullptr;
+    std::uint64_t ended = 0;   // an intent; 0: none
+    bool is_upkeep = false;    // carries out and declares again what is due
+    bool is_farewell = false;  // gives up what is open
+  };
+  struct OpenIntent {
+    Owner owner;  // a child of fork() has its parent's in memory
+    std::uint64_t nonce = 0;
+    std::vector<std::string> texts;
+  };
 
   static std::int64_t now_ms() noexcept {
     return core::read_clock_ns(CLOCK_MONOTONIC_COARSE) / 1'000'000;
@@ -65,17 +99,30 @@ class LmdbLog final : public core::LogHome {
   // others who open it just now. With the mutex.
   Environment& connect(core::InvalidationLog& log, std::chrono::nanoseconds patience);
   void catch_up(core::InvalidationLog& log, core::Epoch own, std::uint32_t origin);
-  core::Epoch append_or_throw(core::InvalidationLog& log, std::span<const core::Change> changes,
-                              std::uint32_t origin);
-  // One transaction of what was kept and of `changes`; what was kept is kept again if it fails.
-  core::Epoch write(Environment& environment, std::span<const core::Change> changes,
+  core::Epoch append_ended(core::InvalidationLog& log, std::span<const core::Change> changes,
+                           std::uint32_t origin, std::uint64_t ended);
+  core::Epoch append_or_throw(core::InvalidationLog& log, const Batch& batch, std::uint32_t origin);
+  // One transaction of what was kept and of the batch; what was kept is kept again if it fails.
+  core::Epoch write(Environment& environment, const Batch& batch,
                     std::chrono::nanoseconds patience);
-  core::Epoch write_rows(Environment& environment, const Kept& kept,
-                         std::span<const core::Change> changes);
+  core::Epoch write_rows(Environment& environment, const Kept& kept, const Batch& batch);
   void make_room(Environment& environment);
   Kept take_kept();
-  void keep(std::span<const core::Change> changes);
-  void retry_kept(Environment& environment) noexcept;
+  void keep(std::span<const core::Change> changes, std::uint64_t ended);
+  void keep(const Kept& kept);
+  std::shared_ptr<Environment> environment_for(core::InvalidationLog& log);
+
+  // In lmdb_log_intents.cpp.
+  bool take_open(std::uint64_t token);
+  void look_at_intents(MDB_txn* transaction, const Environment& environment);
+  core::IntentStep step_of(const IntentRow& row, OwnerLook& look) const;
+  std::uint32_t write_intents(MDB_txn* transaction, Environment& environment, const Batch& batch,
+                              LogRows& rows, std::uint32_t index);
+  void note_written(const Environment& environment);
+  // Writes what was kept and what is due, if nobody else writes now. True: something was written.
+  bool upkeep(Environment& environment) noexcept;
+  void farewell() noexcept;
+
   // Nothing is known: everything dies.
   void lose(core::InvalidationLog& log, const std::string& trouble) noexcept;
   void drop_reader() noexcept;
@@ -93,9 +140,16 @@ class LmdbLog final : public core::LogHome {
   MDB_txn* reader_ = nullptr;                               // of the last one, at rest
   std::int64_t try_again_ms_ = 0;
   std::string trouble_;
+  std::vector<std::string> due_;  // of intents that have to fire, as of the last look
+  std::size_t intents_ = 0;       // all that stood then
 
   std::mutex kept_mutex_;  // guards what follows
-  Kept kept_;              // declared, and not acknowledged
+  Kept kept_;              // not acknowledged
+  std::map<std::uint64_t, OpenIntent> open_;
+  std::vector<std::uint64_t> declared_again_;  // by the transaction that is under way
+  std::uint64_t firing_ = 0;                   // by that one
+  std::atomic<bool> must_declare_again_{false};
+  std::atomic<std::uint64_t> fired_{0};
   std::atomic<bool> has_kept_{false};
 };
 

@@ -26,6 +26,12 @@ void check_lock_timeout(double lock_timeout_s) {
                       " is not allowed: it is a time in seconds, above 0");
 }
 
+void check_commit_time(double max_commit_time_s) {
+  if (max_commit_time_s >= 0.01 && max_commit_time_s <= 86'400) return;
+  throw InvalidOption("max_commit_time_s=" + std::to_string(max_commit_time_s) +
+                      " is not allowed: it is a time in seconds, 0.01 to 86,400");
+}
+
 void check_size(const char* name, std::size_t value, unsigned least_bits, unsigned most_bits) {
   const auto power = [](unsigned bits) { return std::size_t{1} << bits; };
   if (value >= power(least_bits) && value <= power(most_bits)) return;

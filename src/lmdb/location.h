@@ -16,6 +16,7 @@ std::string checked_folder(const std::string& path, const std::string& prefix);
 
 // Throw InvalidOption.
 void check_lock_timeout(double lock_timeout_s);
+void check_commit_time(double max_commit_time_s);
 void check_size(const char* name, std::size_t value, unsigned least_bits, unsigned most_bits);
 
 std::chrono::nanoseconds seconds(double span);

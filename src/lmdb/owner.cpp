@@ -67,4 +67,11 @@ bool is_alive(const Owner& owner) noexcept {
   return owner.started == 0 || stat.started == owner.started;
 }
 
+bool OwnerLook::is_alive(const Owner& owner) {
+  for (const auto& [one, alive] : seen_) {
+    if (one == owner) return alive;
+  }
+  return seen_.emplace_back(owner, lmdb::is_alive(owner)).second;
+}
+
 }  // namespace zoocache::lmdb

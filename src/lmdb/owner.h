@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace zoocache::lmdb {
 
@@ -18,5 +20,14 @@ Owner this_process() noexcept;
 
 // False once it ended, a zombie that nobody waited for included. REQUIRES: of this PID namespace.
 bool is_alive(const Owner& owner) noexcept;
+
+// The same for several rows at one moment: each owner is looked at once. One owner of it.
+class OwnerLook {
+ public:
+  bool is_alive(const Owner& owner);
+
+ private:
+  std::vector<std::pair<Owner, bool>> seen_;
+};
 
 }  // namespace zoocache::lmdb

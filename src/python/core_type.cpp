@@ -7,6 +7,7 @@
 #include <span>
 
 #include "python/callable.h"
+#include "python/core_writes.h"
 #include "python/errors.h"
 #include "python/option_readers.h"
 #include "python/static_type.h"
@@ -82,6 +83,17 @@ void core_detach(Core* core, bool leak) {
   if (leak) static_cast<void>(new StatePtr(std::move(old)));
 }
 
+bool parse_tags(Core* self, PyObject* const* args, Py_ssize_t count, const char* what,
+                std::vector<core::TagPath>* paths) {
+  const std::size_t max_length = self->options->engine.max_tag_length;
+  for (Py_ssize_t index = 0; index < count; ++index) {
+    std::string_view text;
+    if (!tag_text(args[index], what, &text)) return false;
+    if (!guarded([&] { paths->push_back(core::TagPath::parse(text, max_length)); })) return false;
+  }
+  return true;
+}
+
 namespace {
 
 Core* as_core(PyObject* self) { return reinterpret_cast<Core*>(self); }
@@ -104,18 +116,6 @@ void core_dealloc(PyObject* object) {
   delete self->callables;
   delete self->origins;
   Py_TYPE(object)->tp_free(object);
-}
-
-// Parses all tags before anything changes. The texts are kept by `texts`.
-bool parse_tags(Core* self, PyObject* const* args, Py_ssize_t count, const char* what,
-                std::vector<core::TagPath>* paths) {
-  const std::size_t max_length = self->options->engine.max_tag_length;
-  for (Py_ssize_t index = 0; index < count; ++index) {
-    std::string_view text;
-    if (!tag_text(args[index], what, &text)) return false;
-    if (!guarded([&] { paths->push_back(core::TagPath::parse(text, max_length)); })) return false;
-  }
-  return true;
 }
 
 // `tag=` is how the older package of this name called its only parameter: the tags then are that
@@ -252,42 +252,6 @@ PyObject* core_origin(PyObject* object, PyObject* skip) {
   return PyLong_FromUnsignedLong(as_core(object)->origins->current(static_cast<int>(frames)));
 }
 
-bool parse_held(Core* self, PyObject* tags, std::vector<core::TagPath>* paths) {
-  if (!PyTuple_Check(tags)) {
-    PyErr_SetString(PyExc_TypeError, "a tuple of tags is wanted");
-    return false;
-  }
-  auto* tuple = reinterpret_cast<PyTupleObject*>(tags);
-  return parse_tags(self, tuple->ob_item, PyTuple_GET_SIZE(tuple), "invalidating", paths);
-}
-
-// (tags) -> the number of the engine that holds them
-PyObject* core_hold(PyObject* object, PyObject* tags) {
-  Core* self = as_core(object);
-  StatePtr* state = core_state(self);
-  std::vector<core::TagPath> paths;
-  if (state == nullptr || !parse_held(self, tags, &paths)) return nullptr;
-  (*state)->engine.log().hold_tags(paths);
-  return PyLong_FromUnsignedLongLong(self->engines_left);
-}
-
-// (engine, tags): an engine that was reset since took its holds along; those of the present one
-// are others'.
-PyObject* core_release(PyObject* object, PyObject* const* args, Py_ssize_t count) {
-  Core* self = as_core(object);
-  if (count != 2) {
-    PyErr_SetString(PyExc_TypeError, "(engine, tags) wanted");
-    return nullptr;
-  }
-  const std::uint64_t engine = PyLong_AsUnsignedLongLong(args[0]);
-  if (PyErr_Occurred() != nullptr) return nullptr;
-  if (engine != self->engines_left || *self->state == nullptr) Py_RETURN_NONE;
-  std::vector<core::TagPath> paths;
-  if (!parse_held(self, args[1], &paths)) return nullptr;
-  (*self->state)->engine.log().release_tags(paths);
-  Py_RETURN_NONE;
-}
-
 PyObject* core_clear(PyObject* object, PyObject*) {
   Core* self = as_core(object);
   StatePtr* state = core_state(self);
@@ -378,10 +342,12 @@ PyObject* core_home(PyObject* object, PyObject*) {
   if (home == nullptr) Py_RETURN_NONE;
   core::HomeStatus told;
   if (!guarded_without_gil([&] { told = home->status(); })) return nullptr;
-  return Py_BuildValue("{s:s,s:O,s:K,s:K,s:K,s:K,s:s}", "kind", told.kind.c_str(), "reachable",
-                       told.reachable ? Py_True : Py_False, "generation", told.generation, "clock",
-                       told.clock, "applied", told.applied, "floor", told.floor, "trouble",
-                       told.trouble.c_str());
+  return Py_BuildValue("{s:s,s:O,s:K,s:K,s:K,s:K,s:s,s:K,s:K}", "kind", told.kind.c_str(),
+                       "reachable", told.reachable ? Py_True : Py_False, "generation",
+                       told.generation, "clock", told.clock, "applied", told.applied, "floor",
+                       told.floor, "trouble", told.trouble.c_str(), "intents",
+                       static_cast<unsigned long long>(told.intents), "fired_intents",
+                       static_cast<unsigned long long>(told.fired_intents));
 }
 
 constexpr char kInvalidateDoc[] =
@@ -414,9 +380,9 @@ PyMethodDef core_methods[] = {
      reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(core_invalidate_from)),
      METH_FASTCALL, nullptr},
     {"origin", core_origin, METH_O, nullptr},
-    {"hold", core_hold, METH_O, nullptr},
-    {"release", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(core_release)),
-     METH_FASTCALL, nullptr},
+    {"begin_write", core_begin_write, METH_O, nullptr},
+    {"end_write", core_end_write, METH_VARARGS, nullptr},
+    {"cancel_write", core_cancel_write, METH_VARARGS, nullptr},
     {"clear", core_clear, METH_NOARGS, kClearDoc},
     {"reset", core_reset, METH_NOARGS, nullptr},
     {"after_fork", core_after_fork, METH_NOARGS, nullptr},

@@ -63,6 +63,10 @@ StatePtr* core_state(Core* core);
 // fork, in the child: what belongs to the parent's threads is not destroyed.
 void core_detach(Core* core, bool leak);
 
+// Parses all of the tags before anything changes; `what` wants them. False with a Python error.
+bool parse_tags(Core* core, PyObject* const* tags, Py_ssize_t count, const char* what,
+                std::vector<core::TagPath>* paths);
+
 // Declares through the log what `code` does; without the GIL where that waits for other processes.
 // False with a Python error.
 template <class Code>

@@ -52,7 +52,8 @@ bool read_lmdb_home(PyObject* options, HomePtr* home) {
                     read_text(options, "prefix", &about.prefix) &&
                     read_size(options, "max_log_tags", &about.max_log_tags) &&
                     read_size(options, "lmdb_map_size", &about.map_bytes) &&
-                    read_seconds(options, "lock_timeout", &about.lock_timeout_s);
+                    read_seconds(options, "lock_timeout", &about.lock_timeout_s) &&
+                    read_seconds(options, "max_commit_time", &about.max_commit_time_s);
   if (!read) return false;
   return path.empty() || guarded_without_gil([&] { *home = lmdb_home(path, about); });
 }
@@ -80,6 +81,7 @@ bool read_redis_home(PyObject* options, HomePtr* home) {
                     read_seconds(options, "lease", &about.lease_s) &&
                     read_seconds(options, "command_timeout", &about.command_timeout_s) &&
                     read_seconds(options, "connect_timeout", &about.connect_timeout_s) &&
+                    read_seconds(options, "max_commit_time", &about.max_commit_time_s) &&
                     read_flag(options, "keeps_silently", &keeps_silently) &&
                     read_flag(options, "allow_eviction", &about.allow_eviction);
   if (!read) return false;

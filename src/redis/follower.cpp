@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "redis/follower_silent.h"
+#include "redis/intents.h"
 #include "redis/server_check.h"
 
 namespace zoocache::redis {
@@ -30,6 +31,7 @@ Follower::Follower(const FollowerOptions& options, const MakeTransport& make_tra
       breaker_(BreakerOptions()),
       lease_(options.lease_ns),
       journal_(log, Lease::kMemoryLeases * options.lease_ns),
+      intents_(std::make_unique<Intents>(options.lease_ns, options.max_commit_ns)),
       silent_(std::make_unique<Silent>(Lease::kMemoryLeases * options.lease_ns)) {
   watch();
   const std::lock_guard lock(mutex_);  // callbacks that come early wait
@@ -63,7 +65,9 @@ void Follower::send_beat() {
       [this, sent_ns](const Answer& answer) {
         const Step step = beat_answered(answer, sent_ns);
         if (step == Step::kBehind) begin_paging();
-        if (step != Step::kFailed) retry_kept();
+        if (step == Step::kFailed) return;
+        retry_kept();
+        look_at_intents();
       });
 }
 
@@ -81,6 +85,7 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
     lease_.granted(sent_ns, beat->clock);
     journal_.forget_before(sent_ns);
     floor_ = beat->floor;
+    intents_->note_count(beat->intents);
     breaker_.close();
   }
   publish();

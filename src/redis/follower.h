@@ -5,7 +5,8 @@
 //   -----------------------                          -------
 //   tick, every third of a lease: beat               hit: is the lease over? no: that was all
 //   push: apply; a gap: page                         refresh: one of them beats and pages, the rest
-//   beat answered: trust, or page, or begin anew              wait for it; if it fails: forget
+//   beat answered: trust, or page, or begin anew;             wait for it; if it fails: forget
+//   look at intents
 //   connected: check the server, beat                append: hold, apply, declare, apply, release
 //
 // Which of them does a step does not matter: each is a function of what a reply says and of the
@@ -51,12 +52,15 @@
 
 namespace zoocache::redis {
 
+class Intents;
+
 struct FollowerOptions {
   std::string prefix;
   int database = 0;
   std::int64_t lease_ns = 0;
   std::int64_t command_timeout_ns = 0;
   std::int64_t first_timeout_ns = 0;  // of a call that comes before the first answer
+  std::int64_t max_commit_ns = 60'000'000'000;
   std::size_t max_log_tags = 0;
   std::size_t page_texts = 512;  // of one page, but for an epoch that has more
   bool is_eviction_allowed = false;
@@ -87,6 +91,11 @@ class Follower final : private Listener, private ForkGuard {
   // Whether it would ask the server.
   bool refresh_waits() const noexcept { return breaker_.would_pass(now_ns()); }
   core::Epoch append(std::span<const core::Change> changes, std::uint32_t origin);
+  // As of LogHome; see intents.h.
+  std::uint64_t declare_intent(std::span<const core::Change> changes);
+  core::Epoch fire_intent(std::uint64_t token, std::span<const core::Change> changes,
+                          std::uint32_t origin);
+  void drop_intent(std::uint64_t token) noexcept;
   core::Epoch version(const core::TagPath& path);
   bool holds(std::uint64_t generation, core::Epoch born, std::span<const std::string> texts);
   core::HomeStatus status();
@@ -122,6 +131,7 @@ class Follower final : private Listener, private ForkGuard {
   void send_page(const Cursor& cursor);
   void retry_kept();
   void look_for_silent();
+  void look_at_intents();
 
   // What replies say.
   Step beat_answered(const Answer& answer, std::int64_t sent_ns);
@@ -140,7 +150,10 @@ class Follower final : private Listener, private ForkGuard {
   std::int64_t deadline();
   Answer ask(const std::function<Answer(std::chrono::nanoseconds)>& send, std::int64_t deadline_ns);
   Answer ask(const Script& script, const ScriptCall& call, std::int64_t deadline_ns);
-  std::optional<Receipt> declare(std::span<const core::Change> changes, std::string* why);
+  core::Epoch append_by(const Script& script, const ScriptCall& call,
+                        std::span<const core::Change> changes, std::uint32_t origin);
+  std::optional<Receipt> receipt_from(const Script& script, const ScriptCall& call,
+                                      std::string* why);
   std::vector<core::Epoch> scores(std::span<const std::string> texts);
   ScriptCall next_beat();
   std::string trouble();
@@ -155,10 +168,12 @@ class Follower final : private Listener, private ForkGuard {
   Breaker breaker_;
   std::atomic<std::int64_t> trusted_until_ns_{0};
   std::atomic<bool> is_inherited_{false};
+  std::atomic<std::uint64_t> fired_{0};  // intents of others
 
   std::mutex mutex_;  // guards what follows; the log's own is taken within
   Lease lease_;
   Journal journal_;
+  std::unique_ptr<Intents> intents_;
   std::uint64_t beats_ = 0;
   std::int64_t newest_sent_ns_ = 0;  // of the beats that were answered
   core::Epoch floor_ = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "redis/follower.h"
+#include "redis/intents.h"
 #include "zoocache/errors.h"
 
 namespace zoocache::redis {
@@ -121,6 +122,12 @@ Answer Follower::ask(const Script& script, const ScriptCall& call, std::int64_t 
 }
 
 Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
+  return append_by(scripts_.invalidate, invalidate_call(place_, changes, options_.max_log_tags),
+                   changes, origin);
+}
+
+Epoch Follower::append_by(const Script& script, const ScriptCall& call,
+                          std::span<const Change> changes, std::uint32_t origin) {
   try {
     core::hold_changes(log_, changes);  // interleaving (6)
   } catch (...) {
@@ -131,7 +138,7 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   std::string why;
   std::optional<Receipt> receipt;
   try {
-    receipt = declare(changes, &why);
+    receipt = receipt_from(script, call, &why);
   } catch (const std::exception& error) {
     why = error.what();
   }
@@ -153,13 +160,13 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   throw HomeUnreachable("not acknowledged, and kept to be tried again: " + why);
 }
 
-std::optional<Receipt> Follower::declare(std::span<const Change> changes, std::string* why) {
+std::optional<Receipt> Follower::receipt_from(const Script& script, const ScriptCall& call,
+                                              std::string* why) {
   const Breaker::Pass pass = breaker_.enter(now_ns());
   if (!pass.is_allowed) {
     *why = "commands failed a moment ago; " + trouble();
     return std::nullopt;
   }
-  const ScriptCall call = invalidate_call(place_, changes, options_.max_log_tags);
   const std::int64_t deadline_ns = deadline();
   const std::string refusal = [&] {
     const std::lock_guard lock(mutex_);
@@ -170,7 +177,7 @@ std::optional<Receipt> Follower::declare(std::span<const Change> changes, std::s
     *why = refusal;
     return std::nullopt;
   }
-  const Answer answer = ask(scripts_.invalidate, call, deadline_ns);
+  const Answer answer = ask(script, call, deadline_ns);
   breaker_.report(pass, answer.has_reply(), now_ns());
   auto receipt = receipt_of(answer);
   if (!receipt) *why = trouble();
@@ -246,6 +253,8 @@ core::HomeStatus Follower::status() {
   status.clock = lease_.needed();
   status.applied = lease_.applied();
   status.floor = floor_;
+  status.intents = intents_->standing();
+  status.fired_intents = fired_.load();
   return status;
 }
 

@@ -4,6 +4,7 @@
 
 #include "redis/follower.h"
 #include "redis/follower_silent.h"
+#include "redis/intents.h"
 
 namespace zoocache::redis {
 namespace {

@@ -62,10 +62,11 @@ std::uint64_t random_number() {
 
 std::optional<Beat> parse_beat(const Reply& reply) {
   std::uint64_t found[3];
-  if (!numbers(reply, found) || reply.items.size() != 4 || found[0] == 0) return std::nullopt;
+  if (!numbers(reply, found) || reply.items.size() != 5 || found[0] == 0) return std::nullopt;
   const auto age_ms = reply.items[3].integer();
-  if (!age_ms) return std::nullopt;
-  return Beat{found[0], found[1], found[2], *age_ms};
+  const auto intents = number(reply.items[4]);
+  if (!age_ms || !intents) return std::nullopt;
+  return Beat{found[0], found[1], found[2], *age_ms, *intents};
 }
 
 std::optional<Page> parse_page(const Reply& reply) {

@@ -31,6 +31,7 @@ struct Beat {
   core::Epoch clock = 0;
   core::Epoch floor = 0;
   std::int64_t age_ms = 0;  // of the generation; below 0 if the server's clock was set back
+  std::uint64_t intents = 0;
 };
 
 struct Page {

@@ -25,6 +25,7 @@ void check_options(const RedisOptions& options) {
   check_seconds("lease_s", options.lease_s, 0.3, 60);
   check_seconds("command_timeout_s", options.command_timeout_s, 0.001, 60);
   check_seconds("connect_timeout_s", options.connect_timeout_s, 0.001, 60);
+  check_seconds("max_commit_time_s", options.max_commit_time_s, 0.01, 86'400);
   if (options.max_log_tags < 16 || options.max_log_tags > (std::size_t{1} << 24)) {
     throw InvalidOption("max_log_tags=" + std::to_string(options.max_log_tags) +
                         " is not allowed: 2^4 to 2^24");
@@ -48,6 +49,7 @@ redis::FollowerOptions follower_options(const redis::Url& url, const RedisOption
   made.command_timeout_ns = span_ns(url.timeout_s > 0 ? url.timeout_s : options.command_timeout_s);
   made.first_timeout_ns = span_ns(connect_s) + made.command_timeout_ns;
   made.max_log_tags = options.max_log_tags;
+  made.max_commit_ns = span_ns(options.max_commit_time_s);
   made.is_eviction_allowed = options.allow_eviction;
   made.keeps_silently = options.on_unreachable == OnUnreachable::kJournal;
   return made;

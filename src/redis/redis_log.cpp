@@ -38,6 +38,23 @@ Epoch RedisLog::append(InvalidationLog&, std::span<const Change> changes, std::u
   return follower().append(changes, origin);
 }
 
+std::uint64_t RedisLog::declare_intent(InvalidationLog&, std::span<const Change> changes) {
+  return follower().declare_intent(changes);
+}
+
+Epoch RedisLog::fire_intent(InvalidationLog&, std::uint64_t token, std::span<const Change> changes,
+                            std::uint32_t origin) {
+  return follower().fire_intent(token, changes, origin);
+}
+
+void RedisLog::drop_intent(InvalidationLog&, std::uint64_t token) noexcept {
+  try {
+    follower().drop_intent(token);
+  } catch (const std::exception&) {
+    return;  // no follower, no intent of its own
+  }
+}
+
 Epoch RedisLog::version(const core::TagPath& path) { return follower().version(path); }
 
 core::HomeStatus RedisLog::status() { return follower().status(); }

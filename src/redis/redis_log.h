@@ -36,6 +36,11 @@ class RedisLog final : public core::LogHome {
   }
   core::Epoch append(core::InvalidationLog& log, std::span<const core::Change> changes,
                      std::uint32_t origin) override;
+  std::uint64_t declare_intent(core::InvalidationLog& log,
+                               std::span<const core::Change> changes) override;
+  core::Epoch fire_intent(core::InvalidationLog& log, std::uint64_t token,
+                          std::span<const core::Change> changes, std::uint32_t origin) override;
+  void drop_intent(core::InvalidationLog& log, std::uint64_t token) noexcept override;
   core::Epoch version(const core::TagPath& path) override;
   core::HomeStatus status() override;
   core::Epoch newest() override;

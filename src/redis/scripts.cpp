@@ -1,5 +1,6 @@
 #include "redis/scripts.h"
 
+#include <initializer_list>
 #include <string>
 
 namespace zoocache::redis {
@@ -67,30 +68,89 @@ constexpr const char* kBeat = R"lua(
 local state = read()
 if not state or state.life ~= life() then state = begin(state, ARGV[1]) end
 redis.call('ZADD', key, ARGV[3], '\2applied:' .. ARGV[2], ARGV[4], '\2beat:' .. ARGV[2])
-return {state.nonce, state.clock, state.floor, now_ms() - state.began}
+return {state.nonce, state.clock, state.floor, now_ms() - state.began,
+        redis.call('ZCOUNT', key, '-inf', '(-9007199254740992')}
+)lua";
+
+// One epoch for the texts of a list, from `first` on.
+constexpr const char* kChange = R"lua(
+local function change(state, texts, first)
+  local epoch = state.clock + 1
+  redis.call('ZADD', key, '-' .. text(epoch), '\2clock')
+  local message = {text(state.nonce) .. ' ' .. text(epoch) .. ' ' .. ARGV[2] .. '\n'}
+  for index = first, #texts do
+    redis.call('ZADD', key, text(epoch), texts[index])
+    message[#message + 1] = #texts[index] .. ':' .. texts[index]
+  end
+  local excess = redis.call('ZCOUNT', key, '(0', '+inf') - tonumber(ARGV[4])
+  if excess > 0 then
+    local most = math.min(excess, 16 + 2 * (#texts - first + 1))
+    local oldest = redis.call('ZRANGEBYSCORE', key, '(0', '+inf', 'WITHSCORES', 'LIMIT', 0, most)
+    for index = 1, #oldest, 2 do redis.call('ZREM', key, oldest[index]) end
+    redis.call('ZADD', key, '-' .. oldest[#oldest], '\2floor')
+  end
+  redis.call('PUBLISH', ARGV[3], table.concat(message))
+  return {state.nonce, epoch}
+end
+local state = read()
+if not state or state.clock > 9007199254740000 then state = begin(nil, ARGV[1]) end
 )lua";
 
 // ARGV: a nonce, in case one is needed; node; channel; most tags; texts
-constexpr const char* kInvalidate = R"lua(
-local first = 5
+constexpr const char* kInvalidate = "return change(state, ARGV, 5)\n";
+
+// ARGV: as above; then the intent and nothing, or the name that it begins with and its score; its
+// next score, or nothing: it goes; texts, or nothing: those of the intent.
+constexpr const char* kFire = R"lua(
+local intent = ARGV[5]
+if ARGV[6] ~= '' then
+  local name = intent
+  intent = nil
+  for _, one in ipairs(redis.call('ZRANGEBYSCORE', key, ARGV[6], ARGV[6])) do
+    if string.sub(one, 1, 40) == name then intent = one end
+  end
+  if not intent then return {state.nonce, 0} end
+end
+if ARGV[7] == '' then
+  redis.call('ZREM', key, intent)
+else
+  redis.call('ZADD', key, 'XX', ARGV[7], intent)
+end
+if ARGV[8] then return change(state, ARGV, 8) end
+local texts, rest = {}, string.sub(intent, 41)
+while #rest > 0 do
+  local size, found = string.match(rest, '^(%d+):(.*)$')
+  if not size then return change(state, {''}, 1) end
+  texts[#texts + 1] = string.sub(found, 1, tonumber(size))
+  rest = string.sub(found, tonumber(size) + 1)
+end
+return change(state, texts, 1)
+)lua";
+
+// ARGV: a nonce, in case one is needed; intent
+constexpr const char* kDeclare = R"lua(
+local state = read() or begin(nil, ARGV[1])
+redis.call('ZADD', key, 'NX', '-1152921504606846976', ARGV[2])
+return {state.nonce, 1}
+)lua";
+
+// ARGV: most intents. Of each its name, its state and its owner's beat.
+constexpr const char* kIntents = R"lua(
 local state = read()
-if not state or state.clock > 9007199254740000 then state = begin(nil, ARGV[1]) end
-local epoch = state.clock + 1
-redis.call('ZADD', key, '-' .. text(epoch), '\2clock')
-local message = {text(state.nonce) .. ' ' .. text(epoch) .. ' ' .. ARGV[2] .. '\n'}
-for index = first, #ARGV do
-  redis.call('ZADD', key, text(epoch), ARGV[index])
-  message[#message + 1] = #ARGV[index] .. ':' .. ARGV[index]
+if not state or state.life ~= life() then return {0} end
+local rows = redis.call('ZRANGEBYSCORE', key, '-inf', '(-9007199254740992', 'WITHSCORES',
+                        'LIMIT', 0, ARGV[1])
+local reply = {state.nonce}
+for index = 1, #rows, 2 do
+  local node = string.match(rows[index], '^\2intent:................(................)')
+  if node then
+    local beat = redis.call('ZSCORE', key, '\2beat:' .. node)
+    reply[#reply + 1] = string.sub(rows[index], 1, 40)
+    reply[#reply + 1] = (-1152921504606846976 - tonumber(rows[index + 1])) / 256
+    reply[#reply + 1] = beat and whole(beat) or 0
+  end
 end
-local excess = redis.call('ZCOUNT', key, '(0', '+inf') - tonumber(ARGV[4])
-if excess > 0 then
-  local most = math.min(excess, 16 + 2 * (#ARGV - first + 1))
-  local oldest = redis.call('ZRANGEBYSCORE', key, '(0', '+inf', 'WITHSCORES', 'LIMIT', 0, most)
-  for index = 1, #oldest, 2 do redis.call('ZREM', key, oldest[index]) end
-  redis.call('ZADD', key, '-' .. oldest[#oldest], '\2floor')
-end
-redis.call('PUBLISH', ARGV[3], table.concat(message))
-return {state.nonce, epoch}
+return reply
 )lua";
 
 // ARGV: nonce; after; most texts. The nonce 0 in the reply: the generation is another one.
@@ -149,17 +209,22 @@ if ARGV[2] ~= '' and tonumber(beat) ~= tonumber(ARGV[2]) then return 0 end
 return redis.call('ZREM', KEYS[1], '\2applied:' .. ARGV[1], '\2beat:' .. ARGV[1])
 )lua";
 
-std::string joined(const char* flags, const char* first, const char* second, const char* third) {
-  return std::string(flags) + first + second + third;
+std::string joined(std::initializer_list<const char*> parts) {
+  std::string whole;
+  for (const char* part : parts) whole += part;
+  return whole;
 }
 
 }  // namespace
 
 LogScripts::LogScripts()
-    : beat(joined(kWrites, kCommon, kBegin, kBeat)),
-      invalidate(joined(kWrites, kCommon, kBegin, kInvalidate)),
-      page(joined(kReads, kCommon, "", kPage)),
-      nodes(joined(kWrites, kCommon, "", kNodes)),
-      leave(joined(kWrites, "", "", kLeave)) {}
+    : beat(joined({kWrites, kCommon, kBegin, kBeat})),
+      invalidate(joined({kWrites, kCommon, kBegin, kChange, kInvalidate})),
+      fire(joined({kWrites, kCommon, kBegin, kChange, kFire})),
+      declare(joined({kWrites, kCommon, kBegin, kDeclare})),
+      intents(joined({kReads, kCommon, kIntents})),
+      page(joined({kReads, kCommon, kPage})),
+      nodes(joined({kWrites, kCommon, kNodes})),
+      leave(joined({kWrites, kLeave})) {}
 
 }  // namespace zoocache::redis

@@ -10,6 +10,7 @@
 //   \2life          -(hash of run id and replication id)
 //   \2applied:NODE  -(what it has applied)
 //   \2beat:NODE     -(how often it was heard)
+//   \2intent:...    -(2^60 + 256 * state)          see intents.h; below what any other score is
 //   ------------------------------------------ 0
 //   user:1          17                             text of a Change -> its newest epoch
 //   (empty)         21                             everything
@@ -24,6 +25,9 @@
 //   beat        allow-oom  notes the node; a write, so that a replica or an isolated primary that
 //                          must not write cannot answer
 //   invalidate  allow-oom  one epoch for all texts, forgets the oldest above the bound, publishes
+//   fire        allow-oom  the same for an intent, and takes it away or notes that it was fired
+//   declare     allow-oom  adds an intent
+//   intents     no-writes  what intents there are, and whether their owners are heard of
 //   page        no-writes  what is newer than an epoch, in order; never a part of an epoch
 //   nodes       allow-oom  who is registered; may ask everybody to say at once what it has applied
 //   leave       allow-oom  takes one node's record away, if its beat is still the one that is named
@@ -44,6 +48,9 @@ struct LogScripts {
   LogScripts();
   const Script beat;
   const Script invalidate;
+  const Script fire;
+  const Script declare;
+  const Script intents;
   const Script page;
   const Script nodes;
   const Script leave;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -175,6 +176,23 @@ TEST_F(CallRule, AnOutdatedOuterEntryIsNotStored) {
   leader.join();
   EXPECT_EQ(outer.peek(1), nullptr);
   EXPECT_EQ(outer.explain(1).detail, "invalidated while it was loaded");
+}
+
+TEST(CancelledWrite, ALoadThatOutlivesACancelledWriteIsNotKept) {
+  Cache cache;
+  std::optional<Invalidating> held;
+  int loads = 0;
+  const auto get = cache.cacheable(
+      "load",
+      [&](int) {
+        if (++loads == 1) held->cancel();
+        return loads;
+      },
+      deps("user:{0}"));
+  held.emplace(cache.invalidating({"user:1"}));
+  EXPECT_EQ(*get(1), 1) << "it may have seen what was rolled back";
+  EXPECT_EQ(*get(1), 2);
+  EXPECT_EQ(*get(1), 2);
 }
 
 }  // namespace

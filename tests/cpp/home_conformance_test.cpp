@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "core/home.h"
+#include "core/intent.h"
 #include "core/log.h"
 #include "history.h"
 #include "seed.h"
@@ -58,6 +59,13 @@ struct Counted {
   int loads = 0;
   Cache cache;
   std::optional<CachedFunction<int, int>> get;
+};
+
+// One connection as the engine has it.
+struct Connection {
+  explicit Connection(const HomePtr& home) : log(1 << 8) { log.set_home(home->connect()); }
+  core::LogHome& home() { return *log.home(); }
+  core::InvalidationLog log;
 };
 
 TEST_P(Homes, AnInvalidationReachesEveryCache) {
@@ -193,6 +201,42 @@ TEST_P(Homes, HeldTagsAreInvalidatedEverywhere) {
   EXPECT_EQ(second(1), 1002);
 }
 
+TEST_P(Homes, ACancelledWriteInvalidatesNothingElsewhere) {
+  Counted first(options());
+  Counted second(options());
+  second(1);
+  second(2);
+  auto held = first.cache.invalidating({"org:acme:user:1"});
+  EXPECT_EQ(first(1), 1001);
+  EXPECT_EQ(first(1), 1002) << "held";
+  held.cancel();
+  held.cancel();
+  EXPECT_EQ(first(1), 1003) << "what was loaded meanwhile may have seen what was rolled back";
+  EXPECT_EQ(first(1), 1003);
+  EXPECT_EQ(second(1), 1001);
+  EXPECT_EQ(second.cache.tag_version("org:acme:user:1"), 0U);
+}
+
+// The end of a connection is that of a process, as far as its home can tell.
+TEST_P(Homes, WhatALostConnectionWasAboutToWriteDiesInTheEnd) {
+  if (GetParam().first == "memory") GTEST_SKIP() << "it ends with its only process";
+  Counted reader(options());
+  Counted idle(options());
+  reader(1);
+  {
+    Connection writer(place_->home);
+    const core::TagPath path = core::TagPath::trusted("org:acme");
+    EXPECT_NE(core::begin_write(writer.log, {&path, 1}), 0U);
+    EXPECT_EQ(reader(1), 1001);
+  }
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (reader(1) == 1001 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(reader(1), 1002);
+  EXPECT_GT(idle.cache.tag_version("org:acme"), 0U);
+}
+
 TEST_P(Homes, CachesWithoutItHearNothing) {
   Counted first(options());
   Counted alone((Options()));
@@ -220,13 +264,6 @@ TEST_P(Homes, LongTagsOfAnyScript) {
   EXPECT_EQ(*get(1), 3);
   EXPECT_EQ(*same(1), 2);
 }
-
-// One connection as the engine has it.
-struct Connection {
-  explicit Connection(const HomePtr& home) : log(1 << 8) { log.set_home(home->connect()); }
-  core::LogHome& home() { return *log.home(); }
-  core::InvalidationLog log;
-};
 
 // What was done by a writer itself need not be told to it, unless it takes away what was not.
 TEST_P(Homes, WhatAWriterDidHidesNothingThatItHasNotHeard) {
@@ -341,12 +378,15 @@ TEST_P(Homes, TheCallRuleAcrossCaches) {
       while (!stop.load() && recorder.reads.size() < 300'000) {
         const auto source = static_cast<std::uint32_t>(random() % kSources);
         if (random() % 50 == 0) {
+          const std::string tag = "s:" + std::to_string(source);
+          const std::uint64_t way = random() % 4;
+          std::optional<Invalidating> block;
+          if (way == 1) block.emplace(caches[at]->invalidating({tag}));
           const std::uint64_t version = versions[source].fetch_add(1) + 1;
-          if (random() % 4 == 0) {
-            functions[at].invalidate(source);
-          } else {
-            caches[at]->invalidate("s:" + std::to_string(source));
-          }
+          if (way == 0) functions[at].invalidate(source);
+          if (way == 2) caches[at]->invalidating({"other"}).cancel();
+          if (way > 1) caches[at]->invalidate(tag);
+          block.reset();
           recorder.acknowledged.push_back({tick(), source, version});
         } else {
           const std::uint64_t began = tick();

@@ -130,15 +130,17 @@ Reply numbers(const std::vector<std::string>& words) {
 }
 
 TEST(RedisProtocol, RepliesThatDoNotFitAreNone) {
-  EXPECT_TRUE(parse_beat(numbers({"1", "2", "0", "-5"})));
+  EXPECT_TRUE(parse_beat(numbers({"1", "2", "0", "-5", "3"})));
   for (const std::vector<std::string>& words :
        std::vector<std::vector<std::string>>{{},
                                              {"1", "2", "0"},
-                                             {"0", "2", "0", "5"},
-                                             {"1", "-2", "0", "5"},
-                                             {"1", "9007199254740992", "0", "5"},
-                                             {"1", "x", "0", "5"},
-                                             {"1", "2", "0", "5", "6"}}) {
+                                             {"1", "2", "0", "5"},
+                                             {"0", "2", "0", "5", "0"},
+                                             {"1", "-2", "0", "5", "0"},
+                                             {"1", "9007199254740992", "0", "5", "0"},
+                                             {"1", "x", "0", "5", "0"},
+                                             {"1", "2", "0", "5", "-1"},
+                                             {"1", "2", "0", "5", "6", "7"}}) {
     EXPECT_FALSE(parse_beat(numbers(words))) << words.size();
   }
   EXPECT_FALSE(parse_beat(Reply()));

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "redis/intents.h"
 #include "redis/protocol.h"
 #include "redis/scripts.h"
 #include "redis_client.h"
@@ -52,6 +53,7 @@ class RedisLogModel : public ::testing::Test {
     EXPECT_EQ(shown(real), shown(modelled));
   }
   void step(std::mt19937_64& random);
+  void step_of_intents(std::mt19937_64& random);
 
   const redis::Place place_{"model", 0};
   const redis::LogScripts scripts_;
@@ -66,7 +68,7 @@ class RedisLogModel : public ::testing::Test {
 
 void RedisLogModel::step(std::mt19937_64& random) {
   constexpr std::size_t kAge = 3;  // where a heartbeat's reply has it
-  switch (random() % 8) {
+  switch (random() % 9) {
     case 0:
     case 1:
       compare(scripts_.beat, redis::beat_call(place_, random() % 50, random() % 50), kAge);
@@ -93,6 +95,9 @@ void RedisLogModel::step(std::mt19937_64& random) {
     case 6:
       compare(scripts_.leave, redis::leave_call(place_, place_.node, random() % 50), 0);
       break;
+    case 7:
+      step_of_intents(random);
+      break;
     default:
       if (random() % 20 == 0) {
         server_->command({"DEL", place_.key});
@@ -100,6 +105,36 @@ void RedisLogModel::step(std::mt19937_64& random) {
       } else {
         compare(scripts_.nodes, redis::nodes_call(place_, random() % 2 == 0), 1);
       }
+  }
+}
+
+void RedisLogModel::step_of_intents(std::mt19937_64& random) {
+  const std::uint64_t token = random() % 6;
+  std::vector<std::string> texts;
+  for (std::uint64_t left = token % 3; left > 0; --left) {
+    texts.push_back(left == 2 ? "odd:1:\n" : "t:" + std::to_string(token));
+  }
+  const std::string member = redis::intent_member(place_, token, texts);
+  const std::vector<core::Change> changes(texts.begin(), texts.end());
+  switch (random() % 5) {
+    case 0:
+      compare(scripts_.intents, redis::intents_call(place_), 0);
+      break;
+    case 1:
+    case 2:
+      compare(scripts_.declare, redis::declare_call(place_, member), 0);
+      nonce_ = model_.set.nonce;
+      break;
+    case 3:
+      compare(scripts_.fire, redis::end_call(place_, member, changes, 20), 0);
+      nonce_ = model_.set.nonce;
+      break;
+    default: {
+      redis::Firing firing{std::string(redis::intent_name(member)), random() % 2, random() % 2};
+      if (random() % 4 == 0) firing.next.reset();
+      compare(scripts_.fire, redis::fire_call(place_, firing, 20), 0);
+      nonce_ = model_.set.nonce;
+    }
   }
 }
 

@@ -35,6 +35,7 @@ class ModelServer {
     std::int64_t began_ms = 0;
     std::map<std::string, std::uint64_t> texts;
     std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> nodes;  // applied, beat
+    std::map<std::string, std::string> intents;                            // their scores
   };
   using Publish = std::function<void(const std::string& channel, const std::string& payload)>;
 
@@ -59,13 +60,17 @@ class ModelServer {
     }
     if (words[0] == "CONFIG") return {redis::Type::kMap, "", {}};
     if (words[0] == "ZMSCORE") return scores(words);
+    if (words[0] == "ZREM") return integer_reply(set.intents.erase(words[2]));
     if (words[0] != "EVALSHA") return error("ERR unknown command");
     if (loaded_.count(words[1]) == 0) return error("NOSCRIPT No matching script");
     const std::vector<std::string> arguments(words.begin() + 4, words.end());
     if (words[1] == scripts_.page.hash()) return page(arguments);
+    if (words[1] == scripts_.intents.hash()) return intents();
     if (!is_writable) return error("NOREPLICAS Not enough good replicas to write");
     if (words[1] == scripts_.beat.hash()) return beat(arguments, now_ms);
     if (words[1] == scripts_.invalidate.hash()) return invalidate(arguments, now_ms);
+    if (words[1] == scripts_.fire.hash()) return fire(arguments, now_ms);
+    if (words[1] == scripts_.declare.hash()) return declare(arguments, now_ms);
     if (words[1] == scripts_.leave.hash()) return leave(arguments);
     return nodes(arguments, now_ms);
   }
@@ -92,12 +97,67 @@ class ModelServer {
   Reply beat(const std::vector<std::string>& arguments, std::int64_t now_ms) {
     if (!set.exists || set.life != life_) begin(arguments[0], now_ms);
     set.nodes[arguments[1]] = {number(arguments[2]), number(arguments[3])};
-    return array(
-        {set.nonce, set.clock, set.floor, static_cast<std::uint64_t>(now_ms - set.began_ms)});
+    return array({set.nonce, set.clock, set.floor,
+                  static_cast<std::uint64_t>(now_ms - set.began_ms), set.intents.size()});
   }
 
   Reply invalidate(const std::vector<std::string>& arguments, std::int64_t now_ms) {
     if (!set.exists) begin(arguments[0], now_ms);
+    return change(arguments);
+  }
+
+  Reply declare(const std::vector<std::string>& arguments, std::int64_t now_ms) {
+    if (!set.exists) begin(arguments[0], now_ms);
+    set.intents.try_emplace(arguments[1], "-1152921504606846976");
+    return array({set.nonce, 1});
+  }
+
+  Reply fire(const std::vector<std::string>& arguments, std::int64_t now_ms) {
+    if (!set.exists) begin(arguments[0], now_ms);
+    auto intent = set.intents.find(arguments[4]);
+    if (!arguments[5].empty()) {
+      intent = std::find_if(set.intents.begin(), set.intents.end(), [&](const auto& one) {
+        return one.first.substr(0, 40) == arguments[4] && one.second == arguments[5];
+      });
+      if (intent == set.intents.end()) return array({set.nonce, 0});
+    }
+    const bool is_there = intent != set.intents.end();
+    const std::string member = arguments[5].empty() ? arguments[4] : intent->first;
+    std::string rest = arguments.size() == 7 ? member.substr(40) : "";
+    if (arguments[6].empty()) {
+      if (is_there) set.intents.erase(intent);
+    } else if (is_there) {
+      intent->second = arguments[6];
+    }
+    std::vector<std::string> made(arguments.begin(), arguments.begin() + 4);
+    made.insert(made.end(), arguments.begin() + 7, arguments.end());
+    while (!rest.empty()) {
+      const std::size_t colon = rest.find(':');
+      const std::size_t size = std::stoul(rest.substr(0, colon));
+      made.push_back(rest.substr(colon + 1, size));
+      rest.erase(0, colon + 1 + size);
+    }
+    return change(made);
+  }
+
+  Reply intents() const {
+    if (!set.exists || set.life != life_) return array({0});
+    Reply reply = array({set.nonce});
+    std::vector<std::pair<std::uint64_t, std::string>> rows;
+    for (const auto& [member, score] : set.intents) rows.emplace_back(number(score), member);
+    std::sort(rows.begin(), rows.end(), [](const auto& left, const auto& right) {
+      return left.first != right.first ? left.first > right.first : left.second < right.second;
+    });
+    for (const auto& [score, member] : rows) {
+      const auto node = set.nodes.find(member.substr(24, 16));
+      reply.items.push_back(make_reply(redis::Type::kString, member.substr(0, 40)));
+      reply.items.push_back(integer_reply((score - (std::uint64_t{1} << 60)) / 256));
+      reply.items.push_back(integer_reply(node == set.nodes.end() ? 0 : node->second.second));
+    }
+    return reply;
+  }
+
+  Reply change(const std::vector<std::string>& arguments) {
     const std::uint64_t epoch = ++set.clock;
     std::string message =
         std::to_string(set.nonce) + " " + std::to_string(epoch) + " " + arguments[1] + "\n";

@@ -54,6 +54,19 @@ class SettledHome final : public Home {
       settle(epoch);
       return epoch;
     }
+    std::uint64_t declare_intent(core::InvalidationLog& log,
+                                 std::span<const core::Change> changes) override {
+      return inner_->declare_intent(log, changes);
+    }
+    core::Epoch fire_intent(core::InvalidationLog& log, std::uint64_t token,
+                            std::span<const core::Change> changes, std::uint32_t origin) override {
+      const core::Epoch epoch = inner_->fire_intent(log, token, changes, origin);
+      settle(epoch);
+      return epoch;
+    }
+    void drop_intent(core::InvalidationLog& log, std::uint64_t token) noexcept override {
+      inner_->drop_intent(log, token);
+    }
     core::Epoch version(const core::TagPath& path) override { return inner_->version(path); }
     core::HomeStatus status() override { return inner_->status(); }
     core::Epoch newest() override { return inner_->newest(); }

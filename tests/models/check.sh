@@ -79,6 +79,13 @@ verify level      breaks -DASKFIRST          # mutant: the home is asked before 
 verify level      breaks -DLATEBORN          # mutant: an entry's birth is read after its loader
 verify level      breaks -DLATELOCAL         # mutant: the local birth is read after that
 verify level      breaks -DNOASK             # mutant: what was found is valid for ever in memory
+verify intent     holds                      # a writer that dies around its COMMIT
+verify intent     holds  -DNOFIRST           # noticed by its age alone: later, and in the end
+verify intent     breaks -DNOINTENT          # mutant: nothing is declared
+verify intent     breaks -DLATE              # mutant: declared after COMMIT was sent
+verify intent     breaks -DTWOSTEP           # mutant: the intent is dropped before the invalidation
+verify intent     breaks -DONCE              # mutant: a death fires it once, and it goes
+verify intent     breaks -DNOFIRE            # mutant: it is only taken away
 verify redis      breaks                     # mutant: no generation
 verify redis      breaks -DGEN               # mutant: heartbeat without the clock
 verify redis      breaks -DGEN -DHBCLK       # mutant: catch-up replies without the generation

@@ -292,8 +292,8 @@ async def async_types(service: Service) -> None:
     assert_type(fetch_all.peek(1, name="x"), "dict[str, User] | None")
     fetch.invalidate(1)
     assert_type(await invalidate_async("user:1", "users"), int)
-    async with invalidating("user:1"):
-        pass
+    async with invalidating("user:1") as block:
+        assert_type(block, zoocache.Invalidating)
     await zoocache.clear_async()
     await zoocache.set_async("key", 1, deps=["users"], ttl=60)
     await zoocache.get_async("key")
@@ -318,8 +318,9 @@ def module_types() -> None:
     """What the module's functions take and give."""
     assert_type(invalidate("user:1"), int)
     assert_type(invalidate("user:1", "users", wait=True), int)
-    with invalidating("user:1", "users"):
-        pass
+    with invalidating("user:1", "users") as block:
+        assert_type(block, zoocache.Invalidating)
+        block.cancel()
     explain(full, 1, session=None)
     explain(Service().load, 1)
     explain(fetch, user_id=1)

@@ -7,6 +7,9 @@ from mutants import PAUSE, Mutant
 MEMORY = "src/core/memory_home.cpp"
 HOME = "src/core/home.cpp"
 LMDB_LOG = "src/lmdb/lmdb_log.cpp"
+LMDB_INTENTS = "src/lmdb/lmdb_log_intents.cpp"
+INTENT = "src/core/intent.cpp"
+INTENT_H = "src/core/intent.h"
 LMDB_LOG_H = "src/lmdb/lmdb_log.h"
 ROWS = "src/lmdb/rows.cpp"
 ENVIRONMENT = "src/lmdb/environment.cpp"
@@ -16,6 +19,7 @@ LOCK = "src/lmdb/timed_lock.cpp"
 CONFORMANCE = "home_conformance_test"
 PROCESSES = "lmdb_processes_test"
 FOLDERS = "lmdb_folder_test"
+INTENTS = "lmdb_intent_test"
 
 HOME_MUTANTS = [
     Mutant(
@@ -233,5 +237,114 @@ HOME_MUTANTS = [
         "",
         program=PROCESSES,
         also=(("  self.entries_.clear();\n", ""),),
+    ),
+    Mutant(
+        "a write is not declared before it begins",
+        "intent NOINTENT",
+        INTENT,
+        "    return log.home()->declare_intent(log, changes_of(paths));\n",
+        "    return 0;\n",
+        program=INTENTS,
+        quick=True,
+    ),
+    Mutant(
+        "what cannot be declared stays held",
+        "",
+        INTENT,
+        "  } catch (...) {\n    log.release_tags(paths);\n",
+        "  } catch (...) {\n",
+        program=INTENTS,
+    ),
+    Mutant(
+        "a dead owner's intent fires once and goes",
+        "intent ONCE",
+        INTENT_H,
+        "  if (!has_fired) return IntentStep::kFire;\n",
+        "  if (!has_fired) return IntentStep::kFireAndForget;\n",
+        program=INTENTS,
+        quick=True,
+    ),
+    Mutant(
+        "a dead owner's intent fires at every look",
+        "",
+        INTENT_H,
+        "  if (!has_fired) return IntentStep::kFire;\n",
+        "  static_cast<void>(has_fired);\n  if (!is_old) return IntentStep::kFire;\n",
+        program=INTENTS,
+    ),
+    Mutant(
+        "a block that is open for too long goes on unnoticed",
+        "",
+        INTENT_H,
+        "  if (is_alive) return is_old ? IntentStep::kFire : IntentStep::kNothing;\n",
+        "  if (is_alive) return IntentStep::kNothing;\n",
+        program=INTENTS,
+    ),
+    Mutant(
+        "a cancelled write lets what it saw be kept",
+        "",
+        INTENT,
+        "    log.apply(paths);  // a load that is under way ends after this\n",
+        "",
+        program="front_call_rule_test",
+    ),
+    Mutant(
+        "a cancelled write invalidates elsewhere",
+        "",
+        INTENT,
+        "  if (log.home() != nullptr) log.home()->drop_intent(log, token);\n",
+        "  if (log.home() != nullptr) log.home()->fire_intent(log, token, changes_of(paths), 0);\n",
+        program=CONFORMANCE,
+    ),
+    Mutant(
+        "lmdb: an intent is taken away without an invalidation",
+        "intent NOFIRE",
+        LMDB_INTENTS,
+        "    for (const std::string& text : row.texts) "
+        "rows.put({text}, index++, applied_.load(), self_);\n",
+        "    static_cast<void>(rows);\n",
+        program=INTENTS,
+    ),
+    Mutant(
+        "lmdb: the end of a block leaves its intent",
+        "",
+        LMDB_LOG,
+        "  if (batch.ended != 0) intents.remove(batch.ended);\n",
+        "",
+        program=INTENTS,
+    ),
+    Mutant(
+        "lmdb: what stands is not looked at before the second is over",
+        "",
+        LMDB_LOG,
+        "                               : intents_ != 0 ? kIntentLookMs\n"
+        "                                               : kLookAgainMs;\n",
+        "                                               : kLookAgainMs * 60;\n",
+        program=INTENTS,
+    ),
+    Mutant(
+        "lmdb: a child of fork() ends its parent's intent",
+        "",
+        LMDB_INTENTS,
+        "  const bool is_mine = found->second.owner == this_process();\n",
+        "  const bool is_mine = true;\n",
+        program=INTENTS,
+    ),
+    Mutant(
+        "lmdb: a folder that is another one is not told of open blocks",
+        "",
+        LMDB_INTENTS,
+        "    if (is_mine && open.nonce != environment.nonce()) must_declare_again_.store(true);\n",
+        "    static_cast<void>(is_mine);\n",
+        program=INTENTS,
+    ),
+    Mutant(
+        "lmdb: a connection that ends leaves its intents to a process that lives",
+        "",
+        LMDB_LOG,
+        "  farewell();\n",
+        "",
+        "*lmdb*",
+        program=CONFORMANCE,
     ),
 ]

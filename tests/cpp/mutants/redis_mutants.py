@@ -12,6 +12,8 @@ CALLS = "src/redis/follower_calls.cpp"
 FOLLOWER_H = "src/redis/follower.h"
 LEASE = "src/redis/lease.h"
 JOURNAL = "src/redis/journal.cpp"
+INTENTS = "src/redis/intents.cpp"
+FOLLOWER_INTENTS = "src/redis/follower_intents.cpp"
 
 
 def redis(
@@ -183,5 +185,71 @@ REDIS_MUTANTS = [
         CALLS,
         "  core::apply_changes(log_, changes, origin);\n  std::string why;\n",
         "  std::string why;\n",
+    ),
+    redis(
+        "an intent of a silent owner is not fired",
+        "intent NOFIRE",
+        INTENTS,
+        "    if (auto firing = judge(one, is_alive, age_ns)) "
+        "work.fire.push_back(std::move(*firing));\n",
+        "    static_cast<void>(judge(one, is_alive, age_ns));\n",
+        test="intent_rules",
+        quick=True,
+    ),
+    redis(
+        "an owner is dead for whoever sees it first",
+        "",
+        INTENTS,
+        "(one.beat != 0 && silent_ns < lease_ns_)",
+        "(one.beat != 0 && silent_ns > 0 && silent_ns < lease_ns_)",
+        test="intent_rules",
+    ),
+    redis(
+        "one that was heard of again counts as fired",
+        "",
+        INTENTS,
+        "  const bool has_fired = one.state == silent_at(one.beat);\n",
+        "  const bool has_fired = one.state % 2 == 1;\n",
+        test="intent_rules",
+    ),
+    redis(
+        "too old is as good as dead",
+        "",
+        INTENTS,
+        "{ return 2 * (beat % kMostBeats) + 2; }\n",
+        "{ return 2 * (beat % kMostBeats) + 1; }\n",
+        test="intent_rules",
+    ),
+    redis(
+        "open intents are not declared again",
+        "",
+        FOLLOWER_INTENTS,
+        "        for (const std::string& member : work.declare) {\n",
+        "        for (const std::string& member : std::vector<std::string>()) {\n",
+        test="intent_rules",
+    ),
+    redis(
+        "the rest of a lost reply stays",
+        "",
+        INTENTS,
+        "      work.fire.push_back({one.name, one.state, std::nullopt});\n",
+        "",
+        test="intent_rules",
+    ),
+    redis(
+        "what is fired for others is passed over by who fired it",
+        "",
+        INTENTS,
+        "  call.arguments[1] = std::string(1, '-');",
+        "  call.arguments[1] = place.node;",
+        test="intent_rules",
+    ),
+    redis(
+        "the end of a block leaves its intent",
+        "",
+        FOLLOWER_INTENTS,
+        "  if (!member) return append(changes, origin);\n",
+        "  if (member) return append(changes, origin);\n",
+        test="intent_rules",
     ),
 ]
