@@ -43,6 +43,11 @@ struct RedisOptions {
   // that have not heard of them. The same in all processes. Range 2^4 .. 2^24.
   std::size_t max_log_tags = 1'000'000;
   OnUnreachable on_unreachable = OnUnreachable::kRaise;
+  // How many replicas must have heard of an invalidation before it returns. If they have not within
+  // the command's time-out, invalidate() does as on_unreachable says, and for another reason: the
+  // server has acknowledged it, every process hears of it, and it is not tried again; but a replica
+  // that takes over now may not know of it. Range 0 .. 100.
+  std::size_t replicas_ack = 0;
   // Use a server that evicts keys without a time to live (maxmemory-policy allkeys-*), too. When it
   // evicts the log, all caches are emptied.
   bool allow_eviction = false;

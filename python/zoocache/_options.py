@@ -58,6 +58,7 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "command_timeout": 0.25,
     "connect_timeout": 1,
     "on_unreachable": "raise",
+    "replicas_ack": 0,
     "allow_eviction": False,
     **{name: default for name, (default, _) in _OBSOLETE.items()},
 }
@@ -248,6 +249,7 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
     if on_unreachable not in ("raise", "journal"):
         raise _refuse("on_unreachable", on_unreachable, "'raise' or 'journal'")
     made["keeps_silently"] = on_unreachable == "journal"
+    made["replicas_ack"] = check_count("replicas_ack", given.get("replicas_ack"), 0)
     made["allow_eviction"] = check_flag("allow_eviction", given.get("allow_eviction", False))
     made["max_storage_bytes"] = check_count(
         "max_storage_bytes", given.get("max_storage_bytes"), 2**20

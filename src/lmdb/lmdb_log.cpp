@@ -67,6 +67,7 @@ Environment& LmdbLog::connect(InvalidationLog& log, std::chrono::nanoseconds pat
     return *environments_.back();
   }
   lose(log, why);
+  const std::uint64_t before = environments_.empty() ? 0 : environments_.back()->nonce();
   std::shared_ptr<Environment> opened = Environment::open(path_, options_.map_bytes, patience);
   if (!opened->is_intact(&why)) throw HomeUnreachable(why);
   drop_reader();
@@ -77,6 +78,9 @@ Environment& LmdbLog::connect(InvalidationLog& log, std::chrono::nanoseconds pat
   applied_.store(reading.snapshot());
   // Whatever was stored while nothing was known may have missed something.
   log.apply_root();
+  count(&HomeCounters::connects);
+  if (before != 0) count(&HomeCounters::flushes);
+  if (before != 0 && before != environment.nonce()) count(&HomeCounters::generation_changes);
   look_again_ms_.store(now_ms() + kLookAgainMs);
   trouble_.clear();
   shared_.store(&environment, std::memory_order_release);
@@ -84,7 +88,10 @@ Environment& LmdbLog::connect(InvalidationLog& log, std::chrono::nanoseconds pat
 }
 
 void LmdbLog::lose(InvalidationLog& log, const std::string& trouble) noexcept {
-  shared_.store(nullptr, std::memory_order_release);
+  if (shared_.exchange(nullptr) != nullptr) {
+    count(&HomeCounters::disconnects);
+    count(&HomeCounters::flushes);
+  }
   log.apply_root();
   try_again_ms_ = now_ms() + kTryAgainMs;
   try {
@@ -125,6 +132,7 @@ void LmdbLog::catch_up(InvalidationLog& log, Epoch own, std::uint32_t origin) {
     }
     if (applied < meta.floor) {
       log.apply_root();
+      count(&HomeCounters::flushes);
     } else {
       rows.for_each_after(applied, [&](const Row& row) {
         const Change change{row.text, row.done_by == self_};
@@ -169,12 +177,14 @@ Epoch LmdbLog::write(Environment& environment, std::span<const Change> changes,
                      std::chrono::nanoseconds patience) {
   const Kept kept = take_kept();
   try {
-    const Locked writing(environment.writers(), patience, environment.folder());
+    const Locked writing = await_turn(environment, patience);
+    count(&HomeCounters::replays, kept.size());
     Epoch epoch = 0;
     for (int left = kTriesWhenFull; epoch == 0; --left) {
       try {
         epoch = write_rows(environment, kept, changes);
       } catch (const MapIsFull&) {
+        count(&HomeCounters::map_full);
         if (left == 0) throw;
         make_room(environment);
       }
@@ -185,6 +195,15 @@ Epoch LmdbLog::write(Environment& environment, std::span<const Change> changes,
     return epoch;
   } catch (...) {
     keep(std::vector<Change>(kept.begin(), kept.end()));
+    throw;
+  }
+}
+
+Locked LmdbLog::await_turn(Environment& environment, std::chrono::nanoseconds patience) {
+  try {
+    return Locked(environment.writers(), patience, environment.folder());
+  } catch (const HomeUnreachable&) {
+    if (patience.count() > 0) count(&HomeCounters::timeouts);
     throw;
   }
 }
@@ -231,6 +250,11 @@ void LmdbLog::keep(std::span<const Change> changes) {
   if (kept_.size() > kMaxKept) kept_.assign(1, std::string());
 }
 
+void LmdbLog::count(std::uint64_t HomeCounters::*counter, std::uint64_t more) noexcept {
+  const std::lock_guard lock(counters_mutex_);
+  counters_.*counter += more;
+}
+
 void LmdbLog::retry_kept(Environment& environment) noexcept {
   try {
     write(environment, {}, std::chrono::nanoseconds(0));
@@ -248,12 +272,16 @@ Epoch LmdbLog::version(const core::TagPath& path) {
   return core::newest_on_path(path, [&rows](std::string_view text) { return rows.version(text); });
 }
 
-core::HomeStatus LmdbLog::status() {
+HomeStatus LmdbLog::status() {
   const std::lock_guard lock(mutex_);
-  core::HomeStatus status;
+  HomeStatus status;
   status.kind = "lmdb";
   status.applied = applied_.load();
   status.trouble = trouble_;
+  {
+    const std::lock_guard counting(counters_mutex_);
+    status.counters = counters_;
+  }
   Environment* const environment = shared_.load();
   status.reachable = environment != nullptr;
   if (environment == nullptr) return status;

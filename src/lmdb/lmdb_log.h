@@ -48,7 +48,7 @@ class LmdbLog final : public core::LogHome {
   core::Epoch append(core::InvalidationLog& log, std::span<const core::Change> changes,
                      std::uint32_t origin) override;
   core::Epoch version(const core::TagPath& path) override;
-  core::HomeStatus status() override;
+  HomeStatus status() override;
   core::Epoch newest() override;
   core::HomePosition position() noexcept override;
   bool holds(std::uint64_t generation, core::Epoch born,
@@ -75,6 +75,9 @@ class LmdbLog final : public core::LogHome {
   void make_room(Environment& environment);
   Kept take_kept();
   void keep(std::span<const core::Change> changes);
+  // The writers' lock. Throws HomeUnreachable.
+  Locked await_turn(Environment& environment, std::chrono::nanoseconds patience);
+  void count(std::uint64_t HomeCounters::*counter, std::uint64_t more = 1) noexcept;
   void retry_kept(Environment& environment) noexcept;
   // Nothing is known: everything dies.
   void lose(core::InvalidationLog& log, const std::string& trouble) noexcept;
@@ -97,6 +100,9 @@ class LmdbLog final : public core::LogHome {
   std::mutex kept_mutex_;  // guards what follows
   Kept kept_;              // declared, and not acknowledged
   std::atomic<bool> has_kept_{false};
+
+  std::mutex counters_mutex_;  // the last that is taken
+  HomeCounters counters_;
 };
 
 }  // namespace zoocache::lmdb

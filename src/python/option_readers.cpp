@@ -80,6 +80,7 @@ bool read_redis_home(PyObject* options, HomePtr* home) {
                     read_seconds(options, "lease", &about.lease_s) &&
                     read_seconds(options, "command_timeout", &about.command_timeout_s) &&
                     read_seconds(options, "connect_timeout", &about.connect_timeout_s) &&
+                    read_size(options, "replicas_ack", &about.replicas_ack) &&
                     read_flag(options, "keeps_silently", &keeps_silently) &&
                     read_flag(options, "allow_eviction", &about.allow_eviction);
   if (!read) return false;

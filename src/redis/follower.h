@@ -22,6 +22,10 @@
 //       passed over.
 //   (6) A writer's own message comes before or after the reply to its call: both count as the same
 //       epoch. What it declared is held from before it is sent until it was applied again.
+//   (7) A stored value was read, and is checked against what was applied (`holds`). What is applied
+//       and noted in one step, under the mutex, is either known to the check, or is applied to the
+//       log after it: then what is made of the value here dies with it (level_call.h). What was
+//       declared here and has no epoch yet is held, and refuses it.
 // All of it is on the control connection; the data connection is of no concern here, so that
 // nothing depends on both being to the same server. Thread-safety: everything from any thread; what
 // waits, not from the transport's.
@@ -37,10 +41,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/clock.h"
 #include "core/home.h"
 #include "core/log.h"
+#include "redis/applied_index.h"
 #include "redis/breaker.h"
 #include "redis/fork_guard.h"
 #include "redis/journal.h"
@@ -59,6 +65,7 @@ struct FollowerOptions {
   std::int64_t first_timeout_ns = 0;  // of a call that comes before the first answer
   std::size_t max_log_tags = 0;
   std::size_t page_texts = 512;  // of one page, but for an epoch that has more
+  std::size_t replicas_ack = 0;  // that an invalidation waits for
   bool is_eviction_allowed = false;
   bool keeps_silently = false;        // what is not acknowledged is no exception
   core::TimeSource* clock = nullptr;  // what hits look at; none: boot time, coarsely
@@ -89,7 +96,7 @@ class Follower final : private Listener, private ForkGuard {
   core::Epoch append(std::span<const core::Change> changes, std::uint32_t origin);
   core::Epoch version(const core::TagPath& path);
   bool holds(std::uint64_t generation, core::Epoch born, std::span<const std::string> texts);
-  core::HomeStatus status();
+  HomeStatus status();
   core::Epoch newest();
   core::HomePosition position() noexcept;
   // See RedisLog::wait_applied.
@@ -106,6 +113,11 @@ class Follower final : private Listener, private ForkGuard {
   struct Cursor {
     std::uint64_t nonce = 0;
     core::Epoch after = 0;
+  };
+  struct SentBeat {
+    ScriptCall call;
+    std::int64_t at_ns = 0;
+    std::uint64_t connection = 0;  // the newest that there was
   };
   struct Silent;
 
@@ -124,12 +136,15 @@ class Follower final : private Listener, private ForkGuard {
   void look_for_silent();
 
   // What replies say.
-  Step beat_answered(const Answer& answer, std::int64_t sent_ns);
+  Step beat_answered(const Answer& answer, std::int64_t sent_ns, std::uint64_t connection);
   Step page_answered(const Answer& answer, Cursor* cursor);
   std::optional<Receipt> receipt_of(const Answer& answer);
-  void note_receipt(const Receipt& receipt);
+  void note_receipt(const Receipt& receipt, core::Epoch known,
+                    std::span<const core::Change> changes, std::uint32_t origin = 0);
+  void note_applied(const std::vector<std::string>& texts, core::Epoch epoch);
   void begin_generation(const Beat& beat, std::int64_t sent_ns);
   void note_trouble(const Answer& answer);
+  void flush();
   void publish();
 
   // On callers' threads.
@@ -141,8 +156,14 @@ class Follower final : private Listener, private ForkGuard {
   Answer ask(const std::function<Answer(std::chrono::nanoseconds)>& send, std::int64_t deadline_ns);
   Answer ask(const Script& script, const ScriptCall& call, std::int64_t deadline_ns);
   std::optional<Receipt> declare(std::span<const core::Change> changes, std::string* why);
+  core::Epoch known_epoch();
+  std::string unreplicated(const Receipt& receipt);
+  bool await_replicas(const Receipt& receipt);
+  enum class Verdict { kYes, kNo, kAsk };
+  Verdict holds_here(std::uint64_t generation, core::Epoch born,
+                     const std::vector<std::string>& texts);
   std::vector<core::Epoch> scores(std::span<const std::string> texts);
-  ScriptCall next_beat();
+  SentBeat next_beat();
   std::string trouble();
 
   std::int64_t now_ns() const noexcept { return transport_->now_ns(); }
@@ -158,21 +179,25 @@ class Follower final : private Listener, private ForkGuard {
 
   std::mutex mutex_;  // guards what follows; the log's own is taken within
   Lease lease_;
+  AppliedIndex index_;
   Journal journal_;
   std::uint64_t beats_ = 0;
-  std::int64_t newest_sent_ns_ = 0;  // of the beats that were answered
+  std::int64_t newest_sent_ns_ = 0;         // of the beats that were answered
+  std::uint64_t confirmed_connection_ = 0;  // the newest on which one was
   core::Epoch floor_ = 0;
   bool is_paging_ = false;
   std::string refusal_;  // why this server is none for a log
   std::string warning_;
   std::string trouble_;
+  HomeCounters counters_;  // what others count is added by `status`
 
   std::mutex renewal_mutex_;  // guards what follows
   std::condition_variable is_renewed_;
   bool is_renewing_ = false;
   std::uint64_t renewals_ = 0;
 
-  std::unique_ptr<Silent> silent_;  // the transport's thread's
+  std::unique_ptr<Silent> silent_;  // the transport's thread's, as the next
+  std::int64_t next_judgement_ns_ = 0;
   // Callbacks come until it is gone, and use it: a pointer of their own, which nobody changes.
   Transport* transport_ = nullptr;
   std::unique_ptr<Transport> owned_transport_;  // the last: it goes first

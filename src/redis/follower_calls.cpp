@@ -20,7 +20,7 @@ void Follower::refresh() noexcept {
     breaker_.renewed(now_ns());
   }
   const std::lock_guard lock(mutex_);
-  if (!is_fresh() && lease_.must_forget(now_ns())) log_.apply_root();
+  if (!is_fresh() && lease_.must_forget(now_ns())) flush();
 }
 
 // Callers that come while one renews wait for it, and share what it finds.
@@ -66,8 +66,8 @@ bool Follower::lead_renewal() {
 Follower::Step Follower::beat_now(std::int64_t deadline_ns) {
   Step step = Step::kChanged;
   while (step == Step::kChanged && now_ns() < deadline_ns) {
-    const std::int64_t sent_ns = now_ns();
-    step = beat_answered(ask(scripts_.beat, next_beat(), deadline_ns), sent_ns);
+    const SentBeat beat = next_beat();
+    step = beat_answered(ask(scripts_.beat, beat.call, deadline_ns), beat.at_ns, beat.connection);
     if (step == Step::kBehind) step = catch_up(deadline_ns);
   }
   return step;
@@ -85,6 +85,7 @@ Follower::Step Follower::catch_up(std::int64_t deadline_ns) {
   while ((step == Step::kBehind || step == Step::kMore) && now_ns() < deadline_ns) {
     if (step == Step::kBehind) {
       const std::lock_guard lock(mutex_);
+      ++counters_.catch_ups;
       cursor = {lease_.nonce(), lease_.applied()};
     }
     const ScriptCall call = page_call(place_, cursor.nonce, cursor.after, options_.page_texts);
@@ -129,6 +130,7 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   }
   core::apply_changes(log_, changes, origin);
   std::string why;
+  const Epoch known = known_epoch();
   std::optional<Receipt> receipt;
   try {
     receipt = declare(changes, &why);
@@ -136,14 +138,13 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
     why = error.what();
   }
   if (receipt) {
-    core::apply_changes(log_, changes, origin);
     {
       const std::lock_guard lock(mutex_);
+      note_receipt(*receipt, known, changes, origin);
       journal_.acknowledged(changes, receipt->nonce, now_ns());
-      note_receipt(*receipt);
     }
     core::release_changes(log_, changes);
-    return receipt->epoch;
+    return await_replicas(*receipt) ? receipt->epoch : 0;
   }
   {
     const std::lock_guard lock(mutex_);
@@ -151,6 +152,11 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   }
   if (options_.keeps_silently) return 0;
   throw HomeUnreachable("not acknowledged, and kept to be tried again: " + why);
+}
+
+Epoch Follower::known_epoch() {
+  const std::lock_guard lock(mutex_);
+  return lease_.needed();
 }
 
 std::optional<Receipt> Follower::declare(std::span<const Change> changes, std::string* why) {
@@ -210,18 +216,48 @@ Epoch Follower::version(const core::TagPath& path) {
   return *std::max_element(epochs.begin() + 2, epochs.end());
 }
 
+// Interleaving (7).
 bool Follower::holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) {
-  if (!is_fresh()) throw HomeUnreachable(trouble());
-  if (generation != position().generation) return false;
   std::vector<std::string> wanted;
   const Epoch none = core::newest_of(texts, [&](std::string_view text) {
     wanted.emplace_back(text);
     return Epoch{0};
   });
-  if (none == core::kForever) return false;
+  if (none == core::kForever || core::is_any_held(log_, texts)) return false;
+  switch (holds_here(generation, born, wanted)) {
+    case Verdict::kYes:
+      return true;
+    case Verdict::kNo:
+      return false;
+    case Verdict::kAsk:
+      break;
+  }
   const std::vector<Epoch> epochs = scores(wanted);
   if (epochs[0] != generation || born < epochs[1]) return false;
-  return *std::max_element(epochs.begin() + 2, epochs.end()) <= born;
+  if (*std::max_element(epochs.begin() + 2, epochs.end()) > born) return false;
+  const std::lock_guard lock(mutex_);
+  // A server that took over has the nonce of the other until the first heartbeat that it answers,
+  // and not all that was told to that one. It was on another connection.
+  if (confirmed_connection_ != counters_.connects) return false;
+  ++counters_.server_checks;
+  return true;
+}
+
+// What is trusted is at most a lease behind, as every hit is.
+Follower::Verdict Follower::holds_here(std::uint64_t generation, Epoch born,
+                                       const std::vector<std::string>& texts) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_fresh()) {
+      if (generation != lease_.nonce()) return Verdict::kNo;
+      const auto is_newer = [&](const std::string& text) { return index_.newest(text) > born; };
+      if (std::any_of(texts.begin(), texts.end(), is_newer)) return Verdict::kNo;
+      if (born < index_.floor()) return Verdict::kAsk;
+      ++counters_.local_checks;
+      return Verdict::kYes;
+    }
+  }
+  throw HomeUnreachable(trouble());
 }
 
 core::HomePosition Follower::position() noexcept {
@@ -235,8 +271,8 @@ std::string Follower::trouble() {
   return trouble_.empty() ? "the server was not reached yet" : trouble_;
 }
 
-core::HomeStatus Follower::status() {
-  core::HomeStatus status;
+HomeStatus Follower::status() {
+  HomeStatus status;
   status.kind = "redis";
   status.reachable = is_fresh();
   status.trouble = status.reachable ? "" : trouble();
@@ -246,6 +282,12 @@ core::HomeStatus Follower::status() {
   status.clock = lease_.needed();
   status.applied = lease_.applied();
   status.floor = floor_;
+  status.counters = counters_;
+  status.counters.breaker_opens = breaker_.openings();
+  for (const Script* const one :
+       {&scripts_.beat, &scripts_.invalidate, &scripts_.page, &scripts_.nodes, &scripts_.leave}) {
+    status.counters.script_loads += one->loads();
+  }
   return status;
 }
 

@@ -40,7 +40,7 @@ Epoch RedisLog::append(InvalidationLog&, std::span<const Change> changes, std::u
 
 Epoch RedisLog::version(const core::TagPath& path) { return follower().version(path); }
 
-core::HomeStatus RedisLog::status() { return follower().status(); }
+HomeStatus RedisLog::status() { return follower().status(); }
 
 Epoch RedisLog::newest() { return follower().newest(); }
 

@@ -37,7 +37,7 @@ class RedisLog final : public core::LogHome {
   core::Epoch append(core::InvalidationLog& log, std::span<const core::Change> changes,
                      std::uint32_t origin) override;
   core::Epoch version(const core::TagPath& path) override;
-  core::HomeStatus status() override;
+  HomeStatus status() override;
   core::Epoch newest() override;
   core::HomePosition position() noexcept override;
   bool holds(std::uint64_t generation, core::Epoch born,

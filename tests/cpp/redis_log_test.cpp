@@ -347,6 +347,7 @@ TEST_F(RedisLogTest, OptionsOutOfRangeAreRefused) {
   EXPECT_TRUE(refused({.command_timeout_s = 0}));
   EXPECT_TRUE(refused({.connect_timeout_s = -1}));
   EXPECT_TRUE(refused({.max_log_tags = 15}));
+  EXPECT_TRUE(refused({.replicas_ack = 101}));
   EXPECT_FALSE(refused({}));
   EXPECT_THROW(redis_home("http://x"), InvalidOption);
 }
