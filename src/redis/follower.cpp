@@ -46,9 +46,13 @@ void Follower::in_child() noexcept {
 
 void Follower::tick() {
   judge_again();
-  send_beat();
-  begin_paging();
-  look_for_silent();
+  if (options_.is_writer) {
+    look_at_generation();
+  } else {
+    send_beat();
+    begin_paging();
+    look_for_silent();
+  }
   transport_->call_after(lease() / 3, [this] { tick(); });
 }
 
@@ -95,12 +99,12 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
 // Interleaving (5). Its age is of a moment after the heartbeat was sent: it began no earlier than
 // what comes out here. REQUIRES: the mutex.
 void Follower::begin_generation(const Beat& beat, std::int64_t sent_ns) {
-  if (lease_.nonce() != 0) ++counters_.generation_changes;
+  const bool is_other = lease_.nonce() != 0 && lease_.nonce() != beat.nonce;
+  if (is_other) ++counters_.generation_changes;
   flush();
   lease_.begin(beat.nonce, beat.clock);
   index_.begin(beat.clock);
-  const std::int64_t age_ns = std::min(beat.age_ms, INT64_MAX / 2'000'000) * 1'000'000;
-  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : sent_ns - age_ns);
+  journal_.replay(beat.nonce, began_ns(beat.age_ms, sent_ns));
 }
 
 // REQUIRES: the mutex.
@@ -182,22 +186,21 @@ Follower::Step Follower::page_answered(const Answer& answer, Cursor* cursor) {
 
 void Follower::retry_kept() {
   std::vector<std::string> texts;
-  core::Epoch known = 0;
+  const Known before = known();
   {
     const std::lock_guard lock(mutex_);
     texts = journal_.begin_retry();
-    known = lease_.needed();
     counters_.replays += texts.size();
   }
   if (texts.empty()) return;
   const ScriptCall call = invalidate_call(place_, changes_of(texts), options_.max_log_tags);
   run(*transport_, Link::kControl, scripts_.invalidate, call, lease(),
-      [this, known, texts = std::move(texts)](const Answer& answer) {
+      [this, before, texts = std::move(texts)](const Answer& answer) {
         const auto receipt = receipt_of(answer);
         bool has_more = false;
         {
           const std::lock_guard lock(mutex_);
-          if (receipt) note_receipt(*receipt, known, changes_of(texts));
+          if (receipt) note_receipt(*receipt, before, changes_of(texts));
           journal_.end_retry(receipt.has_value(), receipt ? receipt->nonce : 0, now_ns());
           has_more = receipt && journal_.has_kept();
         }
@@ -216,13 +219,16 @@ void Follower::note_applied(const std::vector<std::string>& texts, core::Epoch e
   for (const std::string& text : texts) index_.note(text, epoch);
 }
 
-// Applies what was acknowledged. `known`: the newest epoch that was known before it was sent. One
-// that is not above it is of another history under the same nonce, which no heartbeat has seen yet:
+// Applies what was acknowledged. An epoch that is not above the newest one that was known before it
+// was sent is of another history under the same nonce, which no heartbeat has seen yet:
 // the server lost what it knew, and its numbers tell nothing. REQUIRES: the mutex.
-void Follower::note_receipt(const Receipt& receipt, core::Epoch known,
+void Follower::note_receipt(const Receipt& receipt, const Known& before,
                             std::span<const Change> changes, std::uint32_t origin) {
   core::apply_changes(log_, changes, origin);
-  if (receipt.nonce == lease_.nonce() && receipt.epoch > known) {
+  receipt_nonce_ = receipt.nonce;
+  if (options_.is_writer && lease_.nonce() == 0) lease_.begin(receipt.nonce, 0);
+  const bool is_next = receipt.nonce != before.nonce || receipt.epoch > before.epoch;
+  if (receipt.nonce == lease_.nonce() && is_next) {
     for (const Change& change : changes) index_.note(change.text, receipt.epoch);
     lease_.heard(receipt.epoch);
   } else if (lease_.nonce() != 0) {
@@ -256,7 +262,11 @@ void Follower::on_push(const Reply& message) {
 }
 
 void Follower::on_back(Link link, const Server& server) {
-  if (link != Link::kControl) return;
+  if (link != Link::kControl) {
+    const std::lock_guard lock(mutex_);
+    ++data_connections_;
+    return;
+  }
   {
     const std::lock_guard lock(mutex_);
     refusal_.clear();
@@ -266,7 +276,11 @@ void Follower::on_back(Link link, const Server& server) {
   }
   if (!judge(server)) return;
   breaker_.renewed(now_ns());
-  send_beat();
+  if (options_.is_writer) {
+    look_at_generation();
+  } else {
+    send_beat();
+  }
 }
 
 // Whether a log may live on this server, as far as it said. While the rest is asked, what was found

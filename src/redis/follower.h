@@ -31,6 +31,7 @@
 // waits, not from the transport's.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -67,10 +68,17 @@ struct FollowerOptions {
   std::size_t page_texts = 512;  // of one page, but for an epoch that has more
   std::size_t replicas_ack = 0;  // that an invalidation waits for
   bool is_eviction_allowed = false;
+  bool is_writer = false;             // follower_writer.cpp
   bool keeps_silently = false;        // what is not acknowledged is no exception
   core::TimeSource* clock = nullptr;  // what hits look at; none: boot time, coarsely
 };
-// The transport subscribes to the place's channel.
+// When a generation of that age began, by the clock of who sent the question then: no earlier.
+inline std::int64_t began_ns(std::int64_t age_ms, std::int64_t sent_ns) {
+  if (age_ms < 0) return INT64_MIN;
+  return sent_ns - std::min(age_ms, INT64_MAX / 2'000'000) * 1'000'000;
+}
+
+// The transport subscribes to the place's channel, if it is no writer's.
 using MakeTransport = std::function<std::unique_ptr<Transport>(const Place&, Listener&)>;
 
 class Follower final : private Listener, private ForkGuard {
@@ -92,7 +100,9 @@ class Follower final : private Listener, private ForkGuard {
 
   void refresh() noexcept;
   // Whether it would ask the server.
-  bool refresh_waits() const noexcept { return breaker_.would_pass(now_ns()); }
+  bool refresh_waits() const noexcept {
+    return !options_.is_writer && breaker_.would_pass(now_ns());
+  }
   core::Epoch append(std::span<const core::Change> changes, std::uint32_t origin);
   core::Epoch version(const core::TagPath& path);
   bool holds(std::uint64_t generation, core::Epoch born, std::span<const std::string> texts);
@@ -119,6 +129,12 @@ class Follower final : private Listener, private ForkGuard {
     std::int64_t at_ns = 0;
     std::uint64_t connection = 0;  // the newest that there was
   };
+  // What is known before something is sent.
+  struct Known {
+    std::uint64_t nonce = 0;
+    core::Epoch epoch = 0;         // the newest
+    std::uint64_t connection = 0;  // the newest
+  };
   struct Silent;
 
   // On the transport's thread.
@@ -134,12 +150,14 @@ class Follower final : private Listener, private ForkGuard {
   void send_page(const Cursor& cursor);
   void retry_kept();
   void look_for_silent();
+  void look_at_generation();
+  void follow_generation(const Nodes& found, std::int64_t sent_ns);
 
   // What replies say.
   Step beat_answered(const Answer& answer, std::int64_t sent_ns, std::uint64_t connection);
   Step page_answered(const Answer& answer, Cursor* cursor);
   std::optional<Receipt> receipt_of(const Answer& answer);
-  void note_receipt(const Receipt& receipt, core::Epoch known,
+  void note_receipt(const Receipt& receipt, const Known& before,
                     std::span<const core::Change> changes, std::uint32_t origin = 0);
   void note_applied(const std::vector<std::string>& texts, core::Epoch epoch);
   void begin_generation(const Beat& beat, std::int64_t sent_ns);
@@ -156,15 +174,17 @@ class Follower final : private Listener, private ForkGuard {
   Answer ask(const std::function<Answer(std::chrono::nanoseconds)>& send, std::int64_t deadline_ns);
   Answer ask(const Script& script, const ScriptCall& call, std::int64_t deadline_ns);
   std::optional<Receipt> declare(std::span<const core::Change> changes, std::string* why);
-  core::Epoch known_epoch();
-  std::string unreplicated(const Receipt& receipt);
-  bool await_replicas(const Receipt& receipt);
+  Known known();
+  std::string unreplicated(const Receipt& receipt, std::uint64_t connection);
+  std::uint64_t connection_of(Link link);
+  bool await_replicas(const Receipt& receipt, std::uint64_t connection);
   enum class Verdict { kYes, kNo, kAsk };
   Verdict holds_here(std::uint64_t generation, core::Epoch born,
                      const std::vector<std::string>& texts);
   std::vector<core::Epoch> scores(std::span<const std::string> texts);
   SentBeat next_beat();
   std::string trouble();
+  bool may_declare();
 
   std::int64_t now_ns() const noexcept { return transport_->now_ns(); }
   std::chrono::nanoseconds lease() const { return std::chrono::nanoseconds(options_.lease_ns); }
@@ -181,6 +201,8 @@ class Follower final : private Listener, private ForkGuard {
   Lease lease_;
   AppliedIndex index_;
   Journal journal_;
+  std::uint64_t receipt_nonce_ = 0;     // of the newest
+  std::uint64_t data_connections_ = 0;  // so far
   std::uint64_t beats_ = 0;
   std::int64_t newest_sent_ns_ = 0;         // of the beats that were answered
   std::uint64_t confirmed_connection_ = 0;  // the newest on which one was

@@ -14,6 +14,10 @@ using core::Epoch;
 using std::chrono::nanoseconds;
 
 void Follower::refresh() noexcept {
+  if (options_.is_writer) {
+    log_.apply_root();
+    return;
+  }
   try {
     if (renew()) return;
   } catch (const std::exception&) {  // no memory: as if there had been no answer
@@ -74,6 +78,7 @@ Follower::Step Follower::beat_now(std::int64_t deadline_ns) {
 }
 
 Epoch Follower::newest() {
+  if (options_.is_writer) return core::kForever;  // as `position`
   if (beat_now(deadline()) != Step::kFresh) throw HomeUnreachable(trouble());
   const std::lock_guard lock(mutex_);
   return lease_.needed();
@@ -96,7 +101,7 @@ Follower::Step Follower::catch_up(std::int64_t deadline_ns) {
 
 std::int64_t Follower::deadline() {
   const std::lock_guard lock(mutex_);
-  const bool is_first = !lease_.is_registered();
+  const bool is_first = options_.is_writer ? lease_.nonce() == 0 : !lease_.is_registered();
   return now_ns() + (is_first ? options_.first_timeout_ns : options_.command_timeout_ns);
 }
 
@@ -130,7 +135,7 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   }
   core::apply_changes(log_, changes, origin);
   std::string why;
-  const Epoch known = known_epoch();
+  const Known before = known();
   std::optional<Receipt> receipt;
   try {
     receipt = declare(changes, &why);
@@ -140,11 +145,11 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   if (receipt) {
     {
       const std::lock_guard lock(mutex_);
-      note_receipt(*receipt, known, changes, origin);
+      note_receipt(*receipt, before, changes, origin);
       journal_.acknowledged(changes, receipt->nonce, now_ns());
     }
     core::release_changes(log_, changes);
-    return await_replicas(*receipt) ? receipt->epoch : 0;
+    return await_replicas(*receipt, before.connection) ? receipt->epoch : 0;
   }
   {
     const std::lock_guard lock(mutex_);
@@ -154,9 +159,9 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   throw HomeUnreachable("not acknowledged, and kept to be tried again: " + why);
 }
 
-Epoch Follower::known_epoch() {
+Follower::Known Follower::known() {
   const std::lock_guard lock(mutex_);
-  return lease_.needed();
+  return {lease_.nonce(), lease_.needed(), counters_.connects};
 }
 
 std::optional<Receipt> Follower::declare(std::span<const Change> changes, std::string* why) {
@@ -206,7 +211,7 @@ std::vector<Epoch> Follower::scores(std::span<const std::string> texts) {
 }
 
 Epoch Follower::version(const core::TagPath& path) {
-  if (!is_fresh()) throw HomeUnreachable(trouble());
+  if (!options_.is_writer && !is_fresh()) throw HomeUnreachable(trouble());
   std::vector<std::string> texts;
   core::newest_on_path(path, [&](std::string_view text) {
     texts.emplace_back(text);
@@ -260,8 +265,16 @@ Follower::Verdict Follower::holds_here(std::uint64_t generation, Epoch born,
   throw HomeUnreachable(trouble());
 }
 
+bool Follower::may_declare() {
+  if (!transport_->is_connected(Link::kControl)) return false;
+  const std::lock_guard lock(mutex_);
+  return refusal_.empty();
+}
+
 core::HomePosition Follower::position() noexcept {
   const std::lock_guard lock(mutex_);
+  // A writer serves nothing, so that all of it is as new as can be.
+  if (options_.is_writer) return {true, receipt_nonce_, core::kForever};
   return {is_fresh(), lease_.nonce(), lease_.applied()};
 }
 
@@ -275,6 +288,7 @@ HomeStatus Follower::status() {
   HomeStatus status;
   status.kind = "redis";
   status.reachable = is_fresh();
+  if (options_.is_writer) status.reachable = may_declare();
   status.trouble = status.reachable ? "" : trouble();
   const std::lock_guard lock(mutex_);
   if (status.reachable) status.trouble = warning_;

@@ -41,6 +41,7 @@ class Journal {
   // Not acknowledged. Takes over the caller's holds of the changes.
   void keep(std::span<const core::Change> changes);
   bool has_kept() const noexcept { return !kept_.empty(); }
+  bool is_empty() const noexcept { return kept_.empty() && recent_.empty(); }
 
   // The oldest kept texts, to be sent; empty if there are none or some are on their way.
   std::vector<std::string> begin_retry();

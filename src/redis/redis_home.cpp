@@ -54,6 +54,7 @@ redis::FollowerOptions follower_options(const redis::Url& url, const RedisOption
   made.max_log_tags = options.max_log_tags;
   made.replicas_ack = options.replicas_ack;
   made.is_eviction_allowed = options.allow_eviction;
+  made.is_writer = options.mode == RedisMode::kWriter;
   made.keeps_silently = options.on_unreachable == OnUnreachable::kJournal;
   return made;
 }
@@ -114,7 +115,7 @@ class RedisHome final : public Home {
     const redis::MakeTransport make_transport =
         [url = url_, options = options_](const redis::Place& place, redis::Listener& listener) {
           redis::ClientOptions made = client_options(url, options);
-          made.channels = {place.channel};
+          if (options.mode != RedisMode::kWriter) made.channels = {place.channel};
           return std::make_unique<redis::Client>(made, listener);
         };
     return std::make_unique<redis::RedisLog>(follower_options(url_, options_), make_transport);

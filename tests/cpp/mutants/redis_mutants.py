@@ -138,8 +138,8 @@ REDIS_MUTANTS = [
         "a journal is not replayed",
         "journal without JOURNAL",
         FOLLOWER,
-        "  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : sent_ns - age_ns);\n",
-        "  static_cast<void>(age_ns);\n",
+        "  journal_.replay(beat.nonce, began_ns(beat.age_ms, sent_ns));\n",
+        "  static_cast<void>(sent_ns);\n",
     ),
     redis(
         "a journal that does not reach back is taken for whole",
@@ -248,7 +248,7 @@ REDIS_MUTANTS = [
         "numbers of a history that was rolled back count",
         "",
         FOLLOWER,
-        "  if (receipt.nonce == lease_.nonce() && receipt.epoch > known) {\n",
+        "  if (receipt.nonce == lease_.nonce() && is_next) {\n",
         "  if (receipt.nonce == lease_.nonce()) {\n",
     ),
 ]
