@@ -186,7 +186,6 @@ Follower::Step Follower::page_answered(const Answer& answer, Cursor* cursor) {
 
 void Follower::retry_kept() {
   std::vector<std::string> texts;
-  const Known before = known();
   {
     const std::lock_guard lock(mutex_);
     texts = journal_.begin_retry();
@@ -195,12 +194,12 @@ void Follower::retry_kept() {
   if (texts.empty()) return;
   const ScriptCall call = invalidate_call(place_, changes_of(texts), options_.max_log_tags);
   run(*transport_, Link::kControl, scripts_.invalidate, call, lease(),
-      [this, before, texts = std::move(texts)](const Answer& answer) {
+      [this, texts = std::move(texts)](const Answer& answer) {
         const auto receipt = receipt_of(answer);
         bool has_more = false;
         {
           const std::lock_guard lock(mutex_);
-          if (receipt) note_receipt(*receipt, before, changes_of(texts));
+          if (receipt) note_receipt(*receipt, changes_of(texts));
           journal_.end_retry(receipt.has_value(), receipt ? receipt->nonce : 0, now_ns());
           has_more = receipt && journal_.has_kept();
         }
@@ -219,16 +218,13 @@ void Follower::note_applied(const std::vector<std::string>& texts, core::Epoch e
   for (const std::string& text : texts) index_.note(text, epoch);
 }
 
-// Applies what was acknowledged. An epoch that is not above the newest one that was known before it
-// was sent is of another history under the same nonce, which no heartbeat has seen yet:
-// the server lost what it knew, and its numbers tell nothing. REQUIRES: the mutex.
-void Follower::note_receipt(const Receipt& receipt, const Known& before,
-                            std::span<const Change> changes, std::uint32_t origin) {
+// Applies what was acknowledged. REQUIRES: the mutex.
+void Follower::note_receipt(const Receipt& receipt, std::span<const Change> changes,
+                            std::uint32_t origin) {
   core::apply_changes(log_, changes, origin);
   receipt_nonce_ = receipt.nonce;
   if (options_.is_writer && lease_.nonce() == 0) lease_.begin(receipt.nonce, 0);
-  const bool is_next = receipt.nonce != before.nonce || receipt.epoch > before.epoch;
-  if (receipt.nonce == lease_.nonce() && is_next) {
+  if (receipt.nonce == lease_.nonce()) {
     for (const Change& change : changes) index_.note(change.text, receipt.epoch);
     lease_.heard(receipt.epoch);
   } else if (lease_.nonce() != 0) {

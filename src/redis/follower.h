@@ -129,12 +129,6 @@ class Follower final : private Listener, private ForkGuard {
     std::int64_t at_ns = 0;
     std::uint64_t connection = 0;  // the newest that there was
   };
-  // What is known before something is sent.
-  struct Known {
-    std::uint64_t nonce = 0;
-    core::Epoch epoch = 0;         // the newest
-    std::uint64_t connection = 0;  // the newest
-  };
   struct Silent;
 
   // On the transport's thread.
@@ -157,8 +151,8 @@ class Follower final : private Listener, private ForkGuard {
   Step beat_answered(const Answer& answer, std::int64_t sent_ns, std::uint64_t connection);
   Step page_answered(const Answer& answer, Cursor* cursor);
   std::optional<Receipt> receipt_of(const Answer& answer);
-  void note_receipt(const Receipt& receipt, const Known& before,
-                    std::span<const core::Change> changes, std::uint32_t origin = 0);
+  void note_receipt(const Receipt& receipt, std::span<const core::Change> changes,
+                    std::uint32_t origin = 0);
   void note_applied(const std::vector<std::string>& texts, core::Epoch epoch);
   void begin_generation(const Beat& beat, std::int64_t sent_ns);
   void note_trouble(const Answer& answer);
@@ -174,7 +168,6 @@ class Follower final : private Listener, private ForkGuard {
   Answer ask(const std::function<Answer(std::chrono::nanoseconds)>& send, std::int64_t deadline_ns);
   Answer ask(const Script& script, const ScriptCall& call, std::int64_t deadline_ns);
   std::optional<Receipt> declare(std::span<const core::Change> changes, std::string* why);
-  Known known();
   std::string unreplicated(const Receipt& receipt, std::uint64_t connection);
   std::uint64_t connection_of(Link link);
   bool await_replicas(const Receipt& receipt, std::uint64_t connection);

@@ -135,7 +135,7 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   }
   core::apply_changes(log_, changes, origin);
   std::string why;
-  const Known before = known();
+  const std::uint64_t connection = connection_of(Link::kControl);
   std::optional<Receipt> receipt;
   try {
     receipt = declare(changes, &why);
@@ -145,11 +145,11 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   if (receipt) {
     {
       const std::lock_guard lock(mutex_);
-      note_receipt(*receipt, before, changes, origin);
+      note_receipt(*receipt, changes, origin);
       journal_.acknowledged(changes, receipt->nonce, now_ns());
     }
     core::release_changes(log_, changes);
-    return await_replicas(*receipt, before.connection) ? receipt->epoch : 0;
+    return await_replicas(*receipt, connection) ? receipt->epoch : 0;
   }
   {
     const std::lock_guard lock(mutex_);
@@ -157,11 +157,6 @@ Epoch Follower::append(std::span<const Change> changes, std::uint32_t origin) {
   }
   if (options_.keeps_silently) return 0;
   throw HomeUnreachable("not acknowledged, and kept to be tried again: " + why);
-}
-
-Follower::Known Follower::known() {
-  const std::lock_guard lock(mutex_);
-  return {lease_.nonce(), lease_.needed(), counters_.connects};
 }
 
 std::optional<Receipt> Follower::declare(std::span<const Change> changes, std::string* why) {

@@ -74,7 +74,8 @@ return {state.nonce, state.clock, state.floor, now_ms() - state.began}
 constexpr const char* kInvalidate = R"lua(
 local first = 5
 local state = read()
-if not state or state.clock > 9007199254740000 then state = begin(nil, ARGV[1]) end
+if state and state.clock > 9007199254740000 then state = nil end
+if not state or state.life ~= life() then state = begin(state, ARGV[1]) end
 local epoch = state.clock + 1
 redis.call('ZADD', key, '-' .. text(epoch), '\2clock')
 local message = {text(state.nonce) .. ' ' .. text(epoch) .. ' ' .. ARGV[2] .. '\n'}

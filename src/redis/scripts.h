@@ -14,7 +14,7 @@
 //   user:1          17                             text of a Change -> its newest epoch
 //   (empty)         21                             everything
 //
-// The nonce is the generation. It is drawn anew with the key, and by the first heartbeat that finds
+// The nonce is the generation. It is drawn anew with the key, and by the first write that finds
 // another life of the server than the one that wrote the key: a restart, a replica that was
 // promoted. So it says alone whether what a process knows and what the server knows is one history,
 // and whatever carries it (replies, pushed messages, born values) carries all of it.

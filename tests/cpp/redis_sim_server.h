@@ -97,7 +97,7 @@ class ModelServer {
   }
 
   Reply invalidate(const std::vector<std::string>& arguments, std::int64_t now_ms) {
-    if (!set.exists) begin(arguments[0], now_ms);
+    if (!set.exists || set.life != life_) begin(arguments[0], now_ms);
     const std::uint64_t epoch = ++set.clock;
     std::string message =
         std::to_string(set.nonce) + " " + std::to_string(epoch) + " " + arguments[1] + "\n";

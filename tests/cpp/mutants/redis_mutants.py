@@ -244,11 +244,4 @@ REDIS_MUTANTS = [
         "  core::hold_changes(log_, {&change, 1});\n  keep(text);\n",
         "  keep(text);\n",
     ),
-    redis(
-        "numbers of a history that was rolled back count",
-        "",
-        FOLLOWER,
-        "  if (receipt.nonce == lease_.nonce() && is_next) {\n",
-        "  if (receipt.nonce == lease_.nonce()) {\n",
-    ),
 ]
