@@ -58,22 +58,21 @@ void Follower::tick() {
 
 Follower::SentBeat Follower::next_beat() {
   const std::lock_guard lock(mutex_);
-  return {beat_call(place_, lease_.applied(), ++beats_), now_ns(), counters_.connects};
+  return {beat_call(place_, lease_.applied(), ++beats_), now_ns()};
 }
 
 void Follower::send_beat() {
   if (!transport_->is_connected(Link::kControl)) return;
   const SentBeat beat = next_beat();
   run(*transport_, Link::kControl, scripts_.beat, beat.call, lease(),
-      [this, sent_ns = beat.at_ns, connection = beat.connection](const Answer& answer) {
-        const Step step = beat_answered(answer, sent_ns, connection);
+      [this, sent_ns = beat.at_ns](const Answer& answer) {
+        const Step step = beat_answered(answer, sent_ns);
         if (step == Step::kBehind) begin_paging();
         if (step != Step::kFailed) retry_kept();
       });
 }
 
-Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_ns,
-                                       std::uint64_t connection) {
+Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_ns) {
   const auto beat = answer.has_reply() ? parse_beat(answer.reply) : std::nullopt;
   if (!beat) {
     note_trouble(answer);
@@ -89,7 +88,6 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
     if (!had_gap && lease_.has_gap()) ++counters_.gaps;
     journal_.forget_before(sent_ns);
     floor_ = beat->floor;
-    confirmed_connection_ = std::max(confirmed_connection_, connection);
     breaker_.close();
   }
   publish();

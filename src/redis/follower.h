@@ -127,7 +127,6 @@ class Follower final : private Listener, private ForkGuard {
   struct SentBeat {
     ScriptCall call;
     std::int64_t at_ns = 0;
-    std::uint64_t connection = 0;  // the newest that there was
   };
   struct Silent;
 
@@ -148,7 +147,7 @@ class Follower final : private Listener, private ForkGuard {
   void follow_generation(const Nodes& found, std::int64_t sent_ns);
 
   // What replies say.
-  Step beat_answered(const Answer& answer, std::int64_t sent_ns, std::uint64_t connection);
+  Step beat_answered(const Answer& answer, std::int64_t sent_ns);
   Step page_answered(const Answer& answer, Cursor* cursor);
   std::optional<Receipt> receipt_of(const Answer& answer);
   void note_receipt(const Receipt& receipt, std::span<const core::Change> changes,
@@ -197,8 +196,7 @@ class Follower final : private Listener, private ForkGuard {
   std::uint64_t receipt_nonce_ = 0;     // of the newest
   std::uint64_t data_connections_ = 0;  // so far
   std::uint64_t beats_ = 0;
-  std::int64_t newest_sent_ns_ = 0;         // of the beats that were answered
-  std::uint64_t confirmed_connection_ = 0;  // the newest on which one was
+  std::int64_t newest_sent_ns_ = 0;  // of the beats that were answered
   core::Epoch floor_ = 0;
   bool is_paging_ = false;
   std::string refusal_;  // why this server is none for a log

@@ -71,7 +71,7 @@ Follower::Step Follower::beat_now(std::int64_t deadline_ns) {
   Step step = Step::kChanged;
   while (step == Step::kChanged && now_ns() < deadline_ns) {
     const SentBeat beat = next_beat();
-    step = beat_answered(ask(scripts_.beat, beat.call, deadline_ns), beat.at_ns, beat.connection);
+    step = beat_answered(ask(scripts_.beat, beat.call, deadline_ns), beat.at_ns);
     if (step == Step::kBehind) step = catch_up(deadline_ns);
   }
   return step;
@@ -232,13 +232,16 @@ bool Follower::holds(std::uint64_t generation, Epoch born, std::span<const std::
     case Verdict::kAsk:
       break;
   }
-  const std::vector<Epoch> epochs = scores(wanted);
-  if (epochs[0] != generation || born < epochs[1]) return false;
-  if (*std::max_element(epochs.begin() + 2, epochs.end()) > born) return false;
+  ScriptCall call{{place_.key}, {std::to_string(generation)}};
+  call.arguments.insert(call.arguments.end(), wanted.begin(), wanted.end());
+  const Answer answer = ask(scripts_.check, call, deadline());
+  const auto found = answer.has_reply() ? parse_checked(answer.reply) : std::nullopt;
+  if (!found) {
+    note_trouble(answer);
+    throw HomeUnreachable(trouble());
+  }
+  if (found->nonce != generation || born < found->floor || born < found->newest) return false;
   const std::lock_guard lock(mutex_);
-  // A server that took over has the nonce of the other until the first heartbeat that it answers,
-  // and not all that was told to that one. It was on another connection.
-  if (confirmed_connection_ != counters_.connects) return false;
   ++counters_.server_checks;
   return true;
 }
@@ -293,8 +296,8 @@ HomeStatus Follower::status() {
   status.floor = floor_;
   status.counters = counters_;
   status.counters.breaker_opens = breaker_.openings();
-  for (const Script* const one :
-       {&scripts_.beat, &scripts_.invalidate, &scripts_.page, &scripts_.nodes, &scripts_.leave}) {
+  for (const Script* const one : {&scripts_.beat, &scripts_.invalidate, &scripts_.page,
+                                  &scripts_.check, &scripts_.nodes, &scripts_.leave}) {
     status.counters.script_loads += one->loads();
   }
   return status;

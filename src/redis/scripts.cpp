@@ -117,6 +117,17 @@ for index = 1, count do reply[#reply + 1] = rows[2 * index - 1] end
 return reply
 )lua";
 
+// ARGV: nonce; texts. The newest of their epochs. The nonce 0: the generation is another one.
+constexpr const char* kCheck = R"lua(
+local state = read()
+if not state or state.nonce ~= tonumber(ARGV[1]) or state.life ~= life() then return {0} end
+local newest = 0
+for index = 2, #ARGV do
+  newest = math.max(newest, tonumber(redis.call('ZSCORE', key, ARGV[index]) or 0))
+end
+return {state.nonce, state.floor, newest}
+)lua";
+
 // ARGV: channel, or nothing. Of each node its name, what it has applied and its beat.
 constexpr const char* kNodes = R"lua(
 local state = read()
@@ -160,6 +171,7 @@ LogScripts::LogScripts()
     : beat(joined(kWrites, kCommon, kBegin, kBeat)),
       invalidate(joined(kWrites, kCommon, kBegin, kInvalidate)),
       page(joined(kReads, kCommon, "", kPage)),
+      check(joined(kReads, kCommon, "", kCheck)),
       nodes(joined(kWrites, kCommon, "", kNodes)),
       leave(joined(kWrites, "", "", kLeave)) {}
 

@@ -25,6 +25,7 @@
 //                          must not write cannot answer
 //   invalidate  allow-oom  one epoch for all texts, forgets the oldest above the bound, publishes
 //   page        no-writes  what is newer than an epoch, in order; never a part of an epoch
+//   check       no-writes  what a stored value needs to know: the newest epoch of texts, the floor
 //   nodes       allow-oom  who is registered; may ask everybody to say at once what it has applied
 //   leave       allow-oom  takes one node's record away, if its beat is still the one that is named
 //
@@ -45,6 +46,7 @@ struct LogScripts {
   const Script beat;
   const Script invalidate;
   const Script page;
+  const Script check;
   const Script nodes;
   const Script leave;
 };

@@ -63,6 +63,7 @@ class ModelServer {
     if (loaded_.count(words[1]) == 0) return error("NOSCRIPT No matching script");
     const std::vector<std::string> arguments(words.begin() + 4, words.end());
     if (words[1] == scripts_.page.hash()) return page(arguments);
+    if (words[1] == scripts_.check.hash()) return check(arguments);
     if (!is_writable) return error("NOREPLICAS Not enough good replicas to write");
     if (words[1] == scripts_.beat.hash()) return beat(arguments, now_ms);
     if (words[1] == scripts_.invalidate.hash()) return invalidate(arguments, now_ms);
@@ -154,6 +155,16 @@ class ModelServer {
       reply.items.push_back(make_reply(redis::Type::kString, row.second));
     }
     return reply;
+  }
+
+  Reply check(const std::vector<std::string>& arguments) const {
+    if (!set.exists || set.nonce != number(arguments[0]) || set.life != life_) return array({0});
+    std::uint64_t newest = 0;
+    for (std::size_t index = 1; index < arguments.size(); ++index) {
+      const auto found = set.texts.find(arguments[index]);
+      if (found != set.texts.end()) newest = std::max(newest, found->second);
+    }
+    return array({set.nonce, set.floor, newest});
   }
 
   Reply nodes(const std::vector<std::string>& arguments, std::int64_t now_ms) const {

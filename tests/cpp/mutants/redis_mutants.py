@@ -233,8 +233,8 @@ REDIS_MUTANTS = [
         "a server that took over is believed before it answered a heartbeat",
         "",
         CALLS,
-        "  if (confirmed_connection_ != counters_.connects) return false;\n",
-        "",
+        "found->nonce != generation || born < found->floor",
+        "born < found->floor",
         test="status",
     ),
     redis(
