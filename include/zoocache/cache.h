@@ -15,6 +15,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -27,6 +28,7 @@
 #include <zoocache/detail/signature.h>
 #include <zoocache/errors.h>
 #include <zoocache/function.h>
+#include <zoocache/home.h>
 #include <zoocache/options.h>
 #include <zoocache/stats.h>
 
@@ -114,6 +116,8 @@ class Cache {
   void clear();
 
   Stats stats() const;
+  // How its home does; a call later it may be otherwise. Empty: it has none.
+  std::optional<HomeStatus> home() const;
   // The tags that something depends on: `prefix` and what is below it (all if empty), sorted.
   std::vector<TagInfo> tags(std::string_view prefix = {}) const;
   // Epoch of the newest known invalidation of the tag or an ancestor; 0 if none. Throws InvalidTag.

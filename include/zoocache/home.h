@@ -4,13 +4,50 @@
 // Thread-safety: a home may be used by any number of caches, from any thread.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <string>
 
 namespace zoocache {
 
 namespace core {
 class LogHome;
 }
+
+// What happened between one cache and its home so far, in this process. What a kind of home does
+// not know stays 0.
+struct HomeCounters {
+  std::uint64_t connects = 0;      // connections that were made; folders that were opened
+  std::uint64_t disconnects = 0;   // connections, or folders, that were lost
+  std::uint64_t timeouts = 0;      // no reply in time; LMDB: not a writer's turn in time
+  std::uint64_t errors = 0;        // what was refused; replies and messages that made no sense
+  std::uint64_t script_loads = 0;  // scripts that the server lacked
+  std::uint64_t gaps = 0;          // it was found that messages are missing
+  std::uint64_t catch_ups = 0;     // what was missed was asked for
+  std::uint64_t flushes = 0;       // everything was dropped here: something may be missing
+  std::uint64_t generation_changes = 0;  // another log took the place of the known one
+  std::uint64_t replays = 0;             // changes that were declared once more
+  std::uint64_t unreplicated = 0;        // acknowledged, but not by replicas_ack replicas in time
+  std::uint64_t breaker_opens = 0;       // times from which on nobody waited for the server
+  // Stored values that were found to hold: by what is known here, or with a look at the server.
+  std::uint64_t local_checks = 0;
+  std::uint64_t server_checks = 0;
+  std::uint64_t map_full = 0;  // LMDB: no room, until the oldest tags were forgotten
+};
+
+struct HomeStatus {
+  std::string kind;        // "memory", "lmdb", "redis"
+  bool reachable = false;  // as of the last time it was asked
+  std::uint64_t generation = 0;
+  std::uint64_t clock = 0;          // the home's newest epoch
+  std::uint64_t applied = 0;        // what this cache has heard of it
+  std::uint64_t floor = 0;          // everything at or below it may have been forgotten
+  std::string trouble = {};         // why it is not reachable; or what should be changed about it
+  std::size_t intents = 0;          // that stand in the home, as of the last look at them
+  std::uint64_t fired_intents = 0;  // that this cache carried out for others
+  HomeCounters counters = {};
+};
 
 class Home {
  public:

@@ -27,6 +27,14 @@ enum class OnUnreachable {
   kJournal  // returns, and the epoch it returns is 0
 };
 
+enum class RedisMode {
+  kFull,
+  // For processes that declare changes and cache nothing, such as jobs: they neither subscribe nor
+  // register, so that nobody waits for them, and cost the server nothing while they have nothing to
+  // say. Every call of a cached function loads, still once for callers that come together.
+  kWriter
+};
+
 struct RedisOptions {
   // The namespace: the caches of one prefix share a log. 1 to 64 of A-Z a-z 0-9 . _ -
   std::string prefix = "zoocache";
@@ -45,6 +53,12 @@ struct RedisOptions {
   OnUnreachable on_unreachable = OnUnreachable::kRaise;
   // As LmdbOptions::max_commit_time_s.
   double max_commit_time_s = 60;
+  RedisMode mode = RedisMode::kFull;
+  // How many replicas must have heard of an invalidation before it returns. If they have not within
+  // the command's time-out, invalidate() does as on_unreachable says, and for another reason: the
+  // server has acknowledged it, every process hears of it, and it is not tried again; but a replica
+  // that takes over now may not know of it. Range 0 .. 100.
+  std::size_t replicas_ack = 0;
   // Use a server that evicts keys without a time to live (maxmemory-policy allkeys-*), too. When it
   // evicts the log, all caches are emptied.
   bool allow_eviction = false;

@@ -66,6 +66,7 @@ __all__ = [
     "get",
     "get_async",
     "get_tag_version",
+    "home",
     "invalidate",
     "invalidate_async",
     "invalidating",
@@ -94,6 +95,7 @@ configure = _default.configure
 reset = _default.reset
 explain = _default.explain
 stats = _default.stats
+home = _default.home
 tags = _default.tags
 get_tag_version = _default.get_tag_version
 get = _default.get

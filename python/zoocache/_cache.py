@@ -334,6 +334,10 @@ class Cache:
 
         return Stats(**_zoocache.stats(self.core))
 
+    def home(self) -> dict[str, Any] | None:
+        """How the shared home does, and its `counters`; None without one (docs/REDIS.md)."""
+        return self.core.home()
+
     def tags(self, prefix: str = "") -> Iterator[TagInfo]:
         """The tags that something depends on: `prefix` and what is below it, sorted.
 

@@ -55,10 +55,15 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "lock_timeout": 1,
     "max_commit_time": 60,
     "max_storage_bytes": 2**30,
+    "max_value_bytes": None,
+    "storage_ttl": 604_800,
+    "claim_timeout": 2,
     "lease": 2,
     "command_timeout": 0.25,
     "connect_timeout": 1,
     "on_unreachable": "raise",
+    "replicas_ack": 0,
+    "mode": "full",
     "allow_eviction": False,
     **{name: default for name, (default, _) in _OBSOLETE.items()},
 }
@@ -222,6 +227,16 @@ def _place(name: str, url: str | None) -> tuple[str, str] | None:
     return scheme, os.path.expanduser(rest) if scheme == "lmdb" else url  # noqa: PTH111
 
 
+def _is_writer(mode: object, homes: dict[str, Any]) -> bool:
+    """Whether the process only declares. Raises InvalidOption."""
+    if mode not in ("full", "writer"):
+        raise _refuse("mode", mode, "'full' or 'writer'")
+    stores = "storage_redis_url" in homes or "storage_lmdb_path" in homes
+    if mode == "writer" and (stores or "redis_url" not in homes):
+        raise _refuse("mode", mode, "a writer has a bus_url on a Redis server and no storage_url")
+    return mode == "writer"
+
+
 def configured(given: dict[str, Any]) -> dict[str, Any]:
     """Checks the options of `configure`.
 
@@ -245,16 +260,19 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("lock_timeout", "max_commit_time"):
         if made[name] == math.inf:
             raise _refuse(name, math.inf, "a time in seconds above 0")
-    for name in ("lease", "command_timeout", "connect_timeout"):
+    for name in ("lease", "command_timeout", "connect_timeout", "storage_ttl", "claim_timeout"):
         made[name] = check_seconds(name, given.get(name))
     on_unreachable = given.get("on_unreachable", "raise")
     if on_unreachable not in ("raise", "journal"):
         raise _refuse("on_unreachable", on_unreachable, "'raise' or 'journal'")
     made["keeps_silently"] = on_unreachable == "journal"
+    made["is_writer"] = _is_writer(given.get("mode", "full"), made)
+    made["replicas_ack"] = check_count("replicas_ack", given.get("replicas_ack"), 0)
     made["allow_eviction"] = check_flag("allow_eviction", given.get("allow_eviction", False))
     made["max_storage_bytes"] = check_count(
         "max_storage_bytes", given.get("max_storage_bytes"), 2**20
     )
+    made["max_value_bytes"] = check_count("max_value_bytes", given.get("max_value_bytes"), 1)
     made["lmdb_map_size"] = check_count("lmdb_map_size", given.get("lmdb_map_size"), 1)
     for name in ("max_entries", "max_bytes", "max_tag_length", "ring_records"):
         made[name] = check_count(name, given.get(name), 1)

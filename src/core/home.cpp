@@ -1,5 +1,6 @@
 #include "core/home.h"
 
+#include <algorithm>
 #include <exception>
 #include <thread>
 
@@ -68,6 +69,13 @@ void hold_changes(InvalidationLog& log, std::span<const Change> changes) {
 
 void release_changes(InvalidationLog& log, std::span<const Change> changes) noexcept {
   for (const Change& change : changes) hold_text(log, change.text, false);
+}
+
+bool is_any_held(const InvalidationLog& log, std::span<const std::string> texts) {
+  return std::any_of(texts.begin(), texts.end(), [&log](const std::string& text) {
+    if (const auto id = HiddenTag::function_of(text)) return log.has_hold(HiddenTag(*id).path());
+    return log.has_hold(TagPath::trusted(text));
+  });
 }
 
 bool is_tag_text(std::string_view text) noexcept {

@@ -28,6 +28,7 @@
 
 #include "core/epoch.h"
 #include "core/tag.h"
+#include "zoocache/home.h"
 
 namespace zoocache::core {
 
@@ -44,18 +45,6 @@ struct Change {
   std::string_view text;
   // The caller has done it already, more precisely than the text says: its own log is not told.
   bool is_done_here = false;
-};
-
-struct HomeStatus {
-  std::string kind;        // "memory", "lmdb", "redis"
-  bool reachable = false;  // as of the last time it was asked
-  std::uint64_t generation = 0;
-  Epoch clock = 0;                  // the home's newest epoch
-  Epoch applied = 0;                // what the local log reflects of it
-  Epoch floor = 0;                  // everything at or below it may have been forgotten
-  std::string trouble;              // why it is not reachable; or what should be changed about it
-  std::size_t intents = 0;          // that stand in the home, as of the last look at them
-  std::uint64_t fired_intents = 0;  // that this connection carried out for others
 };
 
 // How far the local log follows the home: what a load that begins now is born at, there.
@@ -146,6 +135,8 @@ void apply_changes(InvalidationLog& log, std::span<const Change> changes,
 // (InvalidationLog::hold_tags). Those that were done here as well. All or none.
 void hold_changes(InvalidationLog& log, std::span<const Change> changes);
 void release_changes(InvalidationLog& log, std::span<const Change> changes) noexcept;
+// Whether one of the texts, or what is above it, is held. REQUIRES: they are texts of Change.
+bool is_any_held(const InvalidationLog& log, std::span<const std::string> texts);
 
 // The newest of the root's epoch and those of the prefixes of `path`, as `epoch_of(text)` tells.
 template <class EpochOf>

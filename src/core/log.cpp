@@ -212,6 +212,11 @@ void InvalidationLog::release_root() noexcept {
   if (found != held_.end() && --found->second == 0) held_.erase(found);
 }
 
+bool InvalidationLog::has_hold(const TagPath& path) const {
+  const std::lock_guard lock(mutex_);
+  return is_held(path);
+}
+
 void InvalidationLog::release_held(std::span<const TagPath> paths) noexcept {
   for (const TagPath& path : paths) {
     const auto found = held_.find(path.back().hash);

@@ -127,6 +127,8 @@ class InvalidationLog {
   // The same for everything there is.
   void hold_root();
   void release_root() noexcept;
+  // Whether somebody holds the tag, or what is above it.
+  bool has_hold(const TagPath& path) const;
 
   // The node of `path`, created if need be, held until `release`.
   TagNode* acquire(const TagPath& path);

@@ -17,7 +17,6 @@ namespace {
 
 using core::Change;
 using core::Epoch;
-using core::HomeStatus;
 using core::InvalidationLog;
 using core::TagPath;
 
@@ -84,13 +83,7 @@ class MemoryLogHome final : public core::LogHome {
 
   HomeStatus status() override {
     const std::lock_guard lock(shared_->mutex);
-    HomeStatus status;
-    status.kind = "memory";
-    status.reachable = true;
-    status.clock = shared_->clock.load();
-    status.applied = applied_.load();
-    status.floor = shared_->floor;
-    return status;
+    return {"memory", true, 0, shared_->clock.load(), applied_.load(), shared_->floor};
   }
 
   Epoch newest() override { return shared_->clock.load(); }

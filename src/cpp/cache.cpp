@@ -62,6 +62,12 @@ std::vector<TagInfo> Cache::tags(std::string_view prefix) const {
   return told;
 }
 
+std::optional<HomeStatus> Cache::home() const {
+  core::LogHome* const home = state_->engine.log().home();
+  if (home == nullptr) return std::nullopt;
+  return home->status();
+}
+
 std::uint64_t Cache::tag_version(std::string_view tag) const {
   const std::size_t max_length = state_->engine.options().max_tag_length;
   return state_->engine.log().version(core::TagPath::parse(tag, max_length));

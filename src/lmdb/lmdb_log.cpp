@@ -70,6 +70,7 @@ Environment& LmdbLog::connect(InvalidationLog& log, std::chrono::nanoseconds pat
     return *environments_.back();
   }
   lose(log, why);
+  const std::uint64_t before = environments_.empty() ? 0 : environments_.back()->nonce();
   std::shared_ptr<Environment> opened = Environment::open(path_, options_.map_bytes, patience);
   if (!opened->is_intact(&why)) throw HomeUnreachable(why);
   drop_reader();
@@ -80,6 +81,9 @@ Environment& LmdbLog::connect(InvalidationLog& log, std::chrono::nanoseconds pat
   applied_.store(reading.snapshot());
   // Whatever was stored while nothing was known may have missed something.
   log.apply_root();
+  count(&HomeCounters::connects);
+  if (before != 0) count(&HomeCounters::flushes);
+  if (before != 0 && before != environment.nonce()) count(&HomeCounters::generation_changes);
   look_again_ms_.store(now_ms() + kLookAgainMs);
   trouble_.clear();
   shared_.store(&environment, std::memory_order_release);
@@ -87,7 +91,10 @@ Environment& LmdbLog::connect(InvalidationLog& log, std::chrono::nanoseconds pat
 }
 
 void LmdbLog::lose(InvalidationLog& log, const std::string& trouble) noexcept {
-  shared_.store(nullptr, std::memory_order_release);
+  if (shared_.exchange(nullptr) != nullptr) {
+    count(&HomeCounters::disconnects);
+    count(&HomeCounters::flushes);
+  }
   log.apply_root();
   try_again_ms_ = now_ms() + kTryAgainMs;
   try {
@@ -144,6 +151,7 @@ void LmdbLog::catch_up(InvalidationLog& log, Epoch own, std::uint32_t origin) {
     }
     if (applied < meta.floor) {
       log.apply_root();
+      count(&HomeCounters::flushes);
     } else {
       rows.for_each_after(applied, [&](const Row& row) {
         const Change change{row.text, row.done_by == self_};
@@ -200,12 +208,14 @@ Epoch LmdbLog::write(Environment& environment, const Batch& batch,
                      std::chrono::nanoseconds patience) {
   const Kept kept = take_kept();
   try {
-    const Locked writing(environment.writers(), patience, environment.folder());
+    const Locked writing = await_turn(environment, patience);
+    count(&HomeCounters::replays, kept.texts.size());
     Epoch epoch = 0;
     for (int left = kAppendTries; epoch == 0; --left) {
       try {
         epoch = write_rows(environment, kept, batch);
       } catch (const MapIsFull&) {
+        count(&HomeCounters::map_full);
         if (left == 0) throw;
         make_room(environment);
       }
@@ -217,6 +227,15 @@ Epoch LmdbLog::write(Environment& environment, const Batch& batch,
     return epoch;
   } catch (...) {
     keep(kept);
+    throw;
+  }
+}
+
+Locked LmdbLog::await_turn(Environment& environment, std::chrono::nanoseconds patience) {
+  try {
+    return Locked(environment.writers(), patience, environment.folder());
+  } catch (const HomeUnreachable&) {
+    if (patience.count() > 0) count(&HomeCounters::timeouts);
     throw;
   }
 }
@@ -278,6 +297,11 @@ void LmdbLog::keep(const Kept& kept) {
   }
 }
 
+void LmdbLog::count(std::uint64_t HomeCounters::*counter, std::uint64_t more) noexcept {
+  const std::lock_guard lock(counters_mutex_);
+  counters_.*counter += more;
+}
+
 Epoch LmdbLog::version(const core::TagPath& path) {
   const std::lock_guard lock(mutex_);
   if (shared_.load() == nullptr) throw HomeUnreachable(trouble_);
@@ -287,14 +311,18 @@ Epoch LmdbLog::version(const core::TagPath& path) {
   return core::newest_on_path(path, [&rows](std::string_view text) { return rows.version(text); });
 }
 
-core::HomeStatus LmdbLog::status() {
+HomeStatus LmdbLog::status() {
   const std::lock_guard lock(mutex_);
-  core::HomeStatus status;
+  HomeStatus status;
   status.kind = "lmdb";
   status.applied = applied_.load();
   status.trouble = trouble_;
   status.intents = intents_;
   status.fired_intents = fired_.load();
+  {
+    const std::lock_guard counting(counters_mutex_);
+    status.counters = counters_;
+  }
   Environment* const environment = shared_.load();
   status.reachable = environment != nullptr;
   if (environment == nullptr) return status;

@@ -66,7 +66,7 @@ class LmdbLog final : public core::LogHome {
                           std::span<const core::Change> changes, std::uint32_t origin) override;
   void drop_intent(core::InvalidationLog& log, std::uint64_t token) noexcept override;
   core::Epoch version(const core::TagPath& path) override;
-  core::HomeStatus status() override;
+  HomeStatus status() override;
   core::Epoch newest() override;
   core::HomePosition position() noexcept override;
   bool holds(std::uint64_t generation, core::Epoch born,
@@ -122,6 +122,9 @@ class LmdbLog final : public core::LogHome {
   // Writes what was kept and what is due, if nobody else writes now. True: something was written.
   bool upkeep(Environment& environment) noexcept;
   void farewell() noexcept;
+  // The writers' lock. Throws HomeUnreachable.
+  Locked await_turn(Environment& environment, std::chrono::nanoseconds patience);
+  void count(std::uint64_t HomeCounters::*counter, std::uint64_t more = 1) noexcept;
 
   // Nothing is known: everything dies.
   void lose(core::InvalidationLog& log, const std::string& trouble) noexcept;
@@ -151,6 +154,9 @@ class LmdbLog final : public core::LogHome {
   std::atomic<bool> must_declare_again_{false};
   std::atomic<std::uint64_t> fired_{0};
   std::atomic<bool> has_kept_{false};
+
+  std::mutex counters_mutex_;  // the last that is taken
+  HomeCounters counters_;
 };
 
 }  // namespace zoocache::lmdb

@@ -9,6 +9,7 @@
 #include "python/callable.h"
 #include "python/core_writes.h"
 #include "python/errors.h"
+#include "python/home_status.h"
 #include "python/option_readers.h"
 #include "python/static_type.h"
 #include "python/tags.h"
@@ -340,14 +341,9 @@ PyObject* core_home(PyObject* object, PyObject*) {
   const StatePtr kept = *state;
   core::LogHome* home = kept->engine.log().home();
   if (home == nullptr) Py_RETURN_NONE;
-  core::HomeStatus told;
+  HomeStatus told;
   if (!guarded_without_gil([&] { told = home->status(); })) return nullptr;
-  return Py_BuildValue("{s:s,s:O,s:K,s:K,s:K,s:K,s:s,s:K,s:K}", "kind", told.kind.c_str(),
-                       "reachable", told.reachable ? Py_True : Py_False, "generation",
-                       told.generation, "clock", told.clock, "applied", told.applied, "floor",
-                       told.floor, "trouble", told.trouble.c_str(), "intents",
-                       static_cast<unsigned long long>(told.intents), "fired_intents",
-                       static_cast<unsigned long long>(told.fired_intents));
+  return home_dict(told);
 }
 
 constexpr char kInvalidateDoc[] =

@@ -64,6 +64,7 @@ bool read_lmdb_storage(PyObject* options, StoragePtr* storage) {
   const bool read = read_text(options, "storage_lmdb_path", &path) &&
                     read_text(options, "prefix", &about.prefix) &&
                     read_size(options, "max_storage_bytes", &about.max_bytes) &&
+                    read_size(options, "max_value_bytes", &about.max_value_bytes) &&
                     read_seconds(options, "lock_timeout", &about.lock_timeout_s);
   if (!read) return false;
   return path.empty() || guarded_without_gil([&] { *storage = lmdb_storage(path, about); });
@@ -75,6 +76,7 @@ bool read_redis_home(PyObject* options, HomePtr* home) {
   std::string url;
   RedisOptions about;
   bool keeps_silently = false;
+  bool is_writer = false;
   const bool read = read_text(options, "redis_url", &url) &&
                     read_text(options, "prefix", &about.prefix) &&
                     read_size(options, "max_log_tags", &about.max_log_tags) &&
@@ -82,10 +84,13 @@ bool read_redis_home(PyObject* options, HomePtr* home) {
                     read_seconds(options, "command_timeout", &about.command_timeout_s) &&
                     read_seconds(options, "connect_timeout", &about.connect_timeout_s) &&
                     read_seconds(options, "max_commit_time", &about.max_commit_time_s) &&
+                    read_size(options, "replicas_ack", &about.replicas_ack) &&
                     read_flag(options, "keeps_silently", &keeps_silently) &&
+                    read_flag(options, "is_writer", &is_writer) &&
                     read_flag(options, "allow_eviction", &about.allow_eviction);
   if (!read) return false;
   if (keeps_silently) about.on_unreachable = OnUnreachable::kJournal;
+  if (is_writer) about.mode = RedisMode::kWriter;
   return url.empty() || guarded_without_gil([&] { *home = redis_home(url, about); });
 }
 
@@ -94,6 +99,9 @@ bool read_redis_storage(PyObject* options, StoragePtr* storage) {
   RedisStorageOptions about;
   const bool read = read_text(options, "storage_redis_url", &url) &&
                     read_text(options, "prefix", &about.prefix) &&
+                    read_size(options, "max_value_bytes", &about.max_value_bytes) &&
+                    read_seconds(options, "storage_ttl", &about.ttl_s) &&
+                    read_seconds(options, "claim_timeout", &about.claim_s) &&
                     read_seconds(options, "command_timeout", &about.command_timeout_s) &&
                     read_seconds(options, "connect_timeout", &about.connect_timeout_s);
   if (!read) return false;

@@ -16,6 +16,7 @@ using std::chrono::nanoseconds;
 
 // What hits read of the clock may be as old as one tick of the kernel.
 constexpr std::int64_t kClockTickNs = 20'000'000;
+constexpr std::int64_t kLeasesBetweenLooks = 5;  // at the server's settings
 
 std::vector<Change> changes_of(const std::vector<std::string>& texts) {
   return {texts.begin(), texts.end()};
@@ -47,22 +48,26 @@ void Follower::in_child() noexcept {
 
 void Follower::tick() {
   judge_again();
-  send_beat();
-  begin_paging();
-  look_for_silent();
+  if (options_.is_writer) {
+    look_at_generation();
+  } else {
+    send_beat();
+    begin_paging();
+    look_for_silent();
+  }
   transport_->call_after(lease() / 3, [this] { tick(); });
 }
 
-ScriptCall Follower::next_beat() {
+Follower::SentBeat Follower::next_beat() {
   const std::lock_guard lock(mutex_);
-  return beat_call(place_, lease_.applied(), ++beats_);
+  return {beat_call(place_, lease_.applied(), ++beats_), now_ns()};
 }
 
 void Follower::send_beat() {
   if (!transport_->is_connected(Link::kControl)) return;
-  const std::int64_t sent_ns = now_ns();
-  run(*transport_, Link::kControl, scripts_.beat, next_beat(), lease(),
-      [this, sent_ns](const Answer& answer) {
+  const SentBeat beat = next_beat();
+  run(*transport_, Link::kControl, scripts_.beat, beat.call, lease(),
+      [this, sent_ns = beat.at_ns](const Answer& answer) {
         const Step step = beat_answered(answer, sent_ns);
         if (step == Step::kBehind) begin_paging();
         if (step == Step::kFailed) return;
@@ -82,7 +87,9 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
   if (sent_ns >= newest_sent_ns_) {  // interleaving (1)
     newest_sent_ns_ = sent_ns;
     if (!lease_.is_known(beat->nonce)) begin_generation(*beat, sent_ns);
+    const bool had_gap = lease_.has_gap();
     lease_.granted(sent_ns, beat->clock);
+    if (!had_gap && lease_.has_gap()) ++counters_.gaps;
     journal_.forget_before(sent_ns);
     floor_ = beat->floor;
     intents_->note_count(beat->intents);
@@ -95,10 +102,18 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
 // Interleaving (5). Its age is of a moment after the heartbeat was sent: it began no earlier than
 // what comes out here. REQUIRES: the mutex.
 void Follower::begin_generation(const Beat& beat, std::int64_t sent_ns) {
-  log_.apply_root();
+  const bool is_other = lease_.nonce() != 0 && lease_.nonce() != beat.nonce;
+  if (is_other) ++counters_.generation_changes;
+  flush();
   lease_.begin(beat.nonce, beat.clock);
-  const std::int64_t age_ns = std::min(beat.age_ms, INT64_MAX / 2'000'000) * 1'000'000;
-  journal_.replay(beat.nonce, beat.age_ms < 0 ? INT64_MIN : sent_ns - age_ns);
+  index_.begin(beat.clock);
+  journal_.replay(beat.nonce, began_ns(beat.age_ms, sent_ns));
+}
+
+// REQUIRES: the mutex.
+void Follower::flush() {
+  log_.apply_root();
+  ++counters_.flushes;
 }
 
 // REQUIRES: the mutex.
@@ -117,6 +132,7 @@ void Follower::begin_paging() {
     const std::lock_guard lock(mutex_);
     if (is_paging_ || !lease_.has_gap()) return;
     is_paging_ = true;
+    ++counters_.catch_ups;
     cursor = {lease_.nonce(), lease_.applied()};
   }
   send_page(cursor);
@@ -155,9 +171,11 @@ Follower::Step Follower::page_answered(const Answer& answer, Cursor* cursor) {
     return Step::kChanged;
   }
   if (page->floor > cursor->after) {  // interleaving (4)
-    log_.apply_root();
+    flush();
+    index_.begin(page->clock);
   } else {
     core::apply_changes(log_, changes_of(page->texts));
+    note_applied(page->texts, page->upto);
     if (!page->is_last) {
       if (page->upto <= cursor->after) return Step::kFailed;  // makes no sense
       cursor->after = page->upto;
@@ -174,18 +192,18 @@ void Follower::retry_kept() {
   {
     const std::lock_guard lock(mutex_);
     texts = journal_.begin_retry();
+    counters_.replays += texts.size();
   }
   if (texts.empty()) return;
   const ScriptCall call = invalidate_call(place_, changes_of(texts), options_.max_log_tags);
   run(*transport_, Link::kControl, scripts_.invalidate, call, lease(),
       [this, texts = std::move(texts)](const Answer& answer) {
         const auto receipt = receipt_of(answer);
-        if (receipt) core::apply_changes(log_, changes_of(texts));
         bool has_more = false;
         {
           const std::lock_guard lock(mutex_);
+          if (receipt) note_receipt(*receipt, changes_of(texts));
           journal_.end_retry(receipt.has_value(), receipt ? receipt->nonce : 0, now_ns());
-          if (receipt) note_receipt(*receipt);
           has_more = receipt && journal_.has_kept();
         }
         if (has_more) retry_kept();
@@ -198,9 +216,19 @@ std::optional<Receipt> Follower::receipt_of(const Answer& answer) {
   return receipt;
 }
 
-// REQUIRES: the mutex; its changes were applied.
-void Follower::note_receipt(const Receipt& receipt) {
+// REQUIRES: the mutex.
+void Follower::note_applied(const std::vector<std::string>& texts, core::Epoch epoch) {
+  for (const std::string& text : texts) index_.note(text, epoch);
+}
+
+// Applies what was acknowledged. REQUIRES: the mutex.
+void Follower::note_receipt(const Receipt& receipt, std::span<const Change> changes,
+                            std::uint32_t origin) {
+  core::apply_changes(log_, changes, origin);
+  receipt_nonce_ = receipt.nonce;
+  if (options_.is_writer && lease_.nonce() == 0) lease_.begin(receipt.nonce, 0);
   if (receipt.nonce == lease_.nonce()) {
+    for (const Change& change : changes) index_.note(change.text, receipt.epoch);
     lease_.heard(receipt.epoch);
   } else if (lease_.nonce() != 0) {
     lease_.lose();
@@ -217,11 +245,15 @@ void Follower::on_push(const Reply& message) {
     const std::lock_guard lock(mutex_);
     // What is not ours to read, or of another generation, says that a look is due, and no more.
     must_beat = !news || news->nonce != lease_.nonce() || news->epoch == 0;
+    if (!news) ++counters_.errors;
     if (!must_beat) {
+      const bool had_gap = lease_.has_gap();
       if (news->origin != place_.node) core::apply_changes(log_, changes_of(news->texts));
+      note_applied(news->texts, news->epoch);
       lease_.heard(news->epoch);  // interleaving (3)
       publish();
       has_gap = lease_.has_gap();
+      if (has_gap && !had_gap) ++counters_.gaps;
     }
   }
   if (must_beat) send_beat();
@@ -229,21 +261,31 @@ void Follower::on_push(const Reply& message) {
 }
 
 void Follower::on_back(Link link, const Server& server) {
-  if (link != Link::kControl) return;
+  if (link != Link::kControl) {
+    const std::lock_guard lock(mutex_);
+    ++data_connections_;
+    return;
+  }
   {
     const std::lock_guard lock(mutex_);
     refusal_.clear();
     warning_.clear();
     is_paging_ = false;
+    ++counters_.connects;
   }
   if (!judge(server)) return;
   breaker_.renewed(now_ns());
-  send_beat();
+  if (options_.is_writer) {
+    look_at_generation();
+  } else {
+    send_beat();
+  }
 }
 
 // Whether a log may live on this server, as far as it said. While the rest is asked, what was found
 // before holds.
 bool Follower::judge(const Server& server) {
+  next_judgement_ns_ = now_ns() + kLeasesBetweenLooks * options_.lease_ns;
   std::string refusal = refusal_of(server);
   if (!refusal.empty()) {
     const std::lock_guard lock(mutex_);
@@ -251,29 +293,29 @@ bool Follower::judge(const Server& server) {
     publish();
     return false;
   }
-  transport_->async_execute(Link::kControl, eviction_command(), lease(),
-                            [this](const Answer& answer) {
-                              if (!answer.has_reply()) return;
-                              Eviction found;  // who may not ask is let pass
-                              if (!answer.reply.is_error()) found = eviction_of(answer.reply);
-                              const std::lock_guard lock(mutex_);
-                              if (options_.is_eviction_allowed && !found.refusal.empty()) {
-                                found.warning = std::move(found.refusal);
-                                found.refusal.clear();
-                              }
-                              refusal_ = std::move(found.refusal);
-                              warning_ = std::move(found.warning);
-                              publish();
-                            });
+  transport_->async_execute(
+      Link::kControl, settings_command(), lease(), [this, server](const Answer& answer) {
+        if (!answer.has_reply()) return;
+        Judgement found = judgement_of(server, answer.reply, options_.replicas_ack);
+        const std::lock_guard lock(mutex_);
+        if (options_.is_eviction_allowed && !found.refusal.empty()) {
+          found.warning = std::move(found.refusal);
+          found.refusal.clear();
+        }
+        refusal_ = std::move(found.refusal);
+        warning_ = std::move(found.warning);
+        publish();
+      });
   return true;
 }
 
 // A server that was refused may become one that fits, such as a replica that is promoted, without
-// ending its connections: so it is asked again.
+// ending its connections: so it is asked again. Others get replicas and settings, and are looked at
+// now and then.
 void Follower::judge_again() {
   {
     const std::lock_guard lock(mutex_);
-    if (refusal_.empty()) return;
+    if (refusal_.empty() && now_ns() < next_judgement_ns_) return;
   }
   if (!transport_->is_connected(Link::kControl)) return;
   transport_->async_execute(Link::kControl, server_command(), lease(),
@@ -285,11 +327,17 @@ void Follower::judge_again() {
 
 void Follower::on_lost(Link link, const Failure& why) {
   if (link != Link::kControl) return;
+  {
+    const std::lock_guard lock(mutex_);
+    ++counters_.disconnects;
+  }
   note_trouble({Reply(), why});
 }
 
 void Follower::note_trouble(const Answer& answer) {
   const std::lock_guard lock(mutex_);
+  if (answer.has_reply()) ++counters_.errors;
+  if (answer.failure.trouble == Trouble::kTimeout) ++counters_.timeouts;
   if (!answer.has_reply()) {
     trouble_ = std::string(name_of(answer.failure.trouble)) + ": " + answer.failure.detail;
   } else if (answer.reply.is_error()) {

@@ -23,11 +23,16 @@
 //       passed over.
 //   (6) A writer's own message comes before or after the reply to its call: both count as the same
 //       epoch. What it declared is held from before it is sent until it was applied again.
+//   (7) A stored value was read, and is checked against what was applied (`holds`). What is applied
+//       and noted in one step, under the mutex, is either known to the check, or is applied to the
+//       log after it: then what is made of the value here dies with it (level_call.h). What was
+//       declared here and has no epoch yet is held, and refuses it.
 // All of it is on the control connection; the data connection is of no concern here, so that
 // nothing depends on both being to the same server. Thread-safety: everything from any thread; what
 // waits, not from the transport's.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -38,10 +43,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/clock.h"
 #include "core/home.h"
 #include "core/log.h"
+#include "redis/applied_index.h"
 #include "redis/breaker.h"
 #include "redis/fork_guard.h"
 #include "redis/journal.h"
@@ -63,11 +70,19 @@ struct FollowerOptions {
   std::int64_t max_commit_ns = 60'000'000'000;
   std::size_t max_log_tags = 0;
   std::size_t page_texts = 512;  // of one page, but for an epoch that has more
+  std::size_t replicas_ack = 0;  // that an invalidation waits for
   bool is_eviction_allowed = false;
+  bool is_writer = false;             // follower_writer.cpp
   bool keeps_silently = false;        // what is not acknowledged is no exception
   core::TimeSource* clock = nullptr;  // what hits look at; none: boot time, coarsely
 };
-// The transport subscribes to the place's channel.
+// When a generation of that age began, by the clock of who sent the question then: no earlier.
+inline std::int64_t began_ns(std::int64_t age_ms, std::int64_t sent_ns) {
+  if (age_ms < 0) return INT64_MIN;
+  return sent_ns - std::min(age_ms, INT64_MAX / 2'000'000) * 1'000'000;
+}
+
+// The transport subscribes to the place's channel, if it is no writer's.
 using MakeTransport = std::function<std::unique_ptr<Transport>(const Place&, Listener&)>;
 
 class Follower final : private Listener, private ForkGuard {
@@ -89,7 +104,9 @@ class Follower final : private Listener, private ForkGuard {
 
   void refresh() noexcept;
   // Whether it would ask the server.
-  bool refresh_waits() const noexcept { return breaker_.would_pass(now_ns()); }
+  bool refresh_waits() const noexcept {
+    return !options_.is_writer && breaker_.would_pass(now_ns());
+  }
   core::Epoch append(std::span<const core::Change> changes, std::uint32_t origin);
   // As of LogHome; see intents.h.
   std::uint64_t declare_intent(std::span<const core::Change> changes);
@@ -98,7 +115,7 @@ class Follower final : private Listener, private ForkGuard {
   void drop_intent(std::uint64_t token) noexcept;
   core::Epoch version(const core::TagPath& path);
   bool holds(std::uint64_t generation, core::Epoch born, std::span<const std::string> texts);
-  core::HomeStatus status();
+  HomeStatus status();
   core::Epoch newest();
   core::HomePosition position() noexcept;
   // See RedisLog::wait_applied.
@@ -116,6 +133,10 @@ class Follower final : private Listener, private ForkGuard {
     std::uint64_t nonce = 0;
     core::Epoch after = 0;
   };
+  struct SentBeat {
+    ScriptCall call;
+    std::int64_t at_ns = 0;
+  };
   struct Silent;
 
   // On the transport's thread.
@@ -132,14 +153,19 @@ class Follower final : private Listener, private ForkGuard {
   void retry_kept();
   void look_for_silent();
   void look_at_intents();
+  void look_at_generation();
+  void follow_generation(const Nodes& found, std::int64_t sent_ns);
 
   // What replies say.
   Step beat_answered(const Answer& answer, std::int64_t sent_ns);
   Step page_answered(const Answer& answer, Cursor* cursor);
   std::optional<Receipt> receipt_of(const Answer& answer);
-  void note_receipt(const Receipt& receipt);
+  void note_receipt(const Receipt& receipt, std::span<const core::Change> changes,
+                    std::uint32_t origin = 0);
+  void note_applied(const std::vector<std::string>& texts, core::Epoch epoch);
   void begin_generation(const Beat& beat, std::int64_t sent_ns);
   void note_trouble(const Answer& answer);
+  void flush();
   void publish();
 
   // On callers' threads.
@@ -154,9 +180,16 @@ class Follower final : private Listener, private ForkGuard {
                         std::span<const core::Change> changes, std::uint32_t origin);
   std::optional<Receipt> receipt_from(const Script& script, const ScriptCall& call,
                                       std::string* why);
+  std::string unreplicated(const Receipt& receipt, std::uint64_t connection);
+  std::uint64_t connection_of(Link link);
+  bool await_replicas(const Receipt& receipt, std::uint64_t connection);
+  enum class Verdict { kYes, kNo, kAsk };
+  Verdict holds_here(std::uint64_t generation, core::Epoch born,
+                     const std::vector<std::string>& texts);
   std::vector<core::Epoch> scores(std::span<const std::string> texts);
-  ScriptCall next_beat();
+  SentBeat next_beat();
   std::string trouble();
+  bool may_declare();
 
   std::int64_t now_ns() const noexcept { return transport_->now_ns(); }
   std::chrono::nanoseconds lease() const { return std::chrono::nanoseconds(options_.lease_ns); }
@@ -172,8 +205,11 @@ class Follower final : private Listener, private ForkGuard {
 
   std::mutex mutex_;  // guards what follows; the log's own is taken within
   Lease lease_;
+  AppliedIndex index_;
   Journal journal_;
   std::unique_ptr<Intents> intents_;
+  std::uint64_t receipt_nonce_ = 0;     // of the newest
+  std::uint64_t data_connections_ = 0;  // so far
   std::uint64_t beats_ = 0;
   std::int64_t newest_sent_ns_ = 0;  // of the beats that were answered
   core::Epoch floor_ = 0;
@@ -181,13 +217,15 @@ class Follower final : private Listener, private ForkGuard {
   std::string refusal_;  // why this server is none for a log
   std::string warning_;
   std::string trouble_;
+  HomeCounters counters_;  // what others count is added by `status`
 
   std::mutex renewal_mutex_;  // guards what follows
   std::condition_variable is_renewed_;
   bool is_renewing_ = false;
   std::uint64_t renewals_ = 0;
 
-  std::unique_ptr<Silent> silent_;  // the transport's thread's
+  std::unique_ptr<Silent> silent_;  // the transport's thread's, as the next
+  std::int64_t next_judgement_ns_ = 0;
   // Callbacks come until it is gone, and use it: a pointer of their own, which nobody changes.
   Transport* transport_ = nullptr;
   std::unique_ptr<Transport> owned_transport_;  // the last: it goes first

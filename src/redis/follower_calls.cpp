@@ -15,13 +15,17 @@ using core::Epoch;
 using std::chrono::nanoseconds;
 
 void Follower::refresh() noexcept {
+  if (options_.is_writer) {
+    log_.apply_root();
+    return;
+  }
   try {
     if (renew()) return;
   } catch (const std::exception&) {  // no memory: as if there had been no answer
     breaker_.renewed(now_ns());
   }
   const std::lock_guard lock(mutex_);
-  if (!is_fresh() && lease_.must_forget(now_ns())) log_.apply_root();
+  if (!is_fresh() && lease_.must_forget(now_ns())) flush();
 }
 
 // Callers that come while one renews wait for it, and share what it finds.
@@ -67,14 +71,15 @@ bool Follower::lead_renewal() {
 Follower::Step Follower::beat_now(std::int64_t deadline_ns) {
   Step step = Step::kChanged;
   while (step == Step::kChanged && now_ns() < deadline_ns) {
-    const std::int64_t sent_ns = now_ns();
-    step = beat_answered(ask(scripts_.beat, next_beat(), deadline_ns), sent_ns);
+    const SentBeat beat = next_beat();
+    step = beat_answered(ask(scripts_.beat, beat.call, deadline_ns), beat.at_ns);
     if (step == Step::kBehind) step = catch_up(deadline_ns);
   }
   return step;
 }
 
 Epoch Follower::newest() {
+  if (options_.is_writer) return core::kForever;  // as `position`
   if (beat_now(deadline()) != Step::kFresh) throw HomeUnreachable(trouble());
   const std::lock_guard lock(mutex_);
   return lease_.needed();
@@ -86,6 +91,7 @@ Follower::Step Follower::catch_up(std::int64_t deadline_ns) {
   while ((step == Step::kBehind || step == Step::kMore) && now_ns() < deadline_ns) {
     if (step == Step::kBehind) {
       const std::lock_guard lock(mutex_);
+      ++counters_.catch_ups;
       cursor = {lease_.nonce(), lease_.applied()};
     }
     const ScriptCall call = page_call(place_, cursor.nonce, cursor.after, options_.page_texts);
@@ -96,7 +102,7 @@ Follower::Step Follower::catch_up(std::int64_t deadline_ns) {
 
 std::int64_t Follower::deadline() {
   const std::lock_guard lock(mutex_);
-  const bool is_first = !lease_.is_registered();
+  const bool is_first = options_.is_writer ? lease_.nonce() == 0 : !lease_.is_registered();
   return now_ns() + (is_first ? options_.first_timeout_ns : options_.command_timeout_ns);
 }
 
@@ -136,6 +142,7 @@ Epoch Follower::append_by(const Script& script, const ScriptCall& call,
   }
   core::apply_changes(log_, changes, origin);
   std::string why;
+  const std::uint64_t connection = connection_of(Link::kControl);
   std::optional<Receipt> receipt;
   try {
     receipt = receipt_from(script, call, &why);
@@ -143,14 +150,13 @@ Epoch Follower::append_by(const Script& script, const ScriptCall& call,
     why = error.what();
   }
   if (receipt) {
-    core::apply_changes(log_, changes, origin);
     {
       const std::lock_guard lock(mutex_);
+      note_receipt(*receipt, changes, origin);
       journal_.acknowledged(changes, receipt->nonce, now_ns());
-      note_receipt(*receipt);
     }
     core::release_changes(log_, changes);
-    return receipt->epoch;
+    return await_replicas(*receipt, connection) ? receipt->epoch : 0;
   }
   {
     const std::lock_guard lock(mutex_);
@@ -207,7 +213,7 @@ std::vector<Epoch> Follower::scores(std::span<const std::string> texts) {
 }
 
 Epoch Follower::version(const core::TagPath& path) {
-  if (!is_fresh()) throw HomeUnreachable(trouble());
+  if (!options_.is_writer && !is_fresh()) throw HomeUnreachable(trouble());
   std::vector<std::string> texts;
   core::newest_on_path(path, [&](std::string_view text) {
     texts.emplace_back(text);
@@ -217,22 +223,63 @@ Epoch Follower::version(const core::TagPath& path) {
   return *std::max_element(epochs.begin() + 2, epochs.end());
 }
 
+// Interleaving (7).
 bool Follower::holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) {
-  if (!is_fresh()) throw HomeUnreachable(trouble());
-  if (generation != position().generation) return false;
   std::vector<std::string> wanted;
   const Epoch none = core::newest_of(texts, [&](std::string_view text) {
     wanted.emplace_back(text);
     return Epoch{0};
   });
-  if (none == core::kForever) return false;
-  const std::vector<Epoch> epochs = scores(wanted);
-  if (epochs[0] != generation || born < epochs[1]) return false;
-  return *std::max_element(epochs.begin() + 2, epochs.end()) <= born;
+  if (none == core::kForever || core::is_any_held(log_, texts)) return false;
+  switch (holds_here(generation, born, wanted)) {
+    case Verdict::kYes:
+      return true;
+    case Verdict::kNo:
+      return false;
+    case Verdict::kAsk:
+      break;
+  }
+  ScriptCall call{{place_.key}, {std::to_string(generation)}};
+  call.arguments.insert(call.arguments.end(), wanted.begin(), wanted.end());
+  const Answer answer = ask(scripts_.check, call, deadline());
+  const auto found = answer.has_reply() ? parse_checked(answer.reply) : std::nullopt;
+  if (!found) {
+    note_trouble(answer);
+    throw HomeUnreachable(trouble());
+  }
+  if (found->nonce != generation || born < found->floor || born < found->newest) return false;
+  const std::lock_guard lock(mutex_);
+  ++counters_.server_checks;
+  return true;
+}
+
+// What is trusted is at most a lease behind, as every hit is.
+Follower::Verdict Follower::holds_here(std::uint64_t generation, Epoch born,
+                                       const std::vector<std::string>& texts) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_fresh()) {
+      if (generation != lease_.nonce()) return Verdict::kNo;
+      const auto is_newer = [&](const std::string& text) { return index_.newest(text) > born; };
+      if (std::any_of(texts.begin(), texts.end(), is_newer)) return Verdict::kNo;
+      if (born < index_.floor()) return Verdict::kAsk;
+      ++counters_.local_checks;
+      return Verdict::kYes;
+    }
+  }
+  throw HomeUnreachable(trouble());
+}
+
+bool Follower::may_declare() {
+  if (!transport_->is_connected(Link::kControl)) return false;
+  const std::lock_guard lock(mutex_);
+  return refusal_.empty();
 }
 
 core::HomePosition Follower::position() noexcept {
   const std::lock_guard lock(mutex_);
+  // A writer serves nothing, so that all of it is as new as can be.
+  if (options_.is_writer) return {true, receipt_nonce_, core::kForever};
   return {is_fresh(), lease_.nonce(), lease_.applied()};
 }
 
@@ -242,10 +289,11 @@ std::string Follower::trouble() {
   return trouble_.empty() ? "the server was not reached yet" : trouble_;
 }
 
-core::HomeStatus Follower::status() {
-  core::HomeStatus status;
+HomeStatus Follower::status() {
+  HomeStatus status;
   status.kind = "redis";
   status.reachable = is_fresh();
+  if (options_.is_writer) status.reachable = may_declare();
   status.trouble = status.reachable ? "" : trouble();
   const std::lock_guard lock(mutex_);
   if (status.reachable) status.trouble = warning_;
@@ -255,6 +303,13 @@ core::HomeStatus Follower::status() {
   status.floor = floor_;
   status.intents = intents_->standing();
   status.fired_intents = fired_.load();
+  status.counters = counters_;
+  status.counters.breaker_opens = breaker_.openings();
+  for (const Script* const one :
+       {&scripts_.beat, &scripts_.invalidate, &scripts_.fire, &scripts_.declare, &scripts_.intents,
+        &scripts_.page, &scripts_.check, &scripts_.nodes, &scripts_.leave}) {
+    status.counters.script_loads += one->loads();
+  }
   return status;
 }
 

@@ -25,7 +25,7 @@ bool all_applied(const Nodes& found, core::Epoch epoch) {
 // In a child of fork() nothing is said: the record is the parent's.
 Follower::~Follower() {
   unwatch();
-  if (!is_inherited() && transport_->is_connected(Link::kControl)) {
+  if (!is_inherited() && !options_.is_writer && transport_->is_connected(Link::kControl)) {
     const nanoseconds timeout = std::min(kFarewell, nanoseconds(options_.command_timeout_ns));
     // Whether it was heard does not matter: others forget who is silent.
     run(*transport_, Link::kControl, scripts_.leave, leave_call(place_, place_.node, std::nullopt),

@@ -8,19 +8,15 @@ namespace zoocache::redis {
 using core::Change;
 
 void Journal::keep(std::span<const Change> changes) {
-  for (const Change& change : changes) keep(change.text, true);
+  for (const Change& change : changes) keep(change.text);
 }
 
-void Journal::keep(std::string_view text, bool is_held) {
-  Kept one{std::string(text), newest_number_ + 1, is_held};
+void Journal::keep(std::string_view text) {
+  Kept one{std::string(text), newest_number_ + 1};
   const auto found = kept_numbers_.find(one.text);
   // One that is on its way may have been carried out before this one was declared.
   if (found != kept_numbers_.end() && found->second > sent_number_) {
-    const auto same = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& other) {
-      return other.number == found->second;
-    });
-    if (same->is_held && is_held) release(one);
-    same->is_held |= is_held;
+    release(one);
     return;
   }
   if (kept_.size() >= kMaxKept) {
@@ -33,7 +29,7 @@ void Journal::keep(std::string_view text, bool is_held) {
 }
 
 void Journal::keep_everything() {
-  Kept everything{std::string(), ++newest_number_, true};
+  Kept everything{std::string(), ++newest_number_};
   log_.hold_root();
   for (const Kept& one : kept_) release(one);
   kept_.clear();
@@ -43,7 +39,6 @@ void Journal::keep_everything() {
 }
 
 void Journal::release(const Kept& one) {
-  if (!one.is_held) return;
   const Change change(one.text);
   core::release_changes(log_, {&change, 1});
 }
@@ -84,9 +79,15 @@ void Journal::forget_oldest() {
   recent_.pop_front();
 }
 
+void Journal::keep_held(std::string_view text) {
+  const Change change(text);
+  core::hold_changes(log_, {&change, 1});
+  keep(text);
+}
+
 void Journal::replay(std::uint64_t nonce, std::int64_t began_ns) {
   if (forgotten_ns_ != kNever && forgotten_ns_ >= began_ns) {
-    keep(std::string_view(), false);
+    keep_held(std::string_view());
     // That covers them, and all that was forgotten.
     recent_.clear();
     forgotten_ns_ = kNever;
@@ -97,7 +98,7 @@ void Journal::replay(std::uint64_t nonce, std::int64_t began_ns) {
     if (one.nonce == nonce) {
       same.push_back(std::move(one));
     } else {
-      keep(one.text, false);
+      keep_held(one.text);
     }
   }
   recent_ = std::move(same);

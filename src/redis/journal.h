@@ -9,7 +9,8 @@
 //
 // Kept texts are sent again, in order, until they are acknowledged. Recent ones are sent again when
 // the generation turns out to be another one than the one that acknowledged them: an isolated
-// primary may have done so, and its successor never heard of it (model: journal.pml). What is
+// primary may have done so, and its successor never heard of it (model: journal.pml). They are held
+// meanwhile: what others keep of the new generation may be older than they are. What is
 // forgotten is only counted: if the new generation is older than the youngest text that was
 // forgotten, it may lack that one, and everything is declared instead.
 // Bounded: too many kept texts become one, everything; too many recent ones are forgotten early.
@@ -40,6 +41,7 @@ class Journal {
   // Not acknowledged. Takes over the caller's holds of the changes.
   void keep(std::span<const core::Change> changes);
   bool has_kept() const noexcept { return !kept_.empty(); }
+  bool is_empty() const noexcept { return kept_.empty() && recent_.empty(); }
 
   // The oldest kept texts, to be sent; empty if there are none or some are on their way.
   std::vector<std::string> begin_retry();
@@ -58,7 +60,6 @@ class Journal {
   struct Kept {
     std::string text;
     std::uint64_t number = 0;
-    bool is_held = false;
   };
   struct Recent {
     std::string text;
@@ -66,7 +67,8 @@ class Journal {
     std::int64_t at_ns = 0;
   };
 
-  void keep(std::string_view text, bool is_held);
+  void keep(std::string_view text);  // and takes over a hold of it
+  void keep_held(std::string_view text);
   void keep_everything();
   void release(const Kept& one);
   void note(std::string_view text, std::uint64_t nonce, std::int64_t now_ns);

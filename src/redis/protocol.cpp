@@ -81,6 +81,13 @@ std::optional<Page> parse_page(const Reply& reply) {
   return page;
 }
 
+std::optional<Checked> parse_checked(const Reply& reply) {
+  std::uint64_t found[3];
+  if (numbers(reply, {found, 1}) && reply.items.size() == 1 && found[0] == 0) return Checked();
+  if (!numbers(reply, found) || found[0] == 0) return std::nullopt;
+  return Checked{found[0], found[1], found[2]};
+}
+
 std::optional<Receipt> parse_receipt(const Reply& reply) {
   std::uint64_t found[2];
   if (!numbers(reply, found) || found[0] == 0 || found[1] == 0) return std::nullopt;

@@ -43,6 +43,12 @@ struct Page {
   std::vector<std::string> texts;
 };
 
+struct Checked {
+  std::uint64_t nonce = 0;  // 0: it is another generation, and the rest means nothing
+  core::Epoch floor = 0;
+  core::Epoch newest = 0;
+};
+
 struct Receipt {
   std::uint64_t nonce = 0;
   core::Epoch epoch = 0;
@@ -69,6 +75,7 @@ struct Nodes {
 
 std::optional<Beat> parse_beat(const Reply& reply);
 std::optional<Page> parse_page(const Reply& reply);
+std::optional<Checked> parse_checked(const Reply& reply);
 std::optional<Receipt> parse_receipt(const Reply& reply);
 std::optional<Nodes> parse_nodes(const Reply& reply);
 std::optional<News> parse_news(std::string_view payload);

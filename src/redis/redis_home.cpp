@@ -30,6 +30,10 @@ void check_options(const RedisOptions& options) {
     throw InvalidOption("max_log_tags=" + std::to_string(options.max_log_tags) +
                         " is not allowed: 2^4 to 2^24");
   }
+  if (options.replicas_ack > 100) {
+    throw InvalidOption("replicas_ack=" + std::to_string(options.replicas_ack) +
+                        " is not allowed: 0 to 100");
+  }
 }
 
 redis::ClientOptions client_options(const redis::Url& url, const RedisOptions& options) {
@@ -50,7 +54,9 @@ redis::FollowerOptions follower_options(const redis::Url& url, const RedisOption
   made.first_timeout_ns = span_ns(connect_s) + made.command_timeout_ns;
   made.max_log_tags = options.max_log_tags;
   made.max_commit_ns = span_ns(options.max_commit_time_s);
+  made.replicas_ack = options.replicas_ack;
   made.is_eviction_allowed = options.allow_eviction;
+  made.is_writer = options.mode == RedisMode::kWriter;
   made.keeps_silently = options.on_unreachable == OnUnreachable::kJournal;
   return made;
 }
@@ -92,10 +98,10 @@ void check_server(const redis::Url& url, const RedisOptions& options) {
   }
   // The answer comes behind `on_back`.
   const redis::Answer answer =
-      client.execute(kControl, redis::eviction_command(), nanoseconds(times.first_timeout_ns));
+      client.execute(kControl, redis::settings_command(), nanoseconds(times.first_timeout_ns));
   std::string refusal = redis::refusal_of(visitor.server());
   if (refusal.empty() && answer.has_reply() && !options.allow_eviction) {
-    refusal = redis::eviction_of(answer.reply).refusal;
+    refusal = redis::judgement_of(visitor.server(), answer.reply, options.replicas_ack).refusal;
   }
   if (!refusal.empty()) throw HomeUnreachable(where + refusal);
 }
@@ -111,7 +117,7 @@ class RedisHome final : public Home {
     const redis::MakeTransport make_transport =
         [url = url_, options = options_](const redis::Place& place, redis::Listener& listener) {
           redis::ClientOptions made = client_options(url, options);
-          made.channels = {place.channel};
+          if (options.mode != RedisMode::kWriter) made.channels = {place.channel};
           return std::make_unique<redis::Client>(made, listener);
         };
     return std::make_unique<redis::RedisLog>(follower_options(url_, options_), make_transport);

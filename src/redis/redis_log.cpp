@@ -57,7 +57,7 @@ void RedisLog::drop_intent(InvalidationLog&, std::uint64_t token) noexcept {
 
 Epoch RedisLog::version(const core::TagPath& path) { return follower().version(path); }
 
-core::HomeStatus RedisLog::status() { return follower().status(); }
+HomeStatus RedisLog::status() { return follower().status(); }
 
 Epoch RedisLog::newest() { return follower().newest(); }
 

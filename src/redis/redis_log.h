@@ -42,7 +42,7 @@ class RedisLog final : public core::LogHome {
                           std::span<const core::Change> changes, std::uint32_t origin) override;
   void drop_intent(core::InvalidationLog& log, std::uint64_t token) noexcept override;
   core::Epoch version(const core::TagPath& path) override;
-  core::HomeStatus status() override;
+  HomeStatus status() override;
   core::Epoch newest() override;
   core::HomePosition position() noexcept override;
   bool holds(std::uint64_t generation, core::Epoch born,

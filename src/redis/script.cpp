@@ -53,6 +53,7 @@ void run(Transport& transport, Link link, const Script& script, const ScriptCall
           on_answer(std::move(answer));
           return;
         }
+        script.note_load();
         // If the server does not take it, the call says so: NOSCRIPT again.
         transport.async_execute(link, Command{"SCRIPT", "LOAD", script.source()}, left,
                                 [](const Answer&) {});
@@ -66,6 +67,7 @@ Answer run(Transport& transport, Link link, const Script& script, const ScriptCa
   Answer answer = transport.execute(link, call_by_hash(script, call), timeout);
   const std::chrono::nanoseconds left(until_ns - transport.now_ns());
   if (!is_missing(answer) || left.count() <= 0) return answer;
+  script.note_load();
   transport.async_execute(link, Command{"SCRIPT", "LOAD", script.source()}, left,
                           [](const Answer&) {});
   return transport.execute(link, call_by_hash(script, call), left);

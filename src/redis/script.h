@@ -3,10 +3,12 @@
 // The server forgets scripts when it starts anew. `run` then sends the script and the call in one
 // go, behind each other on the same connection. A script may have run when the answer is a failure
 // of `may_have_run`: it must be harmless when it runs again.
-// Thread-safety: everything from any thread; `Script` is immutable.
+// Thread-safety: everything from any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,10 +22,14 @@ class Script {
   explicit Script(std::string_view source);
   const std::string& source() const noexcept { return source_; }
   const std::string& hash() const noexcept { return hash_; }  // SHA-1, as the server names it
+  // How often it was brought to a server.
+  std::uint64_t loads() const noexcept { return loads_.load(std::memory_order_relaxed); }
+  void note_load() const noexcept { loads_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
-  std::string source_;
-  std::string hash_;
+  const std::string source_;
+  const std::string hash_;
+  mutable std::atomic<std::uint64_t> loads_{0};
 };
 
 struct ScriptCall {

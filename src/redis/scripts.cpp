@@ -93,7 +93,8 @@ local function change(state, texts, first)
   return {state.nonce, epoch}
 end
 local state = read()
-if not state or state.clock > 9007199254740000 then state = begin(nil, ARGV[1]) end
+if state and state.clock > 9007199254740000 then state = nil end
+if not state or state.life ~= life() then state = begin(state, ARGV[1]) end
 )lua";
 
 // ARGV: a nonce, in case one is needed; node; channel; most tags; texts
@@ -129,7 +130,8 @@ return change(state, texts, 1)
 
 // ARGV: a nonce, in case one is needed; intent
 constexpr const char* kDeclare = R"lua(
-local state = read() or begin(nil, ARGV[1])
+local state = read()
+if not state or state.life ~= life() then state = begin(state, ARGV[1]) end
 redis.call('ZADD', key, 'NX', '-1152921504606846976', ARGV[2])
 return {state.nonce, 1}
 )lua";
@@ -174,6 +176,17 @@ end
 local reply = {state.nonce, state.clock, state.floor, upto, is_last}
 for index = 1, count do reply[#reply + 1] = rows[2 * index - 1] end
 return reply
+)lua";
+
+// ARGV: nonce; texts. The newest of their epochs. The nonce 0: the generation is another one.
+constexpr const char* kCheck = R"lua(
+local state = read()
+if not state or state.nonce ~= tonumber(ARGV[1]) or state.life ~= life() then return {0} end
+local newest = 0
+for index = 2, #ARGV do
+  newest = math.max(newest, tonumber(redis.call('ZSCORE', key, ARGV[index]) or 0))
+end
+return {state.nonce, state.floor, newest}
 )lua";
 
 // ARGV: channel, or nothing. Of each node its name, what it has applied and its beat.
@@ -224,6 +237,7 @@ LogScripts::LogScripts()
       declare(joined({kWrites, kCommon, kBegin, kDeclare})),
       intents(joined({kReads, kCommon, kIntents})),
       page(joined({kReads, kCommon, kPage})),
+      check(joined({kReads, kCommon, kCheck})),
       nodes(joined({kWrites, kCommon, kNodes})),
       leave(joined({kWrites, kLeave})) {}
 

@@ -15,7 +15,7 @@
 //   user:1          17                             text of a Change -> its newest epoch
 //   (empty)         21                             everything
 //
-// The nonce is the generation. It is drawn anew with the key, and by the first heartbeat that finds
+// The nonce is the generation. It is drawn anew with the key, and by the first write that finds
 // another life of the server than the one that wrote the key: a restart, a replica that was
 // promoted. So it says alone whether what a process knows and what the server knows is one history,
 // and whatever carries it (replies, pushed messages, born values) carries all of it.
@@ -29,6 +29,7 @@
 //   declare     allow-oom  adds an intent
 //   intents     no-writes  what intents there are, and whether their owners are heard of
 //   page        no-writes  what is newer than an epoch, in order; never a part of an epoch
+//   check       no-writes  what a stored value needs to know: the newest epoch of texts, the floor
 //   nodes       allow-oom  who is registered; may ask everybody to say at once what it has applied
 //   leave       allow-oom  takes one node's record away, if its beat is still the one that is named
 //
@@ -52,6 +53,7 @@ struct LogScripts {
   const Script declare;
   const Script intents;
   const Script page;
+  const Script check;
   const Script nodes;
   const Script leave;
 };

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -89,6 +90,7 @@ struct Server {
   std::string replication_id;
   std::string role;  // "master" or "slave"
   std::string version;
+  std::size_t replicas = 0;  // that are attached
 };
 
 class Listener {

@@ -181,7 +181,7 @@ class SlowLog final : public core::LogHome {
     return log_->append(log, changes, origin);
   }
   core::Epoch version(const core::TagPath& path) override { return log_->version(path); }
-  core::HomeStatus status() override { return log_->status(); }
+  HomeStatus status() override { return log_->status(); }
   core::Epoch newest() override { return log_->newest(); }
   core::HomePosition position() noexcept override { return log_->position(); }
   bool holds(std::uint64_t generation, core::Epoch born,

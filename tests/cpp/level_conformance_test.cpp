@@ -364,8 +364,7 @@ std::unique_ptr<Place> in_lmdb() {
 
 #ifdef ZOOCACHE_HAS_REDIS
 // One server for all tests of this program; each has a namespace of its own.
-std::unique_ptr<Place> on_redis() {
-  static const RedisServer server;
+std::unique_ptr<Place> on_server(const RedisServer& server) {
   static int count = 0;
   auto place = std::make_unique<Place>();
   RedisStorageOptions options;
@@ -376,12 +375,25 @@ std::unique_ptr<Place> on_redis() {
   place->same = redis_storage(server.url(), options);
   return place;
 }
+
+std::unique_ptr<Place> on_redis() {
+  static const RedisServer server;
+  return on_server(server);
+}
+
+std::unique_ptr<Place> on_valkey() {
+  static const RedisServer server({.program = valkey_server()});
+  return on_server(server);
+}
+
+TEST(LevelsOnValkey, AreTestedToo) { NEEDS_VALKEY_SERVER(); }
 #endif
 
 std::vector<std::pair<std::string, MakePlace>> every_place() {
   std::vector<std::pair<std::string, MakePlace>> places{{"memory", in_memory}, {"lmdb", in_lmdb}};
 #ifdef ZOOCACHE_HAS_REDIS
   if (RedisServer::is_installed()) places.emplace_back("redis", on_redis);
+  if (!valkey_server().empty()) places.emplace_back("valkey", on_valkey);
 #endif
   return places;
 }

@@ -48,7 +48,7 @@ struct Reader {
   int operator()() { return *(*get)(1); }
   core::LogHome& home() { return *detail::CacheAccess::engine(cache).log().home(); }
   // As of a call that begins now.
-  core::HomeStatus status() {
+  HomeStatus status() {
     detail::CacheAccess::engine(cache).log().arrive();
     return home().status();
   }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include "core/home.h"
 #include "core/intent.h"
 #include "core/log.h"
+#include "core/second_level.h"
 #include "redis_sim.h"
 #include "seed.h"
 #include "zoocache/errors.h"
@@ -30,8 +32,57 @@ constexpr std::int64_t kLease = kSimLeaseNs;
 constexpr std::size_t kSources = 6;
 constexpr std::size_t kProcesses = 4;
 
+// Values that the processes share. Everybody may load at once: nobody waits in virtual time.
+class SimLevel final : public core::SecondLevel {
+ public:
+  explicit SimLevel(World& world) : world_(world) {}
+
+  std::optional<core::StoredValue> get(std::string_view key) override {
+    take_time();
+    const auto found = values_.find(std::string(key));
+    std::optional<core::StoredValue> value;
+    if (found != values_.end()) value = found->second;
+    take_time();
+    return value;
+  }
+  Claim claim(std::string_view key, const std::optional<core::SeenEntry>& refused) override {
+    const auto found = values_.find(std::string(key));
+    if (found != values_.end() && core::is_news(found->second, refused)) {
+      return {Claim::Kind::kFound, 0, found->second};
+    }
+    return {Claim::Kind::kMine, ++claims_, {}};
+  }
+  Waited wait(std::string_view, std::uint64_t, std::chrono::nanoseconds) override {
+    return Waited::kEnded;
+  }
+  void put(std::string_view key, std::uint64_t, const core::StoredValue& value) override {
+    take_time();
+    values_.insert_or_assign(std::string(key), value);
+  }
+  void release(std::string_view, std::uint64_t, bool) noexcept override {}
+
+ private:
+  void take_time() {
+    if (world_.chance(0.3)) world_.sleep(world_.between_ms(0, 20));
+  }
+
+  World& world_;
+  std::map<std::string, core::StoredValue> values_;
+  std::uint64_t claims_ = 0;
+};
+
+class SimStorage final : public Storage {
+ public:
+  explicit SimStorage(World& world) : level_(std::make_shared<SimLevel>(world)) {}
+  std::shared_ptr<core::SecondLevel> connect() const override { return level_; }
+
+ private:
+  const std::shared_ptr<SimLevel> level_;
+};
+
 struct Setting {
   Faults faults = {};
+  bool has_storage = false;
   std::size_t max_log_tags = 1000;
   bool has_chaos = true;
 };
@@ -45,6 +96,7 @@ class Simulation {
  public:
   Simulation(std::uint64_t seed, const Setting& setting)
       : setting_(setting), world_(seed), network_(world_, setting.faults) {
+    if (setting.has_storage) storage_ = std::make_shared<SimStorage>(world_);
     for (std::size_t index = 0; index < kProcesses; ++index) {
       processes_.push_back(std::make_unique<Process>(*this));
       step_later(*processes_.back());
@@ -81,13 +133,23 @@ class Simulation {
   std::size_t invalidations = 0;
   std::size_t refused = 0;
   std::size_t deaths = 0;
+  // What was found in the storage, and how it was found to hold.
+  HomeCounters checks() const {
+    HomeCounters sum;
+    for (const auto& process : processes_) {
+      const HomeCounters one = process->cache.home()->counters;
+      sum.local_checks += one.local_checks;
+      sum.server_checks += one.server_checks;
+    }
+    return sum;
+  }
 
  private:
   struct Process {
     explicit Process(Simulation& simulation)
         : home(std::make_shared<SimHome>(simulation.network_, thaws_ns,
                                          simulation.setting_.max_log_tags)),
-          cache(Options{.home = home}) {
+          cache(Options{.home = home, .storage = simulation.storage_}) {
       get.emplace(cache.cacheable(
           "get",
           [this, &simulation](std::size_t source) {
@@ -286,6 +348,7 @@ class Simulation {
   const Setting setting_;
   World world_;
   Network network_;
+  StoragePtr storage_;
   std::array<std::uint64_t, kSources> database_{};
   std::array<std::vector<Acknowledged>, kSources> acknowledged_;
   std::vector<std::unique_ptr<Process>> processes_;
@@ -293,7 +356,8 @@ class Simulation {
   bool is_gone_ = false;
 };
 
-void simulate(const Setting& setting, std::size_t seeds) {
+HomeCounters simulate(const Setting& setting, std::size_t seeds) {
+  HomeCounters checks;
   const std::uint64_t first = test_seed();
   std::size_t reads = 0;
   std::size_t hits = 0;
@@ -304,7 +368,10 @@ void simulate(const Setting& setting, std::size_t seeds) {
     Simulation simulation(seed, setting);
     simulation.run(60'000 * kSimMs);
     simulation.settle();
-    ASSERT_EQ(simulation.trouble, "") << seed_note(seed);
+    EXPECT_EQ(simulation.trouble, "") << seed_note(seed);
+    if (::testing::Test::HasFailure()) break;
+    checks.local_checks += simulation.checks().local_checks;
+    checks.server_checks += simulation.checks().server_checks;
     reads += simulation.reads;
     hits += simulation.hits;
     invalidations += simulation.invalidations;
@@ -316,6 +383,7 @@ void simulate(const Setting& setting, std::size_t seeds) {
   EXPECT_GT(deaths, 0U);
   EXPECT_GT(hits, reads / 10) << "somebody trusts";
   EXPECT_GT(invalidations, refused) << "and is acknowledged";
+  return checks;
 }
 
 TEST(RedisLogSimulation, NothingGoesWrong) {
@@ -333,6 +401,19 @@ TEST(RedisLogSimulation, EverythingGoesWrongAndTheLogIsShort) {
 // Then the lease is no bound while a primary is isolated; but nothing is lost.
 TEST(RedisLogSimulation, IsolatedPrimariesThatGoOn) {
   simulate({.faults = {.has_guard = false}}, 30);
+}
+
+// What others have loaded is checked by what is known here, mostly, and else with the server.
+TEST(RedisLogSimulation, SharedValues) {
+  const HomeCounters checks = simulate({.has_storage = true, .has_chaos = false}, 10);
+  std::printf("%zu local checks, %zu by the server\n", std::size_t{checks.local_checks},
+              std::size_t{checks.server_checks});
+  EXPECT_GT(checks.local_checks, 10 * checks.server_checks);
+}
+
+TEST(RedisLogSimulation, SharedValuesWhenEverythingGoesWrong) {
+  simulate({.has_storage = true}, 40);
+  simulate({.faults = {.lost_push = 0.5}, .has_storage = true, .max_log_tags = 3}, 20);
 }
 
 }  // namespace

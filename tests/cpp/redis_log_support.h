@@ -61,7 +61,7 @@ struct Sharer {
   }
   core::InvalidationLog& log() { return detail::CacheAccess::engine(cache).log(); }
   redis::RedisLog& home() { return dynamic_cast<redis::RedisLog&>(*log().home()); }
-  core::HomeStatus status() { return home().status(); }
+  HomeStatus status() { return home().status(); }
 
   std::atomic<int> loads{0};
   std::string last_error;

@@ -101,7 +101,8 @@ TEST_F(RedisLogTest, WhoComesBackAfterWhatIsForgottenForgetsEverything) {
   const core::HomePosition now = writer->home().position();
   const std::vector<std::string> none = {"unheard:of"};
   EXPECT_TRUE(writer->home().holds(now.generation, now.epoch, none));
-  EXPECT_FALSE(writer->home().holds(now.generation, 1, none)) << "below the floor";
+  const auto late = sharer();  // has heard nothing of before, and asks the server
+  EXPECT_FALSE(late->home().holds(now.generation, 1, none)) << "below the floor";
 }
 
 // One behind the floor when it asks: the row that it lacks does not exist any more.
@@ -347,6 +348,7 @@ TEST_F(RedisLogTest, OptionsOutOfRangeAreRefused) {
   EXPECT_TRUE(refused({.command_timeout_s = 0}));
   EXPECT_TRUE(refused({.connect_timeout_s = -1}));
   EXPECT_TRUE(refused({.max_log_tags = 15}));
+  EXPECT_TRUE(refused({.replicas_ack = 101}));
   EXPECT_FALSE(refused({}));
   EXPECT_THROW(redis_home("http://x"), InvalidOption);
 }

@@ -29,6 +29,18 @@
 
 namespace zoocache::testing {
 
+// A Valkey server to test with besides: a path in the environment. scripts/test finds the one that
+// scripts/setup installed. Empty: there is none.
+inline std::string valkey_server() {
+  const char* const path = std::getenv("ZOOCACHE_VALKEY_SERVER");
+  return path != nullptr && access(path, X_OK) == 0 ? path : "";
+}
+
+#define NEEDS_VALKEY_SERVER()                                                    \
+  if (::zoocache::testing::valkey_server().empty()) {                            \
+    GTEST_SKIP() << "the environment's ZOOCACHE_VALKEY_SERVER names no program"; \
+  }
+
 // Skips the test where no server is installed: scripts/setup installs one.
 #define NEEDS_REDIS_SERVER()                                         \
   if (!::zoocache::testing::RedisServer::is_installed()) {           \
@@ -132,6 +144,7 @@ struct ServerOptions {
   std::string certificate_names = "DNS:localhost,IP:127.0.0.1";
   bool has_socket = false;  // a socket of this machine too
   bool is_sentinel = false;
+  std::string program = "redis-server";
 };
 
 class RedisServer {
@@ -212,14 +225,24 @@ class RedisServer {
       std::ofstream config(file("sentinel.conf"));
       config << "port " << port_ << "\nbind 127.0.0.1\ndir " << folder_.path() << "\n";
       for (const std::string& line : options_.arguments) config << line << "\n";
-      return {"redis-server", file("sentinel.conf"), "--sentinel", "--logfile", file("log")};
+      return {options_.program, file("sentinel.conf"), "--sentinel", "--logfile", file("log")};
     }
     const std::string port = std::to_string(port_);
-    std::vector<std::string> words{"redis-server", "--bind",    "127.0.0.1",
-                                   "--save",       "",          "--appendonly",
-                                   "no",           "--dir",     folder_.path(),
-                                   "--logfile",    file("log"), "--enable-debug-command",
-                                   "yes",          "--port",    options_.has_tls ? "0" : port};
+    std::vector<std::string> words{options_.program,
+                                   "--bind",
+                                   "127.0.0.1",
+                                   "--save",
+                                   "",
+                                   "--appendonly",
+                                   "no",
+                                   "--dir",
+                                   folder_.path(),
+                                   "--logfile",
+                                   file("log"),
+                                   "--enable-debug-command",
+                                   "yes",
+                                   "--port",
+                                   options_.has_tls ? "0" : port};
     const auto add = [&words](std::initializer_list<std::string> more) {
       words.insert(words.end(), more);
     };
@@ -244,7 +267,7 @@ class RedisServer {
     std::ifstream log(file("log"));
     std::stringstream text;
     text << log.rdbuf();
-    throw std::runtime_error("redis-server does not start:\n" + text.str());
+    throw std::runtime_error(options_.program + " does not start:\n" + text.str());
   }
 
   const ServerOptions options_;

@@ -66,6 +66,7 @@ class ModelServer {
     const std::vector<std::string> arguments(words.begin() + 4, words.end());
     if (words[1] == scripts_.page.hash()) return page(arguments);
     if (words[1] == scripts_.intents.hash()) return intents();
+    if (words[1] == scripts_.check.hash()) return check(arguments);
     if (!is_writable) return error("NOREPLICAS Not enough good replicas to write");
     if (words[1] == scripts_.beat.hash()) return beat(arguments, now_ms);
     if (words[1] == scripts_.invalidate.hash()) return invalidate(arguments, now_ms);
@@ -102,18 +103,18 @@ class ModelServer {
   }
 
   Reply invalidate(const std::vector<std::string>& arguments, std::int64_t now_ms) {
-    if (!set.exists) begin(arguments[0], now_ms);
+    if (!set.exists || set.life != life_) begin(arguments[0], now_ms);
     return change(arguments);
   }
 
   Reply declare(const std::vector<std::string>& arguments, std::int64_t now_ms) {
-    if (!set.exists) begin(arguments[0], now_ms);
+    if (!set.exists || set.life != life_) begin(arguments[0], now_ms);
     set.intents.try_emplace(arguments[1], "-1152921504606846976");
     return array({set.nonce, 1});
   }
 
   Reply fire(const std::vector<std::string>& arguments, std::int64_t now_ms) {
-    if (!set.exists) begin(arguments[0], now_ms);
+    if (!set.exists || set.life != life_) begin(arguments[0], now_ms);
     auto intent = set.intents.find(arguments[4]);
     if (!arguments[5].empty()) {
       intent = std::find_if(set.intents.begin(), set.intents.end(), [&](const auto& one) {
@@ -214,6 +215,16 @@ class ModelServer {
       reply.items.push_back(make_reply(redis::Type::kString, row.second));
     }
     return reply;
+  }
+
+  Reply check(const std::vector<std::string>& arguments) const {
+    if (!set.exists || set.nonce != number(arguments[0]) || set.life != life_) return array({0});
+    std::uint64_t newest = 0;
+    for (std::size_t index = 1; index < arguments.size(); ++index) {
+      const auto found = set.texts.find(arguments[index]);
+      if (found != set.texts.end()) newest = std::max(newest, found->second);
+    }
+    return array({set.nonce, set.floor, newest});
   }
 
   Reply nodes(const std::vector<std::string>& arguments, std::int64_t now_ms) const {

@@ -68,7 +68,7 @@ class SettledHome final : public Home {
       inner_->drop_intent(log, token);
     }
     core::Epoch version(const core::TagPath& path) override { return inner_->version(path); }
-    core::HomeStatus status() override { return inner_->status(); }
+    HomeStatus status() override { return inner_->status(); }
     core::Epoch newest() override { return inner_->newest(); }
     core::HomePosition position() noexcept override { return inner_->position(); }
     bool holds(std::uint64_t generation, core::Epoch born,
@@ -83,7 +83,7 @@ class SettledHome final : public Home {
       const std::lock_guard lock(all_->mutex);
       for (core::LogHome* const home : all_->homes) {
         for (;;) {
-          const core::HomeStatus status = home->status();
+          const HomeStatus status = home->status();
           if (status.generation == 0 || status.applied >= epoch) break;
           if (std::chrono::steady_clock::now() > until) {
             ADD_FAILURE() << "epoch " << epoch << " did not arrive: " << status.applied << " "

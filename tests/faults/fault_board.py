@@ -5,7 +5,7 @@ process that writes it:
 
     head      | phase
     record    | version  declared  acknowledged | at[1] at[2] ... (one record after the other)
-    process   | counts and states, see COUNTS; a command; seen[record] (one after the other)
+    process   | counts and states, see COUNTS; a command; seen[record]; COUNTERS of its home
 
 `version` is the record's content. `declared` is the newest version whose invalidation has returned
 or raised, `acknowledged` the newest one whose invalidation has returned; `at[v]` is when it did,
@@ -29,11 +29,16 @@ COUNTS = (
     *("rounds", "reads", "stale", "wrong", "loads", "acknowledged", "raised", "kept"),
     *("generations", "losses", "longest_ns", "reachable", "finished", "command", "pid"),
 )
+# Of the homes' counters those that faults move; counted over all lives of a process.
+COUNTERS = (
+    *("connects", "disconnects", "timeouts", "errors", "script_loads", "gaps", "catch_ups"),
+    *("flushes", "generation_changes", "replays", "breaker_opens"),
+)
 FORK = 1  # a command
 
 _HEAD_WORDS = 8
 _RECORD_WORDS = 3 + MOST_VERSIONS
-_SLOT_WORDS = len(COUNTS) + RECORDS
+_SLOT_WORDS = len(COUNTS) + RECORDS + len(COUNTERS)
 SIZE = 8 * (_HEAD_WORDS + RECORDS * _RECORD_WORDS + SLOTS * _SLOT_WORDS)
 
 
@@ -121,6 +126,17 @@ class Board:
 
     def see(self, slot: int, record: int, version: int) -> None:
         self._words[self._slot(slot) + len(COUNTS) + record] = version
+
+    def counter(self, name: str) -> int:
+        """Of all processes' homes."""
+        return sum(self._words[self._counter(slot, name)] for slot in range(SLOTS))
+
+    def add_counter(self, slot: int, name: str, more: int) -> None:
+        self._words[self._counter(slot, name)] += more
+
+    @classmethod
+    def _counter(cls, slot: int, name: str) -> int:
+        return cls._slot(slot) + len(COUNTS) + RECORDS + COUNTERS.index(name)
 
     @staticmethod
     def _record(record: int) -> int:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import zoocache
-from fault_board import FORK, RECORDS, WRITERS, Board, now_ns, tag_of, writer_of
+from fault_board import COUNTERS, FORK, RECORDS, WRITERS, Board, now_ns, tag_of, writer_of
 
 Value = tuple[int, int, str]
 COLD = 0.9  # of the changes, those to the first half of the records
@@ -44,6 +44,7 @@ class Worker:
         self.mine = [one for one in range(RECORDS) if writer_of(one) == slot]
         self.unfinished = list(self.mine)
         self.generation = self.was_reachable = 0
+        self.counters = dict.fromkeys(COUNTERS, 0)
         self.trouble = self.error = ""
 
         @self.cache.cacheable(
@@ -125,8 +126,12 @@ class Worker:
             self.board.set_count(self.slot, "finished", 1)
 
     def look_at_home(self) -> None:
-        home = self.cache.core.home()
+        home = self.cache.home()
         assert home is not None
+        for name, before in self.counters.items():
+            now = home["counters"][name]
+            self.board.add_counter(self.slot, name, now - before)
+            self.counters[name] = now
         if home["generation"] != self.generation:
             self.generation = home["generation"]
             self.board.add(self.slot, "generations")
@@ -167,6 +172,7 @@ class Worker:
     def become_child(self) -> None:
         """The same caches, in another process."""
         self.slot, self.mine = WRITERS, []
+        self.counters = dict.fromkeys(COUNTERS, 0)
         self.chance.seed(self.chance.random() + 1)
         self.board.set_count(self.slot, "pid", os.getpid())
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import fault_board as board_module
-from fault_board import FORK, RECORDS, WRITERS, Board, writer_of
+from fault_board import COUNTERS, FORK, RECORDS, WRITERS, Board, writer_of
 from support import HANG_S
 
 LEASE_S = 0.6
@@ -62,6 +62,7 @@ class Workload:
         recovery_s = self.recovery_s
         self.wait_reachable()
         self.recovery_s = recovery_s  # to begin is none
+        self._counters = {name: self.board.counter(name) for name in COUNTERS}
 
     def _rounds(self) -> list[int]:
         return [self.board.count(slot, "rounds") for slot in self._slots]
@@ -158,6 +159,12 @@ class Workload:
         among = slots or self._slots
         what = f"workers {list(among)} know that the server is gone"
         self.wait(lambda: not any(self.board.count(one, "reachable") for one in among), what)
+
+    def wait_counted(self, *names: str) -> None:
+        """What was injected has left its trace in these counters of `home()`, since `start`."""
+        for name in names:
+            before = self._counters[name]
+            self.wait(lambda: self.board.counter(name) > before, f"a trace in {name}")  # noqa: B023
 
     def generations(self) -> int:
         """How many every process has seen at least."""

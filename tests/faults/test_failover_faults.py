@@ -64,4 +64,5 @@ def test_failover_with_isolated_primary(
     assert workload.said("NOREPLICAS")
     staying.target_port = replica.port
     staying.cut()
+    workload.wait_counted("errors", "disconnects", "generation_changes")
     workload.settle()

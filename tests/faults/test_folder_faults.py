@@ -30,6 +30,7 @@ def test_folder_processes_killed(folder: Path, work: Work) -> None:
     for index in range(6):
         workload.run(0.2)
         workload.kill_worker(index % 3)
+    workload.wait_counted("connects")
     workload.settle()
 
 
@@ -41,6 +42,7 @@ def test_folder_removed(folder: Path, work: Work) -> None:
         workload.run(0.4)
         remove(folder)
         workload.wait_generation(before)
+    workload.wait_counted("disconnects", "generation_changes", "flushes")
     workload.settle()
 
 
@@ -55,6 +57,7 @@ def test_folder_unusable(folder: Path, work: Work) -> None:
     workload.wait_unreachable()
     workload.run(1.0)
     folder.unlink()
+    workload.wait_counted("disconnects")
     workload.settle()
     assert workload.board.total("losses") > 0
 

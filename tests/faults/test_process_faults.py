@@ -41,6 +41,7 @@ def test_process_killed(server: RedisServer, work: Work) -> None:
         workload.run(0.3)
         workload.kill_worker(index % 3)
     workload.wait_reachable()
+    workload.wait_counted("connects")
     workload.settle()
 
 
@@ -50,4 +51,5 @@ def test_fork(server: RedisServer, work: Work) -> None:
     workload.run(0.5)
     workload.fork_worker(0)
     workload.run(1.5)
+    workload.wait_counted("connects")
     workload.settle()

@@ -28,6 +28,7 @@ def test_restart_without_persistence(server: RedisServer, work: Work) -> None:
         workload.run(0.3)
         server.start()
         workload.wait_generation(before)
+    workload.wait_counted("disconnects", "generation_changes", "replays")
     workload.settle()
 
 
@@ -42,6 +43,7 @@ def test_restart_with_persistence(start_server: Start, work: Work) -> None:
         workload.wait_unreachable()
         server.start()
         workload.wait_generation(before)
+    workload.wait_counted("disconnects", "generation_changes")
     workload.settle()
 
 
@@ -53,6 +55,7 @@ def test_flushall(server: RedisServer, work: Work) -> None:
         workload.run(0.2)
         assert server.ask("FLUSHALL") == b"+OK"
     workload.wait_generation(before)
+    workload.wait_counted("generation_changes", "flushes")
     workload.settle()
 
 
@@ -66,6 +69,7 @@ def test_server_stopped_for_a_second(server: RedisServer, work: Work) -> None:
         server.signal(signal.SIGCONT)
         workload.wait_reachable()
     assert workload.board.total("losses") > 0
+    workload.wait_counted("timeouts", "breaker_opens")
     workload.settle()
 
 
@@ -78,6 +82,7 @@ def test_server_stopped_for_ten_seconds(server: RedisServer, work: Work) -> None
     workload.wait_unreachable()
     workload.run(10.0)
     server.signal(signal.SIGCONT)
+    workload.wait_counted("timeouts", "breaker_opens")
     workload.settle()
     assert workload.board.total("losses") > 0
 
@@ -91,6 +96,7 @@ def test_client_kill(server: RedisServer, work: Work) -> None:
         for kind in ("normal", "pubsub"):
             killed += int(server.ask("CLIENT", "KILL", "TYPE", kind)[1:])
     assert killed >= 20
+    workload.wait_counted("disconnects")
     workload.settle()
 
 
@@ -111,6 +117,7 @@ def test_push_buffer_overflow(server: RedisServer, work: Work) -> None:
         workload.check()
         workload.signal(1, signal.SIGCONT)
         workload.wait_reachable()
+    workload.wait_counted("disconnects")
     workload.settle()
 
 
@@ -125,6 +132,7 @@ def test_noscript(server: RedisServer, work: Work) -> None:
     for _ in range(100):
         workload.run(0.02)
         server.ask("SCRIPT", "FLUSH")
+    workload.wait_counted("script_loads")
     workload.settle()
 
 
@@ -144,6 +152,7 @@ def test_out_of_memory(server: RedisServer, work: Work) -> None:
     workload.wait(lambda: workload.board.total("acknowledged") > acknowledged, "invalidations")
     workload.wait(lambda: workload.said("noeviction"), "the warning")
     print("not acknowledged:", workload.board.total("raised") - raised)
+    workload.wait_counted("script_loads", "disconnects")
     workload.settle()  # with full memory
 
 
@@ -156,6 +165,7 @@ def test_read_only(server: RedisServer, work: Work) -> None:
     workload.wait(lambda: workload.said("READONLY"), "READONLY")
     workload.run(0.5)
     server.ask("REPLICAOF", "NO", "ONE")
+    workload.wait_counted("errors")
     workload.settle()
 
 
@@ -168,6 +178,7 @@ def test_read_only_to_new_connections(server: RedisServer, work: Work) -> None:
     workload.wait_unreachable()
     workload.wait(lambda: workload.said("replica"), "that it is a replica")
     server.ask("REPLICAOF", "NO", "ONE")
+    workload.wait_counted("disconnects")
     workload.settle()
 
 
@@ -180,6 +191,7 @@ def test_evicting_policy(server: RedisServer, work: Work) -> None:
     workload.wait_unreachable()
     workload.wait(lambda: workload.said("allkeys-lru"), "the policy")
     server.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+    workload.wait_counted("disconnects")
     workload.settle()
 
 
@@ -192,6 +204,7 @@ def test_slow_replies(start_server: Start, work: Work) -> None:
         thread.start()
         workload.run(0.5)
         thread.join()
+    workload.wait_counted("timeouts")
     workload.settle()
     not_acknowledged = workload.board.total("raised") + workload.board.total("kept")
     assert not_acknowledged > 0
@@ -217,6 +230,7 @@ def test_foreign_writes(server: RedisServer, work: Work) -> None:
         workload.run(0.2)
         server.ask(*spoiler)
         workload.wait_reachable()
+    workload.wait_counted("generation_changes", "errors")
     workload.settle()
     assert workload.generations() > before
 
@@ -230,6 +244,7 @@ def test_foreign_type(server: RedisServer, work: Work) -> None:
             workload.run(0.1)
             server.send(f"MULTI\r\nDEL {KEY}\r\n{' '.join(words)}\r\nEXEC\r\n".encode())
             workload.wait_generation(before)
+    workload.wait_counted("generation_changes")
     workload.settle()
 
 
@@ -244,4 +259,5 @@ def test_wrong_password(server: RedisServer, work: Work) -> None:
     workload.wait(lambda: workload.said("NOAUTH"), "NOAUTH")
     workload.run(0.5)
     server.send(b"AUTH another\r\nCONFIG SET requirepass nopass\r\nCONFIG SET requirepass ''\r\n")
+    workload.wait_counted("disconnects")
     workload.settle()

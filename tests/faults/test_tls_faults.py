@@ -56,4 +56,5 @@ def test_wrong_certificate(start_server: Start, tmp_path: Path, work: Work) -> N
             workload.wait_unreachable()
             workload.wait(lambda: workload.said("certificate"), "the certificate")
             workload.run(0.5)
+    workload.wait_counted("disconnects")
     workload.settle()

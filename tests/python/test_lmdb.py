@@ -336,3 +336,15 @@ def test_processes_hear_of_each_other(workers: list[Any]) -> None:
     two.send(("kill",))
     assert ask(one, "invalidate", "org") > epochs[-1]
     assert ask(three, "get", 1) == (1, 5)
+
+
+def test_large_values_stay_in_the_process(tmp_path: Path) -> None:
+    cache = Cache(storage_url=f"lmdb://{tmp_path}/values", max_value_bytes=100)
+
+    @cache.cacheable(namespace="large", version="1")
+    def large(size: int) -> bytes:
+        return os.urandom(size)
+
+    assert large(1000) == large(1000)
+    large(10)
+    assert (cache.stats().l2_refusals, cache.stats().l2_stores) == (1, 1)

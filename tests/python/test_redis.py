@@ -336,3 +336,57 @@ def test_receipts_from_outside_are_looked_at() -> None:
     ]:
         with pytest.raises(zoocache.InvalidReceipt):
             zoocache.Receipt.parse(text, key)
+
+
+def test_a_process_that_only_writes(server: RedisServer) -> None:
+    reader, writer = cache_of(server), cache_of(server, mode="writer")
+    get, load = counting(reader, Versions()), counting(writer, Versions())
+    get(1)
+    epoch = writer.invalidate("org:acme")
+    wait_until(lambda: get(1) == 2, "the message")
+    assert [load(1), load(1), load(1)] == [1, 2, 3]
+    writer.invalidate("org", wait=True)
+    assert get(1) == 3
+    with writer.at_least(epoch, timeout=60), reader.at_least(epoch, timeout=60):
+        assert load(1) == 4
+    home = writer.home()
+    assert home is not None
+    assert home["reachable"]
+
+
+def test_what_happened_is_counted(server: RedisServer) -> None:
+    assert zoocache.Cache().home() is None
+    cache = cache_of(server)
+    get = counting(cache, Versions())
+    get(1)
+
+    def counted(name: str) -> int:
+        home = cache.home()
+        assert home is not None
+        return int(home["counters"][name])
+
+    assert counted("connects") == 1
+    assert counted("disconnects") == counted("generation_changes") == 0
+    server.kill()
+    server.start()
+    wait_until(lambda: counted("generation_changes") == 1, "the new generation")
+    assert counted("disconnects") >= 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mode": "reader"},
+        {"mode": None},
+        {"replicas_ack": -1},
+        {"replicas_ack": 101},
+        {"replicas_ack": True},
+        {"mode": "writer", "bus_url": None},
+        {"mode": "writer", "bus_url": "lmdb://./never"},
+        {"mode": "writer", "storage_url": "lmdb://./never"},
+        {"mode": "writer", "bus_url": None, "storage_url": "redis://127.0.0.1:1"},
+    ],
+)
+def test_options_that_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption, match=next(iter(options))):
+        Cache(**{"bus_url": "redis://127.0.0.1:1", **options})

@@ -6,6 +6,7 @@ Two caches are as two processes. What one invalidates reaches the other a networ
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from redis_server import RedisServer
 from support import Gate, Versions, check_script, run, spawn, wait_until
-from zoocache import Cache
+from zoocache import Cache, InvalidOption
 
 
 @pytest.fixture
@@ -189,3 +190,38 @@ def test_damaged_values_are_loaded_anew(server: RedisServer) -> None:
     )
     assert counting(cache_of(server), versions)(1) == (1, 2)
     assert counting(cache_of(server), versions)(1) == (1, 2)
+
+
+def test_options_of_values_reach_the_server(server: RedisServer) -> None:
+    versions = Versions()
+    cache = cache_of(server, storage_ttl=50, max_value_bytes=100)
+    counting(cache, versions)(1)
+    ttl = "return redis.call('TTL', redis.call('KEYS', '*:e:*')[1])"
+    assert 40 <= int(server.ask("EVAL", ttl, "0")[1:]) <= 50
+
+    @cache.cacheable(namespace="large", version="1")
+    def large() -> bytes:
+        return os.urandom(1000)
+
+    assert large() == large(), "in memory"
+    assert cache.stats().l2_refusals == 1
+
+
+def test_a_claim_ends_after_its_time(server: RedisServer) -> None:
+    """Renewed every third of it, and gone that long after its process."""
+    gate, versions = Gate(), Versions()
+    slow = loading(cache_of(server, claim_timeout=30), gate, versions)
+    caller = spawn(slow)
+    gate.wait_entered()
+    left = "return redis.call('PTTL', redis.call('KEYS', '*:f:*')[1])"
+    assert 15_000 < int(server.ask("EVAL", left, "0")[1:]) <= 30_000
+    gate.release()
+    assert caller.result() == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"storage_ttl": 0}, {"claim_timeout": 1000}, {"max_value_bytes": 0}]
+)
+def test_options_of_values_are_checked(server: RedisServer, options: dict[str, float]) -> None:
+    with pytest.raises(InvalidOption):
+        cache_of(server, **options)

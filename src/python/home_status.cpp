@@ -1,0 +1,58 @@
+#include "python/home_status.h"
+
+#include <utility>
+
+namespace zoocache::python {
+namespace {
+
+constexpr std::pair<const char*, std::uint64_t HomeCounters::*> kCounters[] = {
+    {"connects", &HomeCounters::connects},
+    {"disconnects", &HomeCounters::disconnects},
+    {"timeouts", &HomeCounters::timeouts},
+    {"errors", &HomeCounters::errors},
+    {"script_loads", &HomeCounters::script_loads},
+    {"gaps", &HomeCounters::gaps},
+    {"catch_ups", &HomeCounters::catch_ups},
+    {"flushes", &HomeCounters::flushes},
+    {"generation_changes", &HomeCounters::generation_changes},
+    {"replays", &HomeCounters::replays},
+    {"unreplicated", &HomeCounters::unreplicated},
+    {"breaker_opens", &HomeCounters::breaker_opens},
+    {"local_checks", &HomeCounters::local_checks},
+    {"server_checks", &HomeCounters::server_checks},
+    {"map_full", &HomeCounters::map_full},
+};
+static_assert(sizeof kCounters / sizeof *kCounters == sizeof(HomeCounters) / sizeof(std::uint64_t));
+
+PyObject* counters_dict(const HomeCounters& counters) {
+  PyObject* made = PyDict_New();
+  for (const auto& [name, counter] : kCounters) {
+    if (made == nullptr) return nullptr;
+    PyObject* value = PyLong_FromUnsignedLongLong(counters.*counter);
+    if (value == nullptr || PyDict_SetItemString(made, name, value) < 0) Py_CLEAR(made);
+    Py_XDECREF(value);
+  }
+  return made;
+}
+
+}  // namespace
+
+PyObject* home_dict(const HomeStatus& status) {
+  // A server's own words may be in it, and they may be any bytes.
+  PyObject* trouble = PyUnicode_DecodeUTF8(
+      status.trouble.data(), static_cast<Py_ssize_t>(status.trouble.size()), "replace");
+  if (trouble == nullptr) return nullptr;
+  PyObject* counters = counters_dict(status.counters);
+  if (counters == nullptr) {
+    Py_DECREF(trouble);
+    return nullptr;
+  }
+  return Py_BuildValue("{s:s,s:O,s:K,s:K,s:K,s:K,s:N,s:K,s:K,s:N}", "kind", status.kind.c_str(),
+                       "reachable", status.reachable ? Py_True : Py_False, "generation",
+                       status.generation, "clock", status.clock, "applied", status.applied, "floor",
+                       status.floor, "trouble", trouble, "intents",
+                       static_cast<unsigned long long>(status.intents), "fired_intents",
+                       static_cast<unsigned long long>(status.fired_intents), "counters", counters);
+}
+
+}  // namespace zoocache::python
