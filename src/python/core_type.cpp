@@ -97,8 +97,6 @@ bool parse_tags(Core* self, PyObject* const* args, Py_ssize_t count, const char*
 
 namespace {
 
-Core* as_core(PyObject* self) { return reinterpret_cast<Core*>(self); }
-
 PyObject* core_new(PyTypeObject* type, PyObject*, PyObject*) {
   auto* self = as_core(type->tp_alloc(type, 0));
   if (self == nullptr) return nullptr;

@@ -53,6 +53,7 @@ struct Core {
   Origins* origins;
   std::uint64_t engines_left;  // how many engines were forgotten: tells one from the next
 };
+inline Core* as_core(PyObject* self) { return reinterpret_cast<Core*>(self); }
 
 extern PyTypeObject CoreType;
 int init_core_type(PyObject* module);

@@ -10,8 +10,6 @@
 namespace zoocache::python {
 namespace {
 
-Core* as_core(PyObject* self) { return reinterpret_cast<Core*>(self); }
-
 bool parse_held(Core* self, PyObject* tags, std::vector<core::TagPath>* paths) {
   if (!PyTuple_Check(tags)) {
     PyErr_SetString(PyExc_TypeError, "a tuple of tags is wanted");
