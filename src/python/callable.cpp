@@ -295,12 +295,13 @@ void callable_dealloc(PyObject* object) {
 }
 
 PyMethodDef callable_methods[] = {
-    {"invalidate", as_method(fast_method<callable_invalidate>), METH_FASTCALL | METH_KEYWORDS,
+    {"invalidate", method_pointer(fast_method<callable_invalidate>), METH_FASTCALL | METH_KEYWORDS,
      kInvalidateCallDoc},
-    {"refresh", as_method(fast_method<callable_refresh>), METH_FASTCALL | METH_KEYWORDS,
+    {"refresh", method_pointer(fast_method<callable_refresh>), METH_FASTCALL | METH_KEYWORDS,
      kRefreshDoc},
-    {"_reload", as_method(fast_method<callable_reload>), METH_FASTCALL | METH_KEYWORDS, nullptr},
-    {"peek", as_method(fast_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, kPeekDoc},
+    {"_reload", method_pointer(fast_method<callable_reload>), METH_FASTCALL | METH_KEYWORDS,
+     nullptr},
+    {"peek", method_pointer(fast_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, kPeekDoc},
     {"replace", callable_replace, METH_VARARGS, nullptr},
     {"cache_clear", callable_cache_clear, METH_NOARGS,
      "Kills every entry of this function, loads in flight, and outer entries that used it."},

@@ -15,7 +15,7 @@ inline PyTypeObject static_type() {
 
 // A function as a table of methods has it, whatever its flags make of its parameters.
 template <class Function>
-PyCFunction as_method(Function function) {
+PyCFunction method_pointer(Function function) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 

@@ -36,12 +36,12 @@ PyObject* decode(PyObject*, PyObject* const* args, Py_ssize_t count) {
 }
 
 PyMethodDef codec_functions[] = {
-    {"encode", as_method(encode), METH_FASTCALL,
+    {"encode", method_pointer(encode), METH_FASTCALL,
      "encode($module, value, registry, canonical, /)\n--\n\n"
      "The value as bytes, from which decode() makes one that is equal in value and type.\n\n"
      "Raises:\n"
      "    SerializationError: something in the value cannot be kept; the message names the path."},
-    {"decode", as_method(decode), METH_FASTCALL,
+    {"decode", method_pointer(decode), METH_FASTCALL,
      "decode($module, data, registry, /)\n--\n\n"
      "The value that encode() made these bytes of.\n\n"
      "Raises:\n"
