@@ -24,8 +24,8 @@ import eviction_part
 import homes_part
 import instructions_part
 import machine
+import published
 import python_part
-import runs
 from environments import (
     BENCH,
     BUILD,
@@ -39,8 +39,8 @@ from environments import (
     report_python,
     say,
 )
+from published import PYTHON_PARTS
 from python_part import MODULES
-from runs import PYTHON_PARTS
 
 PARTS = (*PYTHON_PARTS, "instructions", "homes", "cpp", "eviction")
 
@@ -150,7 +150,7 @@ def main() -> None:
     path = ROOT / "docs" / "benchmarks" / "results.json" if given.publish else given.output
     path.parent.mkdir(parents=True, exist_ok=True)
     if given.publish and path.exists():
-        results = runs.merged(json.loads(path.read_text("utf-8")), results, given.parts)
+        results = published.merged(json.loads(path.read_text("utf-8")), results, given.parts)
     path.write_text(as_json(results) + "\n")
     say(f"results: {path}")
     if not given.here:

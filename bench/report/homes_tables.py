@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from figures import Results
-from runs import runs_of
+from published import runs_of
 from tables import NOTHING, QUICK, TITLES, duration, number, table
 
 START = "<!-- scaling: made by bench/report/write.py -->"

@@ -6,7 +6,7 @@ from typing import Any
 
 from figures import GENERATED, Results, eviction_gain, interpreters, traces
 from homes_tables import homes_section
-from runs import runs_of
+from published import runs_of
 from tables import PAGE_COLUMNS, PEERS, cpp_tables, peer_table, quick_text, table, targets_table
 
 POLICIES = ("s3fifo", "fifo", "lru", "sieve", "opt")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from figures import Figure, Results, interpreters, python_figure, standings
-from runs import runs_of
+from published import runs_of
 
 START = "<!-- benchmarks: made by bench/report/write.py -->"
 END = "<!-- /benchmarks -->"

@@ -119,6 +119,7 @@ class Simulation {
   void settle() {
     is_over_ = true;
     world_.sleep(40 * kLease);
+    is_gone_ = true;  // a step amid these reads would wait for them on their own thread
     for (const auto& process : processes_) {
       if (process->is_dead) continue;
       for (std::size_t source = 0; source < kSources; ++source) {

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench" / "report")
 import figures
 import homes_tables
 import page
-import runs
+import published
 import tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,8 +50,8 @@ def test_the_page_about_scaling_is_what_the_results_give(committed: Any) -> None
 
 def test_the_results_have_every_part_and_enough_repeats(committed: Any) -> None:
     assert {"python", "homes", "cpp", "eviction"} <= set(committed)
-    assert set(runs.parts_in(committed)) == set(runs.runs_of(committed))
-    long_runs = [run for run in runs.runs_of(committed).values() if not run["quick"]]
+    assert set(published.parts_in(committed)) == set(published.runs_of(committed))
+    long_runs = [run for run in published.runs_of(committed).values() if not run["quick"]]
     assert all(run["repeats"] >= 7 for run in long_runs)
 
 
@@ -92,7 +92,7 @@ def test_a_target_is_met_or_not_by_its_limit_for_the_interpreter() -> None:
 def run_of(part: str, date: str, value: float) -> dict[str, Any]:
     """A run of one part of Python, or of another one."""
     made: dict[str, Any] = {"date": date, "machine": {"cpu": date}, "quick": False, "repeats": 7}
-    if part not in runs.PYTHON_PARTS:
+    if part not in published.PYTHON_PARTS:
         homes = {"interpreter": "debian-3.11", "version": "3.11.2", "compiler": "GCC"}
         return {**made, part: {**homes, "results": {"value": value}}}
     scenario = {"calls": "hit_int", "memory": "bytes_no_tag", "growth": "threads"}[part]
@@ -107,18 +107,18 @@ def test_a_part_that_is_published_alone_replaces_itself_alone(part: str) -> None
     all_parts = ["calls", "memory", "growth", "homes", "eviction"]
     for one in all_parts:
         first = run_of(one, "old", 1.0)
-        everything = runs.merged(everything, first, [one]) if everything else first
-    again = runs.merged(json.loads(json.dumps(everything)), run_of(part, "new", 2.0), [part])
+        everything = published.merged(everything, first, [one]) if everything else first
+    again = published.merged(json.loads(json.dumps(everything)), run_of(part, "new", 2.0), [part])
 
     def values(results: dict[str, Any]) -> dict[str, Any]:
         python = results["python"]["debian-3.11"]["peers"]["zoocache"]["results"]
         others = {name: results[name]["results"]["value"] for name in ("homes", "eviction")}
-        return {**{runs.part_of(name): value for name, value in python.items()}, **others}
+        return {**{published.part_of(name): value for name, value in python.items()}, **others}
 
     assert values(again) == {**dict.fromkeys(all_parts, 1.0), part: 2.0}
-    dates = {name: run["date"] for name, run in runs.runs_of(again).items()}
+    dates = {name: run["date"] for name, run in published.runs_of(again).items()}
     assert dates == {**dict.fromkeys(all_parts, "old"), part: "new"}
-    for name, run in runs.runs_of(again).items():
+    for name, run in published.runs_of(again).items():
         expected = [] if name == "eviction" else [["debian-3.11", "3.11.2", "GCC"]]
         assert run["pythons"] == expected, name
 
