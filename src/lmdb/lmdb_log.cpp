@@ -233,7 +233,7 @@ Epoch LmdbLog::write(Environment& environment, const Batch& batch,
 
 Locked LmdbLog::await_turn(Environment& environment, std::chrono::nanoseconds patience) {
   try {
-    return Locked(environment.writers(), patience, environment.folder());
+    return {environment.writers(), patience, environment.folder()};
   } catch (const HomeUnreachable&) {
     if (patience.count() > 0) count(&HomeCounters::timeouts);
     throw;
@@ -253,7 +253,7 @@ Epoch LmdbLog::write_rows(Environment& environment, const Kept& kept, const Batc
   if (batch.declared != nullptr) intents.put(*batch.declared);
   index = write_intents(transaction.get(), environment, batch, rows, index);
   // What a transaction changes it writes to free pages, so half of the map is kept free.
-  rows.trim(options_.max_log_tags, options_.map_bytes / 2, kTrimmedAtOnce + 2 * index);
+  rows.trim(options_.max_log_tags, options_.map_bytes / 2, kTrimmedAtOnce + 2 * std::size_t{index});
   const Epoch epoch = transaction.id();
   transaction.commit();
   return epoch;
