@@ -65,7 +65,9 @@ ROOMS = (
         (SYSTEM, re.compile(r"<(lmdb|xxhash)\.h>")),
     ),
     Room(
-        "src/codec/", ("codec/", "core/", "zoocache/"), (SYSTEM, re.compile(r"<(lz4|xxhash)\.h>"))
+        "src/codec/",
+        ("codec/", "core/", "zoocache/"),
+        (SYSTEM, re.compile(r"<(lz4|xxhash|openssl/(crypto|evp|hmac))\.h>")),
     ),
     Room("src/redis/", ("redis/", "core/", "codec/", "zoocache/"), (re.compile(r"<.*>"),)),
     Room(

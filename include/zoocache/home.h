@@ -59,6 +59,8 @@ class Home {
   // For caches: a connection of their own. Throws nothing but bad_alloc: a home that cannot be
   // reached now may be later.
   virtual std::unique_ptr<core::LogHome> connect() const = 0;
+  // The server that it is on, without a password: "redis://host:6379/0". Empty: on none.
+  virtual std::string server() const { return {}; }
 };
 using HomePtr = std::shared_ptr<const Home>;
 

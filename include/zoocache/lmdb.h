@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include <zoocache/home.h>
 #include <zoocache/storage.h>
@@ -51,6 +52,8 @@ struct LmdbStorageOptions {
   std::size_t max_value_bytes = std::size_t{1} << 26;
   // As LmdbOptions::lock_timeout_s, for whoever stores a value or claims its load.
   double lock_timeout_s = 1;
+  // As RedisStorageOptions::secrets.
+  std::vector<std::string> secrets = {};
 };
 
 // Values that outlast a process, for the processes of one machine, in `path`: a folder as that of

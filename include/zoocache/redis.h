@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include <zoocache/home.h>
 #include <zoocache/storage.h>
@@ -88,6 +89,11 @@ struct RedisStorageOptions {
   // How long, in seconds, others wait for a load whose process is dead or cannot reach the server.
   // Range 0.1 .. 60.
   double claim_s = 2;
+  // Entries are signed by the first of them and must be by one of them (HMAC-SHA256): who can write
+  // to the store and has no secret cannot make values up. 16 bytes or more, drawn at random; the
+  // same for everybody who shares the values. For a new one: first as the last everywhere, then as
+  // the first. None: whoever can write there is trusted.
+  std::vector<std::string> secrets = {};
 };
 
 // Values that outlast a process, for the processes of several machines, on the server that

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 namespace zoocache {
 
@@ -20,6 +21,8 @@ class Storage {
 
   // For caches. Throws nothing but bad_alloc: a storage that cannot be reached now may be later.
   virtual std::shared_ptr<core::SecondLevel> connect() const = 0;
+  // As Home::server. What is on a server needs its home on the same one.
+  virtual std::string server() const { return {}; }
 };
 using StoragePtr = std::shared_ptr<const Storage>;
 

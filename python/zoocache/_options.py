@@ -58,6 +58,7 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "max_value_bytes": None,
     "storage_ttl": 604_800,
     "claim_timeout": 2,
+    "secret": None,
     "lease": 2,
     "command_timeout": 0.25,
     "connect_timeout": 1,
@@ -154,6 +155,27 @@ def check_text(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise _refuse(name, value, "a str or None")
     return value
+
+
+def check_secrets(value: Any) -> list[bytes] | None:
+    """A secret, or several in a tuple or list: each a str or bytes of 16 bytes or more.
+
+    Returns:
+        Their bytes; None for none.
+
+    Raises:
+        InvalidOption: it is anything else. The message does not show them.
+    """
+    if value is None:
+        return None
+    given = value if isinstance(value, tuple | list) else [value]
+    secrets = [one.encode() if isinstance(one, str) else one for one in given]
+    if not secrets or not all(isinstance(one, bytes) and len(one) >= 16 for one in secrets):
+        raise InvalidOption(
+            "secret is not allowed as it is: a str or bytes of 16 bytes or more, drawn at random "
+            "(for example secrets.token_bytes(32)), or a tuple of such; the first of them signs"
+        )
+    return secrets
 
 
 def check_callable(name: str, value: Any) -> Callable[..., Any] | None:
@@ -273,6 +295,7 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
         "max_storage_bytes", given.get("max_storage_bytes"), 2**20
     )
     made["max_value_bytes"] = check_count("max_value_bytes", given.get("max_value_bytes"), 1)
+    made["secrets"] = check_secrets(given.get("secret"))
     made["lmdb_map_size"] = check_count("lmdb_map_size", given.get("lmdb_map_size"), 1)
     for name in ("max_entries", "max_bytes", "max_tag_length", "ring_records"):
         made[name] = check_count(name, given.get(name), 1)

@@ -2,6 +2,8 @@
 
 #include <lz4.h>
 
+#include <utility>
+
 #include "zoocache/errors.h"
 
 #define XXH_INLINE_ALL
@@ -104,11 +106,14 @@ bool append_payload(std::string& bytes, std::string_view payload) {
 }
 
 // What the head says of the bytes after it, as far as it can be known without reading them.
-Refusal check_head(const Head& head, std::size_t body_bytes, const EnvelopeLimits& limits) {
+Refusal check_head(const Head& head, std::size_t body_bytes, const EnvelopeLimits& limits,
+                   bool wants_signature) {
   if (head.magic != kMagic) return Refusal::kForeign;
   if (head.format != kFormat) return Refusal::kOtherFormat;
-  if ((head.flags & kSignedFlag) != 0) return Refusal::kSigned;
-  if ((head.flags & ~kPackedFlag) != 0) return Refusal::kUnknownFlags;
+  if ((head.flags & ~(kPackedFlag | kSignedFlag)) != 0) return Refusal::kUnknownFlags;
+  const bool is_signed = (head.flags & kSignedFlag) != 0;
+  if (is_signed && !wants_signature) return Refusal::kSigned;
+  if (!is_signed && wants_signature) return Refusal::kUnsigned;
   const std::size_t longest = kTextHeadBytes + limits.max_dependency_bytes;
   if (head.dependencies > limits.max_dependencies ||
       head.dependency_bytes > head.dependencies * longest ||
@@ -117,8 +122,9 @@ Refusal check_head(const Head& head, std::size_t body_bytes, const EnvelopeLimit
     return Refusal::kTooLarge;
   }
   if (head.dependency_bytes < head.dependencies * kTextHeadBytes) return Refusal::kWrongSize;
-  const std::size_t declared =
-      std::size_t{head.dependency_bytes} + head.key_bytes + head.stored_bytes + kChecksumBytes;
+  const std::size_t declared = std::size_t{head.dependency_bytes} + head.key_bytes +
+                               head.stored_bytes + kChecksumBytes +
+                               (is_signed ? Signer::kSignatureBytes : 0);
   if (declared != body_bytes) return Refusal::kWrongSize;
   const bool is_packed = (head.flags & kPackedFlag) != 0;
   const bool fits = is_packed ? head.payload_bytes <= head.stored_bytes * kMostPerPackedByte
@@ -163,7 +169,11 @@ const char* describe(Refusal reason) noexcept {
     case Refusal::kOtherFormat:
       return "written by another version of zoocache";
     case Refusal::kSigned:
-      return "signed, which this version of zoocache cannot check";
+      return "signed, and there is no secret to check that with";
+    case Refusal::kUnsigned:
+      return "not signed, and there is a secret";
+    case Refusal::kForged:
+      return "not signed by one of the secrets";
     case Refusal::kUnknownFlags:
       return "it has flags that this version of zoocache does not know";
     case Refusal::kTooLarge:
@@ -178,7 +188,8 @@ const char* describe(Refusal reason) noexcept {
   return "an unknown reason";
 }
 
-EnvelopeCodec::EnvelopeCodec(const EnvelopeLimits& limits) : limits_(limits) {
+EnvelopeCodec::EnvelopeCodec(const EnvelopeLimits& limits, std::vector<std::string> secrets)
+    : limits_(limits), signer_(std::move(secrets)) {
   check_limit("max_dependencies", limits.max_dependencies, 0, std::size_t{1} << 20);
   check_limit("max_dependency_bytes", limits.max_dependency_bytes, 1, 0xFFFF);
   check_limit("max_key_bytes", limits.max_key_bytes, 1, std::size_t{1} << 26);
@@ -205,7 +216,7 @@ std::string EnvelopeCodec::encode(const EntryView& entry) const {
   head.payload_bytes = static_cast<std::uint32_t>(entry.payload.size());
   const std::size_t payload_at = kHeadBytes + dependency_bytes + entry.key.size();
   std::string bytes;
-  bytes.reserve(payload_at + entry.payload.size() + kChecksumBytes);
+  bytes.reserve(payload_at + entry.payload.size() + kChecksumBytes + Signer::kSignatureBytes);
   bytes.resize(kHeadBytes);  // the head is known once the payload is packed
   for (const std::string_view text : entry.dependencies) {
     put(bytes, static_cast<std::uint16_t>(text.size()));
@@ -215,13 +226,15 @@ std::string EnvelopeCodec::encode(const EntryView& entry) const {
   if (entry.payload.size() < limits_.compress_from_bytes) {
     bytes += entry.payload;
   } else if (append_payload(bytes, entry.payload)) {
-    head.flags = kPackedFlag;
+    head.flags |= kPackedFlag;
   }
+  if (signer_.is_on()) head.flags |= kSignedFlag;
   head.stored_bytes = static_cast<std::uint32_t>(bytes.size() - payload_at);
   std::string head_bytes;
   for_each_number(head, [&head_bytes](auto number) { put(head_bytes, number); });
   bytes.replace(0, kHeadBytes, head_bytes);
   put(bytes, checksum(bytes));
+  if (signer_.is_on()) signer_.append(bytes);
   return bytes;
 }
 
@@ -230,8 +243,15 @@ Refusal EnvelopeCodec::decode(std::string_view bytes, StoredEntry* entry) const 
   std::string_view rest = bytes;
   Head head;
   for_each_number(head, [&rest](auto& number) { take(rest, &number); });
-  Refusal refusal = check_head(head, rest.size(), limits_);
+  Refusal refusal = check_head(head, rest.size(), limits_, signer_.is_on());
   if (refusal != Refusal::kNone) return refusal;
+  if (signer_.is_on()) {
+    const std::size_t signed_bytes = bytes.size() - Signer::kSignatureBytes;
+    if (!signer_.is_good(bytes.substr(0, signed_bytes), bytes.substr(signed_bytes))) {
+      return Refusal::kForged;
+    }
+    bytes.remove_suffix(Signer::kSignatureBytes);
+  }
   std::string_view tail = bytes.substr(bytes.size() - kChecksumBytes);
   std::uint64_t expected = 0;
   take(tail, &expected);

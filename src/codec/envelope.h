@@ -1,13 +1,15 @@
 // The envelope of an entry that leaves the process: what a second level of the cache stores.
 //
 //   0  magic "ZooE"   4  format(2) = 1   6  flags(2)    1 = the payload is compressed by LZ4
-//   8  generation(8)                     16 born(8)     2 = signed: reserved, refused
+//   8  generation(8)                     16 born(8)     2 = signed
 //   24 expiry(8, signed)                 32 dependencies(4)   36 their bytes(4)
 //   40 key bytes(4)   44 stored payload bytes(4)   48 payload bytes(4)
-//   52 dependencies: { size(2) text }...   key   stored payload   checksum(8)
+//   52 dependencies: { size(2) text }...   key   stored payload   checksum(8)   signature(32)
 //
 // Numbers are little endian. The checksum is XXH3's 64 bits of all that comes before it. It finds
-// accidents, not attackers: who can write to the store can write any entry.
+// accidents, not attackers: who can write to the store can write any entry, unless there is a
+// secret (signer.h). Then each entry is signed, and what is not signed, or by another secret, is
+// refused.
 //
 // Promises: the bytes are a function of the entry alone. Any bytes whatsoever decode to an entry or
 // to a reason, never to more than the limits allow; every declared size is checked against the
@@ -24,6 +26,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "codec/signer.h"
 
 namespace zoocache::codec {
 
@@ -68,7 +72,9 @@ enum class Refusal : std::uint8_t {
   kNone,          // they are one
   kForeign,       // they begin like nothing of ours
   kOtherFormat,   // of another version of this library
-  kSigned,        // the flag of signed entries, which nobody can check yet
+  kSigned,        // it is signed, and there is no secret to check that with
+  kUnsigned,      // it is not, and there is a secret
+  kForged,        // the signature is of other bytes, or by another secret
   kUnknownFlags,  // flags that this version does not know
   kTooLarge,      // a declared size is beyond the limits
   kWrongSize,     // fewer or more bytes than declared, or sizes that contradict each other
@@ -82,7 +88,7 @@ const char* describe(Refusal reason) noexcept;
 class EnvelopeCodec {
  public:
   // Throws InvalidOption.
-  explicit EnvelopeCodec(const EnvelopeLimits& limits = {});
+  explicit EnvelopeCodec(const EnvelopeLimits& limits = {}, std::vector<std::string> secrets = {});
 
   // Throws SerializationError for an entry beyond the limits.
   std::string encode(const EntryView& entry) const;
@@ -93,6 +99,7 @@ class EnvelopeCodec {
 
  private:
   const EnvelopeLimits limits_;
+  const Signer signer_;
 };
 
 }  // namespace zoocache::codec

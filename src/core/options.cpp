@@ -45,6 +45,14 @@ void check_options(const Options& options) {
     throw InvalidOption(
         "storage without home is not allowed: a home's log says which stored values still hold");
   }
+  const std::string server = options.storage == nullptr ? "" : options.storage->server();
+  if (!server.empty() && server != options.home->server()) {
+    const std::string other = options.home->server();
+    throw InvalidOption("storage on " + server + " with a home on " +
+                        (other.empty() ? "no server" : other) +
+                        " is not allowed: values on a server need their log on the same one; use "
+                        "redis_home with that URL, or keep the values in lmdb_storage");
+  }
 }
 
 void check_options(const FunctionOptions& options) {

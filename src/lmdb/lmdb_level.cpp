@@ -56,7 +56,7 @@ LmdbLevel::LmdbLevel(std::string path, const LmdbStorageOptions& options,
                      std::shared_ptr<LevelEnvironment> opened, DigestOf digest)
     : path_(std::move(path)),
       options_(options),
-      codec_(limits_of(options)),
+      codec_(limits_of(options), options.secrets),
       digest_of_(digest),
       environment_(std::move(opened)) {}
 

@@ -1,6 +1,7 @@
 #include "python/option_readers.h"
 
 #include <string>
+#include <vector>
 
 #include "python/errors.h"
 #include "zoocache/lmdb.h"
@@ -45,6 +46,23 @@ bool read_text(PyObject* options, const char* name, std::string* value) {
   return text != nullptr;
 }
 
+// A list of bytes.
+bool read_secrets(PyObject* options, std::vector<std::string>* secrets) {
+  PyObject* given = PyDict_GetItemString(options, "secrets");
+  if (given == nullptr) return true;
+  if (!PyList_Check(given)) {
+    PyErr_SetString(PyExc_TypeError, "a list of secrets is wanted");
+    return false;
+  }
+  for (Py_ssize_t index = 0; index < PyList_GET_SIZE(given); ++index) {
+    char* bytes = nullptr;
+    Py_ssize_t size = 0;
+    if (PyBytes_AsStringAndSize(PyList_GET_ITEM(given, index), &bytes, &size) < 0) return false;
+    secrets->emplace_back(bytes, static_cast<std::size_t>(size));
+  }
+  return true;
+}
+
 bool read_lmdb_home(PyObject* options, HomePtr* home) {
   std::string path;
   LmdbOptions about;
@@ -65,6 +83,7 @@ bool read_lmdb_storage(PyObject* options, StoragePtr* storage) {
                     read_text(options, "prefix", &about.prefix) &&
                     read_size(options, "max_storage_bytes", &about.max_bytes) &&
                     read_size(options, "max_value_bytes", &about.max_value_bytes) &&
+                    read_secrets(options, &about.secrets) &&
                     read_seconds(options, "lock_timeout", &about.lock_timeout_s);
   if (!read) return false;
   return path.empty() || guarded_without_gil([&] { *storage = lmdb_storage(path, about); });
@@ -100,6 +119,7 @@ bool read_redis_storage(PyObject* options, StoragePtr* storage) {
   const bool read = read_text(options, "storage_redis_url", &url) &&
                     read_text(options, "prefix", &about.prefix) &&
                     read_size(options, "max_value_bytes", &about.max_value_bytes) &&
+                    read_secrets(options, &about.secrets) &&
                     read_seconds(options, "storage_ttl", &about.ttl_s) &&
                     read_seconds(options, "claim_timeout", &about.claim_s) &&
                     read_seconds(options, "command_timeout", &about.command_timeout_s) &&

@@ -36,6 +36,7 @@ struct LevelOptions {
   std::int64_t ttl_ms = 0;              // of entries without a time to live of their own
   std::int64_t claim_ms = 0;            // without being renewed
   std::size_t max_value_bytes = 0;
+  std::vector<std::string> secrets = {};
 };
 using MakeLevelTransport = std::function<std::unique_ptr<Transport>(Listener&)>;
 

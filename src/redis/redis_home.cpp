@@ -122,6 +122,7 @@ class RedisHome final : public Home {
         };
     return std::make_unique<redis::RedisLog>(follower_options(url_, options_), make_transport);
   }
+  std::string server() const override { return redis::describe(url_); }
 
  private:
   const redis::Url url_;

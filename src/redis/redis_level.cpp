@@ -71,7 +71,7 @@ std::uint64_t new_token() {
 RedisLevel::RedisLevel(const LevelOptions& options, MakeLevelTransport make_transport)
     : options_(options),
       make_transport_(std::move(make_transport)),
-      codec_(limits_of(options)),
+      codec_(limits_of(options), options.secrets),
       max_entry_bytes_(options.max_value_bytes + kBesideValueBytes) {}
 
 LevelClient& RedisLevel::client() {

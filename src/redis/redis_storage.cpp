@@ -41,13 +41,15 @@ redis::LevelOptions level_options(const redis::Url& url, const RedisStorageOptio
   made.ttl_ms = static_cast<std::int64_t>(options.ttl_s * 1e3);
   made.claim_ms = static_cast<std::int64_t>(options.claim_s * 1e3);
   made.max_value_bytes = options.max_value_bytes;
+  made.secrets = options.secrets;
   return made;
 }
 
 class RedisStorage final : public Storage {
  public:
   RedisStorage(const redis::Url& url, const RedisStorageOptions& options)
-      : level_(std::make_shared<redis::RedisLevel>(
+      : server_(redis::describe(url)),
+        level_(std::make_shared<redis::RedisLevel>(
             level_options(url, options), [url, options](redis::Listener& listener) {
               redis::ClientOptions made;
               made.url = url;
@@ -59,8 +61,10 @@ class RedisStorage final : public Storage {
             })) {}
 
   std::shared_ptr<core::SecondLevel> connect() const override { return level_; }
+  std::string server() const override { return server_; }
 
  private:
+  const std::string server_;
   const std::shared_ptr<redis::RedisLevel> level_;
 };
 

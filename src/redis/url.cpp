@@ -309,8 +309,10 @@ std::string describe(const Url& url) {
     const Endpoint& one = url.hosts[index];
     const bool is_ipv6 = one.host.find(':') != std::string::npos;
     if (index != 0) text += ',';
-    text += is_ipv6 ? "[" + one.host + "]" : one.host;
-    text += ":" + std::to_string(one.port);
+    if (is_ipv6) text += '[';
+    text += one.host;
+    text += is_ipv6 ? "]:" : ":";
+    text += std::to_string(one.port);
   }
   if (!url.primary.empty()) text += "/" + url.primary;
   return text + "/" + std::to_string(url.database);

@@ -2,7 +2,9 @@
 // programs that write there. What every second level holds is in level_conformance_test.cpp.
 #include <gtest/gtest.h>
 #include <zoocache/errors.h>
+#include <zoocache/lmdb.h>
 #include <zoocache/redis.h>
+#include <zoocache/zoocache.h>
 
 #include <atomic>
 #include <chrono>
@@ -19,6 +21,7 @@
 #include "redis/level_scripts.h"
 #include "redis_client.h"
 #include "redis_server.h"
+#include "temporary_folder.h"
 
 namespace zoocache::testing {
 namespace {
@@ -412,6 +415,21 @@ TEST_F(RedisLevelTest, OneConnectionForEachStorage) {
   EXPECT_EQ(clients.find("name=zoocache", first + 1), std::string::npos);
 }
 
+TEST_F(RedisLevelTest, NeedsItsLogOnTheSameServer) {
+  const TemporaryFolder folder;
+  Options options;
+  options.storage = redis_storage(server_->url(), options_);
+  for (const HomePtr& home : {memory_home(), lmdb_home(folder.path())}) {
+    options.home = home;
+    EXPECT_THROW(Cache{options}, InvalidOption);
+  }
+  options.home = redis_home(server_->url());
+  EXPECT_NO_THROW(Cache{options});
+  RedisServer other;
+  options.home = redis_home(other.url());
+  EXPECT_THROW(Cache{options}, InvalidOption);
+}
+
 TEST(RedisStorageOptions, AreChecked) {
   const std::string url = "redis://127.0.0.1:1";
   EXPECT_NO_THROW(redis_storage(url));
@@ -424,6 +442,7 @@ TEST(RedisStorageOptions, AreChecked) {
       [](RedisStorageOptions& one) { one.ttl_s = 1e9; },
       [](RedisStorageOptions& one) { one.claim_s = 0.05; },
       [](RedisStorageOptions& one) { one.max_value_bytes = 0; },
+      [](RedisStorageOptions& one) { one.secrets = {"only 15 letters"}; },
       [](RedisStorageOptions& one) { one.max_value_bytes = std::size_t{1} << 29; }};
   for (const auto& wrong : wrongs) {
     RedisStorageOptions options;

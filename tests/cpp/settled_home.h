@@ -27,6 +27,7 @@ class SettledHome final : public Home {
   std::unique_ptr<core::LogHome> connect() const override {
     return std::make_unique<Connected>(home_->connect(), all_);
   }
+  std::string server() const override { return home_->server(); }
 
  private:
   struct All {

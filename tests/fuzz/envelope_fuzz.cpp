@@ -52,10 +52,13 @@ void check(const EnvelopeCodec& codec, std::string_view bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const EnvelopeCodec codec(kLimits);
+  static const EnvelopeCodec signing(kLimits, {"a secret that no input knows"});
   std::string bytes(reinterpret_cast<const char*>(data), size);
   check(codec, bytes);
   const std::uint64_t checksum = XXH3_64bits(bytes.data(), bytes.size());
   for (unsigned at = 0; at < 8; ++at) bytes.push_back(static_cast<char>(checksum >> (8 * at)));
   check(codec, bytes);
+  StoredEntry entry;
+  demand(signing.decode(bytes, &entry) != Refusal::kNone);
   return 0;
 }
