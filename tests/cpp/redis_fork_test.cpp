@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "after_fork.h"
 #include "redis_client.h"
 
 namespace zoocache::testing {
@@ -17,14 +18,6 @@ namespace {
 
 using redis::Answer;
 using redis::Client;
-
-// ThreadSanitizer has no threads in a child of threads, and the allocator of AddressSanitizer may
-// be locked there for good.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr bool kThreadsAfterFork = false;
-#else
-constexpr bool kThreadsAfterFork = true;
-#endif
 
 int in_child(const std::function<int()>& work) {
   const pid_t pid = fork();
@@ -72,7 +65,7 @@ TEST(RedisFork, AChildCannotUseItAndHoldsNothingOfIt) {
 
 TEST(RedisFork, ChildrenWithConnectionsOfTheirOwnWhileTheParentIsBusy) {
   NEEDS_REDIS_SERVER();
-  if (!kThreadsAfterFork) GTEST_SKIP() << "sanitizers know no threads in a forked child";
+  NEEDS_THREADS_AFTER_FORK();
   RedisServer server;
   Heard heard;
   Client client(options_for(server.url()), heard);

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "after_fork.h"
 #include "core/second_level.h"
 #include "processes.h"
 #include "redis/level_scripts.h"
@@ -32,13 +33,6 @@ using core::StoredValue;
 using Kind = SecondLevel::Claim::Kind;
 using Waited = SecondLevel::Waited;
 using LevelPtr = std::shared_ptr<SecondLevel>;
-
-// See redis_fork_test.cpp.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr bool kThreadsAfterFork = false;
-#else
-constexpr bool kThreadsAfterFork = true;
-#endif
 
 StoredValue value_of(std::string payload, std::int64_t lives_ns = 0) {
   StoredValue value;
@@ -344,7 +338,7 @@ TEST_F(RedisLevelTest, ScriptsThatRunTwiceDoWhatTheyDoOnce) {
 }
 
 TEST_F(RedisLevelTest, AForkedChildHasAConnectionOfItsOwn) {
-  if (!kThreadsAfterFork) GTEST_SKIP() << "sanitizers know no threads in a forked child";
+  NEEDS_THREADS_AFTER_FORK();
   options_.claim_s = 0.5;
   const LevelPtr one = level();
   const auto mine = one->claim("key", std::nullopt);

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "after_fork.h"
 #include "processes.h"
 #include "redis_log_support.h"
 
@@ -46,6 +47,7 @@ class RedisLogIntent : public RedisLogTest {
 };
 
 TEST_F(RedisLogIntent, WhatAKilledWriterCommittedIsSeenAndNeverAnOlderValueAgain) {
+  NEEDS_THREADS_AFTER_FORK();
   start_with(0.5, 60);
   Children children;
   const SharedMemory<Shared> shared;
@@ -73,6 +75,7 @@ TEST_F(RedisLogIntent, WhatAKilledWriterCommittedIsSeenAndNeverAnOlderValueAgain
 }
 
 TEST_F(RedisLogIntent, AStoppedWriterThatGoesOnIsNoticedAgainWhenItDies) {
+  NEEDS_THREADS_AFTER_FORK();
   start_with(0.3, 60);
   Children children;
   const SharedMemory<Shared> shared;
@@ -95,6 +98,7 @@ TEST_F(RedisLogIntent, AStoppedWriterThatGoesOnIsNoticedAgainWhenItDies) {
 }
 
 TEST_F(RedisLogIntent, ADeadOnesIntentFiresAgainAfterTheLongestTimeOfACommitAndGoes) {
+  NEEDS_THREADS_AFTER_FORK();
   start_with(0.3, 0.9);
   Children children;
   const SharedMemory<Shared> shared;
