@@ -11,7 +11,7 @@ from typing import Any
 
 import fanout
 from environments import say
-from homes_part import Bench, percentile
+from homes_bench import Bench, percentile
 from server import Monitor, Use, repeat
 
 Line = dict[str, Any]
