@@ -358,8 +358,8 @@ class Simulation {
 };
 
 HomeCounters simulate(const Setting& setting, std::size_t seeds) {
-#ifdef __SANITIZE_THREAD__
-  seeds = (seeds + 7) / 8;  // all of it is on one thread, and takes its time
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  seeds = (seeds + 7) / 8;  // all of it is on one thread, and takes its time there
 #endif
   HomeCounters checks;
   const std::uint64_t first = test_seed();
