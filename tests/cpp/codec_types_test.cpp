@@ -154,7 +154,7 @@ class Maker {
   }
   template <class... Parts>
   void fill(std::tuple<Parts...>& parts) {
-    std::apply([this](auto&... part) { (fill(part), ...); }, parts);
+    std::apply([this](auto&... part) { (this->fill(part), ...); }, parts);
   }
   template <class Items>
   requires requires { typename Items::value_type; }
