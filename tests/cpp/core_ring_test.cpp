@@ -126,7 +126,9 @@ TEST(Ring, ReadersBesideTheWriterAreNeverToldNone) {
       });
     }
     std::mt19937_64 random(test_seed());
-    for (Epoch epoch = 1; epoch <= 150'000; ++epoch) {
+    // On a busy machine the readers may come late.
+    const auto is_shown = [&] { return told_none.load(std::memory_order_relaxed) > 10; };
+    for (Epoch epoch = 1; epoch <= 150'000 || (epoch <= 5'000'000 && !is_shown()); ++epoch) {
       const bool target = random() % 10 == 0;
       ring.append(epoch, target ? 1 : 2 + random() % 100, {});
       if (target) newest_target.store(epoch, std::memory_order_relaxed);
