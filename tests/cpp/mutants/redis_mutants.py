@@ -81,7 +81,7 @@ REDIS_MUTANTS = [
         "another generation does not invalidate everything",
         "redis without GEN",
         FOLLOWER,
-        "  log_.apply_root();\n  lease_.begin(",
+        "  flush();\n  lease_.begin(",
         "  lease_.begin(",
         quick=True,
     ),
