@@ -101,12 +101,20 @@ class Cache:
                 raises HomeUnreachable; default 1.
             max_storage_bytes: bytes that the values in a folder may take; default 2**30. When they
                 are full, the oldest go. A Redis server has its own bound, maxmemory.
+            max_value_bytes: of a stored value; default 2**26 in a folder, 2**24 on a server.
+            storage_ttl: seconds that a server keeps a value without a time to live; default 7 days.
+            claim_timeout: seconds that others wait for a load whose process is dead; default 2.
+            secret: a str or bytes of 16 bytes or more, or a tuple of such: values are signed with
+                the first, and what is signed with none of them is nothing; default none.
             lease: seconds after which every process has heard of an invalidation on a Redis
                 server, whatever happens; the same in all processes, default 2.
             command_timeout, connect_timeout: seconds to wait for that server; default 0.25 and 1.
             on_unreachable: what invalidate() does when the server does not acknowledge it: it is
                 kept and tried again, and "raise" (default) raises HomeUnreachable, "journal" does
                 not.
+            replicas_ack: how many replicas must have heard of an invalidation; default
+                0. With too few in time it is done all the same; on_unreachable says the rest.
+            mode: "writer": this process declares changes and caches nothing; default "full".
             max_commit_time: seconds that a write in a block of `invalidating` may take to be
                 committed; the same in all processes, default 60. See docs/WORKERS.md.
             allow_eviction: use a server that may evict the log, too; default False.

@@ -97,10 +97,16 @@ class ConfigureOptions(TypedDict, total=False):
     max_bytes: int | None
     lmdb_map_size: int | None
     max_storage_bytes: int | None
+    max_value_bytes: int | None
+    storage_ttl: float | None
+    claim_timeout: float | None
+    secret: str | bytes | tuple[str | bytes, ...] | list[str | bytes] | None
     lease: float | None
     command_timeout: float | None
     connect_timeout: float | None
     on_unreachable: Literal["raise", "journal"]
+    replicas_ack: int
+    mode: Literal["full", "writer"]
     allow_eviction: bool
     flight_timeout: float
     max_tag_length: int

@@ -17,7 +17,8 @@ import pytest
 import zoocache
 from support import Versions, run
 from zoocache import add_deps, cacheable, invalidate, no_store
-from zoocache._types import CacheableOptions
+from zoocache._options import _OBSOLETE, CONFIGURE_DEFAULTS
+from zoocache._types import CacheableOptions, ConfigureOptions
 
 
 def test_every_documented_name_is_public() -> None:
@@ -446,6 +447,13 @@ def test_what_has_no_name_says_so_when_it_is_pickled() -> None:
 def test_the_decorator_documents_its_options() -> None:
     text = inspect.getdoc(zoocache.cacheable) or ""
     for option in CacheableOptions.__annotations__:
+        assert re.search(rf"\b{option}\b", text), option
+
+
+def test_every_option_of_configure_has_a_type_and_is_documented() -> None:
+    assert set(ConfigureOptions.__annotations__) == set(CONFIGURE_DEFAULTS)
+    text = inspect.getdoc(zoocache.configure) or ""
+    for option in set(CONFIGURE_DEFAULTS) - set(_OBSOLETE):
         assert re.search(rf"\b{option}\b", text), option
 
 
