@@ -368,11 +368,8 @@ constexpr char kClearDoc[] =
     "Thread-safe.";
 
 PyMethodDef core_methods[] = {
-    {"invalidate", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(core_invalidate)),
-     METH_FASTCALL | METH_KEYWORDS, kInvalidateDoc},
-    {"invalidate_from",
-     reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(core_invalidate_from)),
-     METH_FASTCALL, nullptr},
+    {"invalidate", method_pointer(core_invalidate), METH_FASTCALL | METH_KEYWORDS, kInvalidateDoc},
+    {"invalidate_from", method_pointer(core_invalidate_from), METH_FASTCALL, nullptr},
     {"origin", core_origin, METH_O, nullptr},
     {"begin_write", core_begin_write, METH_O, nullptr},
     {"end_write", core_end_write, METH_VARARGS, nullptr},

@@ -128,17 +128,12 @@ void method_dealloc(PyObject* object) {
   PyObject_GC_Del(object);
 }
 
-template <class Function>
-PyCFunction as_c_function(Function function) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
 PyMethodDef method_methods[] = {
-    {"invalidate", as_c_function(bound_method<callable_invalidate>), METH_FASTCALL | METH_KEYWORDS,
+    {"invalidate", method_pointer(bound_method<callable_invalidate>), METH_FASTCALL | METH_KEYWORDS,
      kInvalidateCallDoc},
-    {"refresh", as_c_function(bound_method<callable_refresh>), METH_FASTCALL | METH_KEYWORDS,
+    {"refresh", method_pointer(bound_method<callable_refresh>), METH_FASTCALL | METH_KEYWORDS,
      kRefreshDoc},
-    {"peek", as_c_function(bound_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, kPeekDoc},
+    {"peek", method_pointer(bound_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, kPeekDoc},
     {"__reduce__", method_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 

@@ -12,6 +12,7 @@
 #include "python/key.h"
 #include "python/level_job.h"
 #include "python/method.h"
+#include "python/static_type.h"
 #include "python/sync_call.h"
 #include "python/value_codec.h"
 
@@ -28,8 +29,7 @@ void refuse_subinterpreters() {
 }
 
 PyMethodDef load_functions[] = {
-    {"add_deps",
-     reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(zoocache::python::add_deps)),
+    {"add_deps", zoocache::python::method_pointer(zoocache::python::add_deps),
      METH_FASTCALL | METH_KEYWORDS,
      "add_deps($module, /, deps)\n--\n\n"
      "Makes the running load depend on the tags: a str, or an iterable of them.\n\n"
