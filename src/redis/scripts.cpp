@@ -61,12 +61,16 @@ local function begin(state, nonce)
              '-' .. text(state.life), '\2life')
   return state
 end
+-- For whatever writes: the state, with a new nonce if this is another life of the server.
+local function living(state, nonce)
+  if state and state.life == life() then return state end
+  return begin(state, nonce)
+end
 )lua";
 
 // ARGV: a nonce, in case one is needed; node; -applied; -beat
 constexpr const char* kBeat = R"lua(
-local state = read()
-if not state or state.life ~= life() then state = begin(state, ARGV[1]) end
+local state = living(read(), ARGV[1])
 redis.call('ZADD', key, ARGV[3], '\2applied:' .. ARGV[2], ARGV[4], '\2beat:' .. ARGV[2])
 return {state.nonce, state.clock, state.floor, now_ms() - state.began,
         redis.call('ZCOUNT', key, '-inf', '(-9007199254740992')}
@@ -94,7 +98,7 @@ local function change(state, texts, first)
 end
 local state = read()
 if state and state.clock > 9007199254740000 then state = nil end
-if not state or state.life ~= life() then state = begin(state, ARGV[1]) end
+state = living(state, ARGV[1])
 )lua";
 
 // ARGV: a nonce, in case one is needed; node; channel; most tags; texts
@@ -130,8 +134,7 @@ return change(state, texts, 1)
 
 // ARGV: a nonce, in case one is needed; intent
 constexpr const char* kDeclare = R"lua(
-local state = read()
-if not state or state.life ~= life() then state = begin(state, ARGV[1]) end
+local state = living(read(), ARGV[1])
 redis.call('ZADD', key, 'NX', '-1152921504606846976', ARGV[2])
 return {state.nonce, 1}
 )lua";
