@@ -233,6 +233,41 @@ TEST(LmdbFolder, ALiveProcessOfAnotherVersionMeansNoHitsHere) {
   EXPECT_EQ(reader.get(), seen) << "it is gone";
 }
 
+// The folder's time may stay as it is when somebody comes right after it moved.
+TEST(LmdbFolder, AnotherVersionIsNoticedHoweverYoungTheFolderIs) {
+  const TemporaryFolder folder;
+  Cache cache({.home = lmdb_home(folder.path())});
+  const std::string other = folder.path() + "/process-v2-1-77";
+  for (int round = 0; round < 30; ++round) {
+    EXPECT_GT(cache.invalidate("x"), 0U);
+    const int descriptor = hold_file(other);
+    ASSERT_GE(descriptor, 0);
+    expect_unreachable([&] { cache.invalidate("x"); }, "another version");
+    fs::remove(other);
+    close(descriptor);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(40));  // the folder's time is settled
+  EXPECT_GT(cache.invalidate("x"), 0U);
+  const int descriptor = hold_file(other);
+  expect_unreachable([&] { cache.invalidate("x"); }, "another version");
+  close(descriptor);
+}
+
+// It makes its file and locks it a moment later, which the folder's time does not tell.
+TEST(LmdbFolder, AnotherVersionThatIsAboutToComeIsNoticed) {
+  const TemporaryFolder folder;
+  Cache cache({.home = lmdb_home(folder.path())});
+  const std::string other = folder.path() + "/process-v2-1-77";
+  write_file(other, "");
+  std::this_thread::sleep_for(std::chrono::milliseconds(40));  // the folder's time is settled
+  EXPECT_GT(cache.invalidate("x"), 0U);
+  EXPECT_GT(cache.invalidate("x"), 0U);
+  const int descriptor = hold_file(other);
+  ASSERT_GE(descriptor, 0);
+  expect_unreachable([&] { cache.invalidate("x"); }, "another version");
+  close(descriptor);
+}
+
 TEST(LmdbFolder, AHitNoticesWithinASecond) {
   const TemporaryFolder folder;
   Reader reader(lmdb_home(folder.path()));
