@@ -19,20 +19,8 @@ namespace {
 constexpr unsigned kMaxReaders = 4096;
 constexpr std::chrono::milliseconds kReaderWait{250};  // for others who begin to read just now
 
-// How long a folder's time may stay as it is while the folder changes: some ticks of the kernel, or
-// what a file system that keeps whole seconds rounds to.
-constexpr std::int64_t kTicksNs = 20'000'000;
-constexpr std::int64_t kWholeSecondsNs = 2'000'000'000;
-
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
-// Whether whatever changes from now on moves the time. One that lies ahead, the clock having been
-// set back, is not believed.
-bool is_settled(const timespec& changed, const timespec& now) {
-  const std::int64_t needed_ns = changed.tv_nsec == 0 ? kWholeSecondsNs : kTicksNs;
-  return nanoseconds(now) - nanoseconds(changed) > needed_ns;
 }
 
 }  // namespace
@@ -195,7 +183,7 @@ bool Environment::is_intact(std::string* trouble) const {
   } catch (const std::exception& error) {
     found = {error.what(), false};
   }
-  const bool is_certain = found.is_certain && is_settled(about.st_ctim, now);
+  const bool is_certain = found.is_certain && is_settled(changed_ns, nanoseconds(now));
   certain_until_changed_ns_.store(is_certain ? changed_ns : -1);
   if (found.trouble.empty()) return true;
   *trouble = std::move(found.trouble);

@@ -30,6 +30,11 @@ constexpr struct {
     {0x47504653, "GPFS"},
 };
 
+// How long a folder's time may stay as it is while the folder changes: some ticks of the kernel, or
+// what a file system that keeps whole seconds rounds to.
+constexpr std::int64_t kTicksNs = 20'000'000;
+constexpr std::int64_t kWholeSecondsNs = 2'000'000'000;
+
 std::uint64_t pid_namespace() {
   struct stat about;
   return stat("/proc/self/ns/pid", &about) == 0 ? about.st_ino : 0;
@@ -220,6 +225,11 @@ FolderLife enter_folder(const std::string& folder, Part part, std::chrono::nanos
                           "zoocache library; use one of them, or another folder");
   }
   return life;
+}
+
+bool is_settled(std::int64_t changed_ns, std::int64_t now_ns) noexcept {
+  const bool has_whole_seconds = changed_ns % 1'000'000'000 == 0;
+  return now_ns - changed_ns > (has_whole_seconds ? kWholeSecondsNs : kTicksNs);
 }
 
 Neighbours look_at_neighbours(const std::string& folder, Part part, std::uint64_t space) {

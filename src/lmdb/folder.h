@@ -57,6 +57,11 @@ FolderLife enter_folder(const std::string& folder, Part part, std::chrono::nanos
 // nobody else uses it.
 void renew_part(const std::string& folder, Part part, FolderLife& life);
 
+// Whether whatever changes in a folder from `now_ns` on moves its time: that one keeps for a tick
+// of the kernel, or for a second. One that lies ahead, the clock having been set back, is not
+// believed.
+bool is_settled(std::int64_t changed_ns, std::int64_t now_ns) noexcept;
+
 // What stands against using the part now: a live process of another format, or of another PID
 // namespace than `space`, where its locks mean nothing. Files of processes that fit are told by
 // their names, and not opened.

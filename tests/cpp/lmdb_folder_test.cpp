@@ -233,11 +233,20 @@ TEST(LmdbFolder, ALiveProcessOfAnotherVersionMeansNoHitsHere) {
   EXPECT_EQ(reader.get(), seen) << "it is gone";
 }
 
-// The folder's time may stay as it is when somebody comes right after it moved: in memory, for a
-// tick of the kernel.
+// The time of a folder may stay as it is when somebody comes right after it moved.
+TEST(LmdbFolder, ATimeIsBelievedOnceTheNextOneDiffers) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  constexpr std::int64_t kChanged = 1000 * kSecond + 1;
+  EXPECT_FALSE(lmdb::is_settled(kChanged, kChanged));
+  EXPECT_FALSE(lmdb::is_settled(kChanged, kChanged + kSecond / 100));
+  EXPECT_TRUE(lmdb::is_settled(kChanged, kChanged + kSecond / 25));
+  EXPECT_FALSE(lmdb::is_settled(kChanged, kChanged - 9 * kSecond)) << "the clock was set back";
+  EXPECT_FALSE(lmdb::is_settled(1000 * kSecond, 1001 * kSecond)) << "whole seconds are kept";
+  EXPECT_TRUE(lmdb::is_settled(1000 * kSecond, 1003 * kSecond));
+}
+
 TEST(LmdbFolder, AnotherVersionIsNoticedHoweverYoungTheFolderIs) {
-  const bool has_memory = access("/dev/shm", W_OK) == 0;
-  const TemporaryFolder folder(has_memory ? fs::path("/dev/shm") : fs::temp_directory_path());
+  const TemporaryFolder folder;
   Cache cache({.home = lmdb_home(folder.path())});
   const std::string other = folder.path() + "/process-v2-1-77";
   for (int round = 0; round < 30; ++round) {

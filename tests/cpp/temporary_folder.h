@@ -10,9 +10,8 @@ namespace zoocache::testing {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() : TemporaryFolder(std::filesystem::temp_directory_path()) {}
-  explicit TemporaryFolder(const std::filesystem::path& above) {
-    std::string name = (above / "zoocache-test-XXXXXX").string();
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "zoocache-test-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
     path_ = name;
   }

@@ -240,9 +240,9 @@ HOME_MUTANTS = [
     Mutant(
         "lmdb: the time of a folder that changed just now is believed",
         "",
-        ENVIRONMENT,
-        "found.is_certain && is_settled(about.st_ctim, now);",
-        "found.is_certain;",
+        FOLDER,
+        "  return now_ns - changed_ns > (has_whole_seconds ? kWholeSecondsNs : kTicksNs);\n",
+        "  return has_whole_seconds || now_ns != changed_ns;\n",
         program=FOLDERS,
     ),
     Mutant(
