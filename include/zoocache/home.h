@@ -33,7 +33,12 @@ struct HomeCounters {
   // Stored values that were found to hold: by what is known here, or with a look at the server.
   std::uint64_t local_checks = 0;
   std::uint64_t server_checks = 0;
-  std::uint64_t map_full = 0;  // LMDB: no room, until the oldest tags were forgotten
+  std::uint64_t map_full = 0;     // LMDB: no room, until the oldest tags were forgotten
+  std::uint64_t corruptions = 0;  // LMDB: the file was damaged, and was begun anew
+  std::uint64_t duplicates = 0;   // messages of others that told what was known
+  // Times that trust in the server was over before it was renewed: this process stood still, or
+  // nothing came through.
+  std::uint64_t lease_expirations = 0;
 };
 
 struct HomeStatus {

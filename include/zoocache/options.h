@@ -27,8 +27,9 @@ struct Options {
   double flight_timeout_s = 60;
   // Characters (code points) of a tag. Range 1 .. 4096.
   std::size_t max_tag_length = kDefaultMaxTagLength;
-  // Invalidations remembered for exact reclamation, `explain` and fast revalidation.
-  // A power of two, 2^4 .. 2^24.
+  // Invalidations remembered for exact reclamation, `explain` and fast revalidation. With an LMDB
+  // home also how many tags of other processes a call reads of; where more were invalidated since
+  // the one before, everything is dropped here instead. A power of two, 2^4 .. 2^24.
   std::size_t ring_records = std::size_t{1} << 16;
   // Removed entries remembered for `explain`. Range 0 .. 2^20.
   std::size_t explain_records = 4096;

@@ -33,6 +33,8 @@ class InvalidationRing {
         slots_(zeroed<Slot>(capacity)),
         heads_(zeroed<std::uint64_t>(capacity)) {}
 
+  std::size_t capacity() const noexcept { return mask_ + 1; }
+
   // Newer than everything in the ring, or equal to the newest.
   void append(Epoch epoch, std::uint64_t hash, Note note) noexcept {
     const std::uint64_t sequence = head_.load(std::memory_order_relaxed) + 1;

@@ -35,13 +35,17 @@ std::shared_ptr<Environment> Environment::open(const std::string& path, std::siz
 Environment::Environment(const Opening& opening)
     : part_(opening.part), folder_(opening.folder), names_(names_of(folder_, part_)) {
   FolderLife life = enter_folder(folder_, part_, opening.patience);
-  if (!life.is_shared && !damage_of(names_.file).empty()) renew_part(folder_, part_, life);
+  const auto begin_anew = [&] {
+    corruptions_.fetch_add(1);
+    renew_part(folder_, part_, life);
+  };
+  if (!life.is_shared && !damage_of(names_.file).empty()) begin_anew();
   try {
     open_file(opening, life);
   } catch (const HomeUnreachable&) {
     // What nobody uses may be begun anew: a cache holds nothing that cannot be loaded again.
     if (life.is_shared) throw;
-    renew_part(folder_, part_, life);
+    begin_anew();
     open_file(opening, life);
   }
   presence_ = std::move(life.presence);
@@ -93,6 +97,7 @@ void Environment::open_file(const Opening& opening, FolderLife& life) {
   device_ = about.st_dev;
   inode_ = about.st_ino;
   nonce_ = life.nonce;
+  space_ = life.space;
 }
 
 // Whether the file is the one that `life` names, or is new and now is. Only who finds it new waits
@@ -167,19 +172,22 @@ bool Environment::is_intact(std::string* trouble) const {
     *trouble = folder_ + " is gone";
     return false;
   }
-  // Who came since is seen by the folder's time, unless that is too young to have changed again.
+  const std::int64_t changed_ns = nanoseconds(about.st_ctim);
+  if (certain_until_changed_ns_.load() == changed_ns) return true;
+  // The clock is read between the folder's time and its names: who comes after them comes after it.
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  const std::int64_t changed_ns = nanoseconds(about.st_mtim);
-  const bool settled = nanoseconds(now) - changed_ns > 2'000'000'000;
-  if (settled && folder_changed_ns_.load() == changed_ns) return true;
+  Neighbours found;
   try {
-    *trouble = unfit_neighbour(folder_, part_);
+    found = look_at_neighbours(folder_, part_, space_);
   } catch (const std::exception& error) {
-    *trouble = error.what();
+    found = {error.what(), false};
   }
-  folder_changed_ns_.store(trouble->empty() ? changed_ns : -1);
-  return trouble->empty();
+  const bool is_certain = found.is_certain && is_settled(changed_ns, nanoseconds(now));
+  certain_until_changed_ns_.store(is_certain ? changed_ns : -1);
+  if (found.trouble.empty()) return true;
+  *trouble = std::move(found.trouble);
+  return false;
 }
 
 }  // namespace zoocache::lmdb

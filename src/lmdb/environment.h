@@ -45,6 +45,9 @@ class Environment {
   // Whether the part's name still leads to the file that was opened.
   bool is_same_file() const noexcept;
   // Whether the folder still is what was opened, and nobody uses it who must not. If not, says why.
+  // Two looks at the file system: at the file's inode, by its name, and at the folder's time, which
+  // moves when somebody comes or goes. Only then the folder's names are read, and for as long as
+  // its time is so young that it may not move at the next change.
   bool is_intact(std::string* trouble) const;
 
   // Makes a transaction that reads, for the first time; the LMDB error number. Throws
@@ -56,6 +59,8 @@ class Environment {
   MDB_env* env() const noexcept { return env_; }
   MDB_dbi rows() const noexcept { return rows_; }
   std::uint64_t nonce() const noexcept { return nonce_; }
+  // How often the file was found damaged, and begun anew, since somebody asked.
+  std::uint64_t take_corruptions() noexcept { return corruptions_.exchange(0); }
   // To be held by who begins to write: LMDB's own mutex, which waits for ever, then has one to wait
   // at the most. So is another by who begins to read for the first time.
   TimedLock& writers() noexcept { return *writers_; }
@@ -95,7 +100,11 @@ class Environment {
   std::uint64_t device_ = 0;  // of the part's file
   std::uint64_t inode_ = 0;
   std::uint64_t lock_inode_ = 0;
-  mutable std::atomic<std::int64_t> folder_changed_ns_{-1};  // when it was last looked at
+  std::uint64_t space_ = 0;  // the PID namespace
+  // The folder's time as of a look that found nobody who must not be there, and holds until that
+  // time moves.
+  mutable std::atomic<std::int64_t> certain_until_changed_ns_{-1};
+  std::atomic<std::uint64_t> corruptions_{0};
   std::atomic<bool> inherited_{false};
   std::atomic<bool> is_lost_{false};
   bool is_registered_ = false;

@@ -30,6 +30,11 @@ constexpr struct {
     {0x47504653, "GPFS"},
 };
 
+// How long a folder's time may stay as it is while the folder changes: some ticks of the kernel, or
+// what a file system that keeps whole seconds rounds to.
+constexpr std::int64_t kTicksNs = 20'000'000;
+constexpr std::int64_t kWholeSecondsNs = 2'000'000'000;
+
 std::uint64_t pid_namespace() {
   struct stat about;
   return stat("/proc/self/ns/pid", &about) == 0 ? about.st_ino : 0;
@@ -61,41 +66,45 @@ bool parse_neighbour(const std::string& path, const std::string& prefix, Neighbo
   return at == end;
 }
 
-// The processes that use the part. `tidy`: removes the files of those that ended.
-std::vector<Neighbour> live_neighbours(const std::string& folder, Part part, bool tidy) {
+// The files of processes, of those that ended included.
+std::vector<Neighbour> neighbours(const std::string& folder, Part part) {
   const std::string prefix = names_of(folder, part).process;
-  std::vector<Neighbour> live;
+  std::vector<Neighbour> found;
   std::error_code error;
   fs::directory_iterator entry(folder, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     Neighbour one;
-    if (!parse_neighbour(entry->path().string(), prefix, &one)) continue;
-    const File file = File::open_existing(one.path, O_RDWR);
-    if (!file) continue;
-    if (file.is_locked()) {
-      live.push_back(one);
-    } else if (tidy) {
-      unlink(one.path.c_str());
-    }
+    if (parse_neighbour(entry->path().string(), prefix, &one)) found.push_back(std::move(one));
   }
   if (error) fail("cannot look at " + folder, error.value());
+  return found;
+}
+
+// The processes that use the part; the files of those that ended are removed.
+std::vector<Neighbour> live_neighbours(const std::string& folder, Part part) {
+  std::vector<Neighbour> live = neighbours(folder, part);
+  std::erase_if(live, [](const Neighbour& one) {
+    const File file = File::open_existing(one.path, O_RDWR);
+    if (file && file.is_locked()) return false;
+    if (file) unlink(one.path.c_str());
+    return true;
+  });
   return live;
 }
 
-std::string unfit(const std::string& folder, const std::vector<Neighbour>& live) {
-  const std::uint64_t space = pid_namespace();
-  for (const Neighbour& one : live) {
-    const std::string who = folder + " is used by process " + std::to_string(one.pid);
-    if (one.format != kFormat) {
-      return who + " with another version of zoocache; stop it, or give each version its folder";
-    }
-    if (one.space != space) {
-      return who +
-             " of another PID namespace, where its locks mean nothing; give each container "
-             "its folder, or let them share the namespace";
-    }
+bool fits(const Neighbour& one, std::uint64_t space) {
+  return one.format == kFormat && one.space == space;
+}
+
+// REQUIRES: it does not fit.
+std::string trouble_with(const Neighbour& one, const std::string& folder) {
+  const std::string who = folder + " is used by process " + std::to_string(one.pid);
+  if (one.format != kFormat) {
+    return who + " with another version of zoocache; stop it, or give each version its folder";
   }
-  return {};
+  return who +
+         " of another PID namespace, where its locks mean nothing; give each container "
+         "its folder, or let them share the namespace";
 }
 
 std::string boot_id() {
@@ -193,9 +202,11 @@ FolderLife enter_folder(const std::string& folder, Part part, std::chrono::nanos
   const PartNames names = names_of(folder, part);
   FolderLife life;
   life.opening = hold_opening(folder, patience);
-  const std::vector<Neighbour> live = live_neighbours(folder, part, true);
-  const std::string trouble = unfit(folder, live);
-  if (!trouble.empty()) throw HomeUnreachable(trouble);
+  life.space = pid_namespace();
+  const std::vector<Neighbour> live = live_neighbours(folder, part);
+  for (const Neighbour& one : live) {
+    if (!fits(one, life.space)) throw HomeUnreachable(trouble_with(one, folder));
+  }
   life.is_shared = !live.empty();
   life.nonce = nonce_of(names.boot);
   std::error_code error;
@@ -205,8 +216,8 @@ FolderLife enter_folder(const std::string& folder, Part part, std::chrono::nanos
                           "folder; stop them, or remove the whole folder");
   }
   if (life.nonce == 0 || !is_there) renew_part(folder, part, life);
-  life.presence_path = names.process + std::to_string(kFormat) + '-' +
-                       std::to_string(pid_namespace()) + '-' + std::to_string(getpid());
+  life.presence_path = names.process + std::to_string(kFormat) + '-' + std::to_string(life.space) +
+                       '-' + std::to_string(getpid());
   life.presence = File::open(life.presence_path, O_RDWR | O_CREAT);
   if (!life.presence.try_lock()) {
     throw HomeUnreachable(folder +
@@ -216,8 +227,22 @@ FolderLife enter_folder(const std::string& folder, Part part, std::chrono::nanos
   return life;
 }
 
-std::string unfit_neighbour(const std::string& folder, Part part) {
-  return unfit(folder, live_neighbours(folder, part, false));
+bool is_settled(std::int64_t changed_ns, std::int64_t now_ns) noexcept {
+  const bool has_whole_seconds = changed_ns % 1'000'000'000 == 0;
+  return now_ns - changed_ns > (has_whole_seconds ? kWholeSecondsNs : kTicksNs);
+}
+
+Neighbours look_at_neighbours(const std::string& folder, Part part, std::uint64_t space) {
+  Neighbours found;
+  for (const Neighbour& one : neighbours(folder, part)) {
+    if (fits(one, space)) continue;
+    const File file = File::open_existing(one.path, O_RDWR);
+    if (!file) continue;
+    // (1) it makes its file, which moves the folder's time  (2) it locks it, which moves nothing.
+    found.is_certain = false;
+    if (file.is_locked()) found.trouble = trouble_with(one, folder);
+  }
+  return found;
 }
 
 }  // namespace zoocache::lmdb

@@ -43,6 +43,7 @@ struct FolderLife {
   File opening;   // holds open.lock until it is dropped
   File presence;  // this process's own file, locked
   std::string presence_path;
+  std::uint64_t space = 0;  // this process's PID namespace
   std::uint64_t nonce = 0;  // the part's name; not 0
   bool is_shared = false;   // another process uses it
 };
@@ -56,8 +57,19 @@ FolderLife enter_folder(const std::string& folder, Part part, std::chrono::nanos
 // nobody else uses it.
 void renew_part(const std::string& folder, Part part, FolderLife& life);
 
-// What stands against using the part now, in words: a live process of another format, or of
-// another PID namespace, where its locks mean nothing. Empty: nothing.
-std::string unfit_neighbour(const std::string& folder, Part part);
+// Whether whatever changes in a folder from `now_ns` on moves its time: that one keeps for a tick
+// of the kernel, or for a second. One that lies ahead, the clock having been set back, is not
+// believed.
+bool is_settled(std::int64_t changed_ns, std::int64_t now_ns) noexcept;
+
+// What stands against using the part now: a live process of another format, or of another PID
+// namespace than `space`, where its locks mean nothing. Files of processes that fit are told by
+// their names, and not opened.
+struct Neighbours {
+  std::string trouble;     // in words; empty: nothing
+  bool is_certain = true;  // false: one that does not fit may live the next moment, with the file
+                           // that it has now
+};
+Neighbours look_at_neighbours(const std::string& folder, Part part, std::uint64_t space);
 
 }  // namespace zoocache::lmdb

@@ -82,6 +82,7 @@ Environment& LmdbLog::connect(InvalidationLog& log, std::chrono::nanoseconds pat
   // Whatever was stored while nothing was known may have missed something.
   log.apply_root();
   count(&HomeCounters::connects);
+  count(&HomeCounters::corruptions, environment.take_corruptions());
   if (before != 0) count(&HomeCounters::flushes);
   if (before != 0 && before != environment.nonce()) count(&HomeCounters::generation_changes);
   look_again_ms_.store(now_ms() + kLookAgainMs);
@@ -113,7 +114,7 @@ void LmdbLog::refresh(InvalidationLog& log) noexcept {
       return false;
     }
     try {
-      catch_up(log, 0, 0);
+      catch_up(log);
       environment = shared_.load();
       return !due_.empty();
     } catch (const std::exception& error) {
@@ -138,8 +139,13 @@ void LmdbLog::refresh(InvalidationLog& log) noexcept {
   }
 }
 
-void LmdbLog::catch_up(InvalidationLog& log, Epoch own, std::uint32_t origin) {
+void LmdbLog::catch_up(InvalidationLog& log) {
   Environment& environment = connect(log, kShortWait);
+  read_news(log, environment, 0, 0);
+}
+
+void LmdbLog::read_news(InvalidationLog& log, Environment& environment, Epoch own,
+                        std::uint32_t origin) {
   const Reading reading(*this, environment);
   const Epoch snapshot = reading.snapshot();
   const Epoch applied = applied_.load();
@@ -149,14 +155,9 @@ void LmdbLog::catch_up(InvalidationLog& log, Epoch own, std::uint32_t origin) {
     if (!rows.read_meta(&meta) || meta.nonce != environment.nonce()) {
       throw HomeUnreachable(path_ + " holds another log than it did; remove the whole folder");
     }
-    if (applied < meta.floor) {
+    if (applied < meta.floor || !apply_rows(log, rows, own, origin)) {
       log.apply_root();
       count(&HomeCounters::flushes);
-    } else {
-      rows.for_each_after(applied, [&](const Row& row) {
-        const Change change{row.text, row.done_by == self_};
-        core::apply_changes(log, {&change, 1}, row.epoch == own ? origin : 0);
-      });
     }
     applied_.store(snapshot, std::memory_order_release);
   }
@@ -166,6 +167,21 @@ void LmdbLog::catch_up(InvalidationLog& log, Epoch own, std::uint32_t origin) {
                                : intents_ != 0 ? kIntentLookMs
                                                : kLookAgainMs;
   look_again_ms_.store(now_ms() + span_ms, std::memory_order_relaxed);
+}
+
+bool LmdbLog::apply_rows(InvalidationLog& log, const LogRows& rows, Epoch own,
+                         std::uint32_t origin) const {
+  std::size_t left = log.ring().capacity();
+  bool is_all = true;
+  rows.for_each_after(applied_.load(), [&](const Row& row) {
+    is_all = left > 0;
+    if (!is_all) return false;
+    --left;
+    const Change change{row.text, row.done_by == self_};
+    core::apply_changes(log, {&change, 1}, row.epoch == own ? origin : 0);
+    return true;
+  });
+  return is_all;
 }
 
 Epoch LmdbLog::append(InvalidationLog& log, std::span<const Change> changes, std::uint32_t origin) {
@@ -188,20 +204,37 @@ Epoch LmdbLog::append_ended(InvalidationLog& log, std::span<const Change> change
 }
 
 Epoch LmdbLog::append_or_throw(InvalidationLog& log, const Batch& batch, std::uint32_t origin) {
-  const std::shared_ptr<Environment> environment = environment_for(log);
-  const Epoch epoch = write(*environment, batch, seconds(options_.lock_timeout_s));
+  const Written written = write_here(log, batch);
   const std::lock_guard lock(mutex_);
-  catch_up(log, epoch, origin);
-  if (shared_.load() != environment.get()) {
-    throw HomeUnreachable(environment->folder() + " was replaced at the same moment");
+  // Others may have found meanwhile that it is lost.
+  if (shared_.load() != written.environment.get()) connect(log, kShortWait);
+  if (shared_.load() != written.environment.get()) {
+    throw HomeUnreachable(written.environment->folder() + " was replaced at the same moment");
   }
-  return epoch;
+  read_news(log, *written.environment, written.epoch, origin);
+  return written.epoch;
 }
 
+// The one in use, without a look at it.
 std::shared_ptr<Environment> LmdbLog::environment_for(InvalidationLog& log) {
   const std::lock_guard lock(mutex_);
-  connect(log, seconds(options_.lock_timeout_s));
+  const bool is_open = shared_.load() != nullptr && environments_.back()->is_ours();
+  if (!is_open) connect(log, seconds(options_.lock_timeout_s));
   return environments_.back();
+}
+
+LmdbLog::Written LmdbLog::write_here(InvalidationLog& log, const Batch& batch) {
+  const auto patience = seconds(options_.lock_timeout_s);
+  std::shared_ptr<Environment> environment = environment_for(log);
+  try {
+    return {environment, write(*environment, batch, patience)};
+  } catch (const HomeUnreachable&) {
+    const std::lock_guard lock(mutex_);
+    connect(log, patience);
+    if (environments_.back() == environment) throw;
+    environment = environments_.back();
+  }
+  return {environment, write(*environment, batch, patience)};
 }
 
 Epoch LmdbLog::write(Environment& environment, const Batch& batch,
@@ -220,9 +253,6 @@ Epoch LmdbLog::write(Environment& environment, const Batch& batch,
         make_room(environment);
       }
     }
-    // Rows in a file that was taken away are read by nobody.
-    std::string why;
-    if (!environment.is_intact(&why)) throw HomeUnreachable(why);
     if (batch.is_upkeep) note_written(environment);
     return epoch;
   } catch (...) {
@@ -255,6 +285,9 @@ Epoch LmdbLog::write_rows(Environment& environment, const Kept& kept, const Batc
   // What a transaction changes it writes to free pages, so half of the map is kept free.
   rows.trim(options_.max_log_tags, options_.map_bytes / 2, kTrimmedAtOnce + 2 * std::size_t{index});
   const Epoch epoch = transaction.id();
+  // Rows in a file that was taken away are read by nobody.
+  std::string why;
+  if (!environment.is_intact(&why)) throw HomeUnreachable(why);
   transaction.commit();
   return epoch;
 }

@@ -1,10 +1,21 @@
 // A cache's connection to an LMDB home: see core/home.h for what it promises.
 //
 //   hit         (1) the shared clock  (2) is it what was applied?  if so, that was all
-//   refresh     (1) begin to read: snapshot s  (2) rows after `applied`, oldest first, are applied
-//               (3) applied := s          one refresh at a time
-//   append      (1) writers' lock, in time  (2) rows, commit at epoch e  (3) unlock
-//               (4) refresh: s >= e, since the commit was before
+//   refresh     (1) look at the folder  (2) begin to read: snapshot s  (3) rows after `applied`,
+//               oldest first, are applied; too many: everything dies instead
+//               (4) applied := s          one refresh at a time
+//   append      (1) writers' lock, in time  (2) rows, look at the folder, commit at epoch e
+//               (3) unlock  (4) refresh from its (2) on: s >= e, since the commit was before
+//
+// The look (Environment::is_intact) finds a file that was removed or replaced, and processes that
+// must not be there. One in append is enough, at any moment t after its begin: whoever reads
+// another file than this one at t or later opened it after t, and forgot everything then; so that
+// what it serves was read after the change. Whoever reads this file hears of the rows. (The
+// exception is who has not found out yet that the name led elsewhere at t: hits look once a
+// second.) If the look fails, what is on the path now is opened, once, and written to. Too many
+// rows are more than the local log remembers (ring_records): loads that began before are not stored
+// then either way, and to read a million rows keeps every call waiting for a third of a second. As
+// where rows were forgotten, everything is invalidated before `applied` moves.
 //
 // `applied` comes from the number of the snapshot that was read, never from the shared clock: that
 // one may be ahead of what a reader that begins now sees. Then the writer has not returned yet, and
@@ -98,10 +109,23 @@ class LmdbLog final : public core::LogHome {
   // The environment, opened anew if it has to be: then nothing of before is valid. `patience` with
   // others who open it just now. With the mutex.
   Environment& connect(core::InvalidationLog& log, std::chrono::nanoseconds patience);
-  void catch_up(core::InvalidationLog& log, core::Epoch own, std::uint32_t origin);
+  void catch_up(core::InvalidationLog& log);
+  // The rows that are new; `own`: the epoch of those that were declared at `origin`. REQUIRES: the
+  // environment was looked at just now. With the mutex.
+  void read_news(core::InvalidationLog& log, Environment& environment, core::Epoch own,
+                 std::uint32_t origin);
+  // False: there are too many.
+  bool apply_rows(core::InvalidationLog& log, const LogRows& rows, core::Epoch own,
+                  std::uint32_t origin) const;
   core::Epoch append_ended(core::InvalidationLog& log, std::span<const core::Change> changes,
                            std::uint32_t origin, std::uint64_t ended);
   core::Epoch append_or_throw(core::InvalidationLog& log, const Batch& batch, std::uint32_t origin);
+  struct Written {
+    std::shared_ptr<Environment> environment;
+    core::Epoch epoch = 0;
+  };
+  // Writes to what is on the path now.
+  Written write_here(core::InvalidationLog& log, const Batch& batch);
   // One transaction of what was kept and of the batch; what was kept is kept again if it fails.
   core::Epoch write(Environment& environment, const Batch& batch,
                     std::chrono::nanoseconds patience);

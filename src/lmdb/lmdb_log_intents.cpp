@@ -27,13 +27,12 @@ std::uint64_t LmdbLog::declare_intent(InvalidationLog& log, std::span<const Chan
   row.owner = this_process();
   row.texts = core::intent_texts(changes);
   try {
-    const std::shared_ptr<Environment> environment = environment_for(log);
     row.since_ns = core::boot_time_ns();
     Batch batch;
     batch.declared = &row;
-    write(*environment, batch, seconds(options_.lock_timeout_s));
+    const Written written = write_here(log, batch);
     const std::lock_guard lock(kept_mutex_);
-    open_[row.token] = {row.owner, environment->nonce(), std::move(row.texts)};
+    open_[row.token] = {row.owner, written.environment->nonce(), std::move(row.texts)};
   } catch (const HomeUnreachable& error) {
     throw HomeUnreachable(
         std::string("the write must not begin, since its tags cannot be declared: ") +
@@ -53,7 +52,7 @@ void LmdbLog::drop_intent(InvalidationLog& log, std::uint64_t token) noexcept {
     try {
       Batch batch;
       batch.ended = token;
-      write(*environment_for(log), batch, seconds(options_.lock_timeout_s));
+      write_here(log, batch);
     } catch (const HomeUnreachable&) {
       keep({}, token);
     }

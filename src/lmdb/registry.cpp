@@ -30,8 +30,8 @@ std::shared_ptr<Environment> Registry::open(const std::string& path, Part part, 
   closed_.wait(lock, [&entry] { return entry.open == nullptr || !entry.shared.expired(); });
   known = entry.shared.lock();
   if (known != nullptr && known->is_same_file()) {
-    const std::string trouble = unfit_neighbour(folder, part);
-    if (!trouble.empty()) throw HomeUnreachable(trouble);
+    const Neighbours found = look_at_neighbours(folder, part, known->space_);
+    if (!found.trouble.empty()) throw HomeUnreachable(found.trouble);
     return known;
   }
   if (known != nullptr) known->presence_.close();  // it is the new one's

@@ -48,7 +48,7 @@ class LogRows {
   // The newest epoch of a text; 0 if it has no row.
   core::Epoch version(std::string_view text) const;
 
-  // The rows after `epoch`, oldest first.
+  // The rows after `epoch`, oldest first, until `visit` is false.
   template <class Visit>
   void for_each_after(core::Epoch epoch, Visit&& visit) const {
     Table::Cursor cursor(table_);
@@ -57,8 +57,7 @@ class LogRows {
     MDB_val value;
     Row row;
     for (bool found = cursor.seek(&key, &value); found; found = cursor.next(&key, &value)) {
-      if (!read_row(key, value, &row)) return;
-      visit(row);
+      if (!read_row(key, value, &row) || !visit(row)) return;
     }
   }
 

@@ -21,6 +21,9 @@ constexpr std::pair<const char*, std::uint64_t HomeCounters::*> kCounters[] = {
     {"local_checks", &HomeCounters::local_checks},
     {"server_checks", &HomeCounters::server_checks},
     {"map_full", &HomeCounters::map_full},
+    {"corruptions", &HomeCounters::corruptions},
+    {"duplicates", &HomeCounters::duplicates},
+    {"lease_expirations", &HomeCounters::lease_expirations},
 };
 static_assert(sizeof kCounters / sizeof *kCounters == sizeof(HomeCounters) / sizeof(std::uint64_t));
 

@@ -88,6 +88,7 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
     newest_sent_ns_ = sent_ns;
     if (!lease_.is_known(beat->nonce)) begin_generation(*beat, sent_ns);
     const bool had_gap = lease_.has_gap();
+    if (lease_.is_over(now_ns())) ++counters_.lease_expirations;
     lease_.granted(sent_ns, beat->clock);
     if (!had_gap && lease_.has_gap()) ++counters_.gaps;
     journal_.forget_before(sent_ns);
@@ -248,7 +249,10 @@ void Follower::on_push(const Reply& message) {
     if (!news) ++counters_.errors;
     if (!must_beat) {
       const bool had_gap = lease_.has_gap();
-      if (news->origin != place_.node) core::apply_changes(log_, changes_of(news->texts));
+      if (news->origin != place_.node) {
+        if (lease_.has_heard(news->epoch)) ++counters_.duplicates;
+        core::apply_changes(log_, changes_of(news->texts));
+      }
       note_applied(news->texts, news->epoch);
       lease_.heard(news->epoch);  // interleaving (3)
       publish();

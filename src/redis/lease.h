@@ -61,6 +61,8 @@ class Lease {
   // The generation is not the known one any more; a heartbeat will say which it is.
   void lose() noexcept { is_lost_ = true; }
 
+  // Whether its changes were applied already.
+  bool has_heard(core::Epoch epoch) const { return epoch <= applied_ || ahead_.contains(epoch); }
   // The changes of this epoch are applied. Epochs may come in any order: replies are seen by
   // threads that may overtake each other.
   void heard(core::Epoch epoch) {
@@ -86,6 +88,9 @@ class Lease {
     until_ns_ = std::max(until_ns_, sent_ns + span_ns_);
     ended_ns_ = std::max(ended_ns_, until_ns_);
   }
+
+  // Whether no heartbeat came in time for the one before.
+  bool is_over(std::int64_t now_ns) const noexcept { return is_registered_ && now_ns >= ended_ns_; }
 
   // 0: no trust at all.
   std::int64_t trusted_until_ns() const noexcept {

@@ -233,6 +233,52 @@ TEST(LmdbFolder, ALiveProcessOfAnotherVersionMeansNoHitsHere) {
   EXPECT_EQ(reader.get(), seen) << "it is gone";
 }
 
+// The time of a folder may stay as it is when somebody comes right after it moved.
+TEST(LmdbFolder, ATimeIsBelievedOnceTheNextOneDiffers) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  constexpr std::int64_t kChanged = 1000 * kSecond + 1;
+  EXPECT_FALSE(lmdb::is_settled(kChanged, kChanged));
+  EXPECT_FALSE(lmdb::is_settled(kChanged, kChanged + kSecond / 100));
+  EXPECT_TRUE(lmdb::is_settled(kChanged, kChanged + kSecond / 25));
+  EXPECT_FALSE(lmdb::is_settled(kChanged, kChanged - 9 * kSecond)) << "the clock was set back";
+  EXPECT_FALSE(lmdb::is_settled(1000 * kSecond, 1001 * kSecond)) << "whole seconds are kept";
+  EXPECT_TRUE(lmdb::is_settled(1000 * kSecond, 1003 * kSecond));
+}
+
+TEST(LmdbFolder, AnotherVersionIsNoticedHoweverYoungTheFolderIs) {
+  const TemporaryFolder folder;
+  Cache cache({.home = lmdb_home(folder.path())});
+  const std::string other = folder.path() + "/process-v2-1-77";
+  for (int round = 0; round < 30; ++round) {
+    EXPECT_GT(cache.invalidate("x"), 0U);
+    const int descriptor = hold_file(other);
+    ASSERT_GE(descriptor, 0);
+    expect_unreachable([&] { cache.invalidate("x"); }, "another version");
+    fs::remove(other);
+    close(descriptor);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(40));  // the folder's time is settled
+  EXPECT_GT(cache.invalidate("x"), 0U);
+  const int descriptor = hold_file(other);
+  expect_unreachable([&] { cache.invalidate("x"); }, "another version");
+  close(descriptor);
+}
+
+// It makes its file and locks it a moment later, which the folder's time does not tell.
+TEST(LmdbFolder, AnotherVersionThatIsAboutToComeIsNoticed) {
+  const TemporaryFolder folder;
+  Cache cache({.home = lmdb_home(folder.path())});
+  const std::string other = folder.path() + "/process-v2-1-77";
+  write_file(other, "");
+  std::this_thread::sleep_for(std::chrono::milliseconds(40));  // the folder's time is settled
+  EXPECT_GT(cache.invalidate("x"), 0U);
+  EXPECT_GT(cache.invalidate("x"), 0U);
+  const int descriptor = hold_file(other);
+  ASSERT_GE(descriptor, 0);
+  expect_unreachable([&] { cache.invalidate("x"); }, "another version");
+  close(descriptor);
+}
+
 TEST(LmdbFolder, AHitNoticesWithinASecond) {
   const TemporaryFolder folder;
   Reader reader(lmdb_home(folder.path()));

@@ -152,6 +152,14 @@ TEST(LmdbLevel, AnEntryOfAnotherVersionOrWithADamagedByteIsAMiss) {
   EXPECT_EQ(payload_of(level, "key"), "value");
 }
 
+TEST(LmdbLevel, TheLargestValueIsAnOption) {
+  const TemporaryFolder folder;
+  const auto level = lmdb_storage(folder.path(), {.max_value_bytes = 100})->connect();
+  level->put("key", 0, value_of(noise(1, 100)));
+  EXPECT_EQ(payload_of(*level, "key"), noise(1, 100));
+  EXPECT_THROW(level->put("key", 0, value_of(noise(1, 101))), StorageIsFull);
+}
+
 TEST(LmdbLevel, ValuesThatAreTooLargeFreeTheirClaim) {
   const TemporaryFolder folder;
   const auto level =

@@ -69,7 +69,8 @@ TEST_F(RedisLogStatus, AQuietTimeCountsNothingButItsBeginning) {
   EXPECT_EQ(told.flushes, 1U) << "to begin";
   for (const std::uint64_t one :
        {told.disconnects, told.timeouts, told.errors, told.gaps, told.catch_ups,
-        told.generation_changes, told.replays, told.breaker_opens, told.unreplicated}) {
+        told.generation_changes, told.replays, told.breaker_opens, told.unreplicated,
+        told.duplicates, told.lease_expirations}) {
     EXPECT_EQ(one, 0U);
   }
 }
@@ -88,6 +89,29 @@ TEST_F(RedisLogStatus, AGapThatAMessageShows) {
                                              std::to_string(++server().set.clock) + " other\n");
   world_.sleep(50 * kSimMs);
   EXPECT_EQ(process_.counters().gaps, 1U);
+}
+
+TEST_F(RedisLogStatus, AMessageThatComesTwice) {
+  const auto message = [&](std::uint64_t epoch) {
+    return std::to_string(server().set.nonce) + " " + std::to_string(epoch) + " other\n";
+  };
+  const std::uint64_t first = ++server().set.clock;
+  for (const std::uint64_t epoch : {first, first, first + 2, first + 2}) {
+    server().set.clock = std::max(server().set.clock, epoch);
+    network_.wires[0]->push("{sim}:log:0", message(epoch));
+    world_.sleep(5 * kSimMs);
+  }
+  EXPECT_EQ(process_.counters().duplicates, 2U) << "below what is applied, and above a gap";
+}
+
+TEST_F(RedisLogStatus, AProcessThatStandsStill) {
+  world_.sleep(5 * kSimLeaseNs);
+  EXPECT_EQ(process_.counters().lease_expirations, 0U);
+  process_.thaws_ns = world_.now_ns() + 3 * kSimLeaseNs;
+  world_.sleep(5 * kSimLeaseNs);
+  EXPECT_EQ(process_.counters().lease_expirations, 1U);
+  world_.sleep(5 * kSimLeaseNs);
+  EXPECT_EQ(process_.counters().lease_expirations, 1U) << "once for each time";
 }
 
 TEST_F(RedisLogStatus, AMessageThatMakesNoSense) {

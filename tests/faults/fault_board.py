@@ -32,7 +32,8 @@ COUNTS = (
 # Of the homes' counters those that faults move; counted over all lives of a process.
 COUNTERS = (
     *("connects", "disconnects", "timeouts", "errors", "script_loads", "gaps", "catch_ups"),
-    *("flushes", "generation_changes", "replays", "breaker_opens"),
+    *("flushes", "generation_changes", "replays", "breaker_opens", "corruptions", "duplicates"),
+    "lease_expirations",
 )
 FORK = 1  # a command
 

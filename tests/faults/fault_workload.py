@@ -52,6 +52,7 @@ class Workload:
         self._progress: dict[int, tuple[int, float]] = {}
         self._stopped: set[int] = set()
         self._slots = list(range(WRITERS))
+        self._counters: dict[str, int] = {}
         self.recovery_s = 0.0
         self.lost = 0
 
@@ -62,7 +63,8 @@ class Workload:
         recovery_s = self.recovery_s
         self.wait_reachable()
         self.recovery_s = recovery_s  # to begin is none
-        self._counters = {name: self.board.counter(name) for name in COUNTERS}
+        if not self._counters:
+            self._counters = {name: self.board.counter(name) for name in COUNTERS}
 
     def _rounds(self) -> list[int]:
         return [self.board.count(slot, "rounds") for slot in self._slots]
@@ -161,7 +163,9 @@ class Workload:
         self.wait(lambda: not any(self.board.count(one, "reachable") for one in among), what)
 
     def wait_counted(self, *names: str) -> None:
-        """What was injected has left its trace in these counters of `home()`, since `start`."""
+        """What was injected has left its trace in these counters of `home()`, since the first
+        `start`.
+        """
         for name in names:
             before = self._counters[name]
             self.wait(lambda: self.board.counter(name) > before, f"a trace in {name}")  # noqa: B023

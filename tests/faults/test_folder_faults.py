@@ -73,6 +73,11 @@ def test_folder_damaged(folder: Path, work: Work) -> None:
             if path.is_file():
                 damage(path, chance)
         workload.start()
+    workload.kill_all()
+    log = folder / "log-v1.mdb"
+    log.write_bytes(chance.randbytes(log.stat().st_size))  # nobody can take that for sound
+    workload.start()
+    workload.wait_counted("corruptions")
     workload.settle()
 
 

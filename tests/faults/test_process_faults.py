@@ -20,6 +20,7 @@ def test_suspended_process(server: RedisServer, work: Work) -> None:
         workload.run(2 * LEASE_S)
         workload.signal(slot, signal.SIGCONT)
         workload.wait_round(slot)
+    workload.wait_counted("lease_expirations")
     workload.settle()
 
 
@@ -31,6 +32,7 @@ def test_process_suspended_beyond_memory(server: RedisServer, work: Work) -> Non
     workload.run(11 * LEASE_S)
     workload.signal(2, signal.SIGCONT)
     workload.run(0.3)
+    workload.wait_counted("lease_expirations")
     workload.settle()
 
 

@@ -59,7 +59,7 @@ def test_messages_doubled(proxy: Proxy, work: Work) -> None:
     """Pushed messages arrive twice"""
     workload = work(proxy.url)
     spoil_messages(proxy, lambda value: [value, value], 0.7)
-    run_changed(workload, proxy)
+    run_changed(workload, proxy, "duplicates")
 
 
 def test_messages_reordered(proxy: Proxy, work: Work) -> None:

@@ -20,6 +20,7 @@ CONFORMANCE = "home_conformance_test"
 PROCESSES = "lmdb_processes_test"
 FOLDERS = "lmdb_folder_test"
 INTENTS = "lmdb_intent_test"
+STATUS = "lmdb_status_test"
 
 HOME_MUTANTS = [
     Mutant(
@@ -94,16 +95,16 @@ HOME_MUTANTS = [
         "lmdb: an invalidation returns before it is applied here",
         "",
         LMDB_LOG,
-        "  catch_up(log, epoch, origin);\n  if (shared_.load() != environment.get()) {\n",
-        "  static_cast<void>(origin);\n  if (shared_.load() != environment.get()) {\n",
+        "  read_news(log, *written.environment, written.epoch, origin);\n",
+        "  static_cast<void>(origin);\n",
         program=CONFORMANCE,
     ),
     Mutant(
         "lmdb: what was forgotten is not asked for",
         "",
         LMDB_LOG,
-        "    if (applied < meta.floor) {\n",
-        "    if (applied > meta.floor && applied < meta.floor) {\n",
+        "    if (applied < meta.floor || ",
+        "    if (",
         program=FOLDERS,
     ),
     Mutant(
@@ -216,9 +217,65 @@ HOME_MUTANTS = [
         "lmdb: a process of another version is not looked for",
         "",
         FOLDER,
-        "    if (one.format != kFormat) {\n",
-        "    if (one.format < 0) {\n",
+        "  return one.format == kFormat && one.space == space;\n",
+        "  return one.format != kFormat || one.space == space;\n",
         program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: rows are written to a file that was taken away",
+        "",
+        LMDB_LOG,
+        "  if (!environment.is_intact(&why)) throw HomeUnreachable(why);\n",
+        "",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: a writer does not open what took the folder's place",
+        "",
+        LMDB_LOG,
+        "    if (environments_.back() == environment) throw;\n",
+        "    if (environments_.back() != nullptr) throw;\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: the time of a folder that changed just now is believed",
+        "",
+        FOLDER,
+        "  return now_ns - changed_ns > (has_whole_seconds ? kWholeSecondsNs : kTicksNs);\n",
+        "  return has_whole_seconds || now_ns != changed_ns;\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: a folder is looked at once",
+        "",
+        ENVIRONMENT,
+        "  if (certain_until_changed_ns_.load() == changed_ns) return true;\n",
+        "  if (certain_until_changed_ns_.load() > 0) return true;\n",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: a process that is about to lock its file is passed over",
+        "",
+        FOLDER,
+        "    found.is_certain = false;\n",
+        "",
+        program=FOLDERS,
+    ),
+    Mutant(
+        "lmdb: a process that slept reads however many rows there are",
+        "",
+        LMDB_LOG,
+        "    is_all = left > 0;\n",
+        "    is_all = true;\n",
+        program=STATUS,
+    ),
+    Mutant(
+        "lmdb: what are too many rows to read is passed over",
+        "",
+        LMDB_LOG,
+        " || !apply_rows(log, rows, own, origin)) {\n",
+        " || (apply_rows(log, rows, own, origin), false)) {\n",
+        program=STATUS,
     ),
     Mutant(
         "lmdb: a replaced file is not noticed",

@@ -32,6 +32,14 @@ LEVEL_MUTANTS = [
         program=CONFORMANCE,
     ),
     Mutant(
+        "level: max_value_bytes is not passed on",
+        "",
+        LEVEL,
+        "  limits.max_payload_bytes = options.max_value_bytes;\n",
+        "  static_cast<void>(options);\n",
+        program=ENTRIES,
+    ),
+    Mutant(
         "level: the key in the envelope is not compared",
         "",
         STORED_VALUE,

@@ -1,9 +1,10 @@
 """Breaks a copy of the engine in every way of the lists and demands that a test notices.
 
-Usage: run.py [--quick] [--only WORD] [--table FILE]
+Usage: run.py [--quick] [--only WORD] [--table FILE] [--check]
     --quick      only the mutants that are marked as quick
-    --only WORD  only mutants whose name contains it
-    --table FILE writes the table as Markdown
+    --only WORD  only mutants whose name contains it; may be given several times
+    --table FILE writes the table as Markdown; rows of mutants that are not tried stay as they are
+    --check      builds and runs nothing: says which mutants do not fit the sources
 
 First the same tests have to pass on an unbroken copy. Exit status: 0 if they do and every mutant
 was caught, 1 if one survived or does not fit the sources.
@@ -21,18 +22,30 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from counter_mutants import COUNTER_MUTANTS
 from home_mutants import HOME_MUTANTS
 from level_mutants import LEVEL_MUTANTS
 from mutants import MUTANTS, Mutant
 from redis_mutants import REDIS_MUTANTS
+from server_mutants import SERVER_MUTANTS
 from structure_mutants import STRUCTURE_MUTANTS
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["-std=c++20", "-O1", "-w", "-Isrc", "-Iinclude", "-Itests/cpp"]
 LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-llmdb", "-llz4", "-lcrypto", "-lpthread"]
+EVERY = [
+    *(MUTANTS + STRUCTURE_MUTANTS + HOME_MUTANTS + LEVEL_MUTANTS + REDIS_MUTANTS),
+    *(COUNTER_MUTANTS + SERVER_MUTANTS),
+]
 PRELUDE = "#include <chrono>\n#include <thread>\n"
 TRIES = 4
-# What of src/redis needs no Boost: the log, without the connection.
+# As scripts/fetch_boost leaves it, or the system's.
+BOOST = Path(os.environ.get("ZOOCACHE_BOOST_DIR", ROOT / "build" / "boost")) / "include"
+BOOST_FLAGS = ["-DBOOST_ASIO_DISABLE_CO_AWAIT", "-DZOOCACHE_HAS_REDIS", f"-isystem{BOOST}"]
+# Programs that need no Boost, and what they need of src/redis: the log, without the connection.
+VIRTUAL = tuple(
+    f"redis_log_{name}_test" for name in ("simulation", "lease", "intent_rules", "status")
+)
 REDIS_LOG = (
     *("follower", "follower_calls", "follower_intents", "follower_nodes", "follower_replicas"),
     *("follower_writer", "fork_guard", "intents", "journal", "protocol", "redis_log", "script"),
@@ -45,15 +58,25 @@ def compiler() -> list[str]:
     return ([ccache] if ccache else []) + [os.environ.get("CXX", "g++")]
 
 
+class NoFitError(Exception):
+    """A mutant's text is not in the sources, or more than once."""
+
+
+def broken(mutant: Mutant, text: str) -> str:
+    for old, new in ((mutant.old, mutant.new), *mutant.also):
+        if text.count(old) != 1:
+            raise NoFitError(f"its text is {text.count(old)} times in {mutant.file}")
+        text = text.replace(old, new)
+    return text
+
+
 def apply(mutant: Mutant, copy: Path) -> str | None:
     """Breaks the copy; what is wrong with the mutant, if anything."""
     path = copy / mutant.file
-    text = path.read_text(encoding="utf-8")
-    changed = text
-    for old, new in ((mutant.old, mutant.new), *mutant.also):
-        if changed.count(old) != 1:
-            return f"its text is {changed.count(old)} times in {mutant.file}"
-        changed = changed.replace(old, new)
+    try:
+        changed = broken(mutant, path.read_text(encoding="utf-8"))
+    except NoFitError as error:
+        return str(error)
     if changed.startswith("//") and "#pragma once" in changed:
         changed = changed.replace("#pragma once\n", "#pragma once\n" + PRELUDE, 1)
     else:
@@ -69,20 +92,26 @@ def build(copy: Path, program: str) -> str | None:
         sources += copy.glob("src/cpp/*.cpp")
     if program.startswith(("home_", "level_", "lmdb_")):
         sources += [*copy.glob("src/lmdb/*.cpp"), *copy.glob("src/codec/*.cpp")]
-    if program.startswith("redis_log_"):
+    flags = FLAGS
+    libraries = LIBRARIES
+    if program in VIRTUAL:
         sources += [copy / "src" / "redis" / f"{name}.cpp" for name in REDIS_LOG]
+    elif program.startswith("redis_"):
+        sources += [*copy.glob("src/redis/*.cpp"), *copy.glob("src/codec/*.cpp")]
+        flags = FLAGS + BOOST_FLAGS
+        libraries = [*LIBRARIES, "-lssl"]
     sources.append(copy / "tests" / "cpp" / f"{program}.cpp")
 
     def compile_one(source: Path) -> subprocess.CompletedProcess[str]:
         name = source.relative_to(copy).as_posix()
-        command = [*compiler(), *FLAGS, "-c", name, "-o", name.replace("/", "_") + ".o"]
+        command = [*compiler(), *flags, "-c", name, "-o", name.replace("/", "_") + ".o"]
         return subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done in pool.map(compile_one, sources):
             if done.returncode != 0:
                 return done.stderr[-2000:]
-    link: list[str | Path] = [compiler()[-1], *copy.glob("*.o"), *LIBRARIES, "-o", copy / program]
+    link: list[str | Path] = [compiler()[-1], *copy.glob("*.o"), *libraries, "-o", copy / program]
     done = subprocess.run(link, cwd=copy, capture_output=True, text=True, check=False)
     return done.stderr[-2000:] if done.returncode != 0 else None
 
@@ -158,13 +187,51 @@ def try_mutant(mutant: Mutant) -> tuple[str, float]:
         return (f"caught by {test}" if test else "SURVIVED"), time.monotonic() - begun
 
 
-def table(rows: list[tuple[Mutant, str, float]]) -> str:
+Row = tuple[Mutant, str, float]
+
+
+def read_table(path: Path) -> dict[str, tuple[str, float]]:
+    """What a table says of each mutant, by name."""
+    found: dict[str, tuple[str, float]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[3].replace(".", "").isdigit():
+            found[cells[0]] = (cells[2], float(cells[3]))
+    return found
+
+
+def write_table(path: Path, tried: list[Row]) -> None:
+    known = read_table(path)
+    known.update({mutant.name: (outcome, seconds) for mutant, outcome, seconds in tried})
+    path.write_text(table([(one, *known.get(one.name, ("not tried yet", 0.0))) for one in EVERY]))
+
+
+def misfits() -> list[str]:
+    """Which mutants no longer fit the sources, or look like another one."""
+    texts: dict[str, str] = {}
+    wrong = []
+    for mutant in EVERY:
+        if mutant.file not in texts:
+            texts[mutant.file] = (ROOT / mutant.file).read_text(encoding="utf-8")
+        try:
+            if broken(mutant, texts[mutant.file]) == texts[mutant.file]:
+                wrong.append(f"{mutant.name}: breaks nothing")
+        except NoFitError as error:
+            wrong.append(f"{mutant.name}: {error}")
+        if not (ROOT / "tests" / "cpp" / f"{mutant.program}.cpp").exists():
+            wrong.append(f"{mutant.name}: there is no {mutant.program}")
+    names = [mutant.name for mutant in EVERY]
+    wrong += [f"{name}: is there twice" for name in sorted(set(names)) if names.count(name) > 1]
+    return wrong
+
+
+def table(rows: list[Row]) -> str:
     lines = [
-        "# Mutants of the engine",
+        "# Mutants of the engine and its homes",
         "",
         "Written by `scripts/mutants`. Each row breaks a copy of the sources on purpose, as",
         "the lists in `tests/cpp/mutants` say; a test has to fail. The seconds are those until it",
-        "did, without the build.",
+        "did, without the build. `redis server` names those that need a server to be noticed.",
         "",
         "| what is broken | Spin model, mutant | what happened | s |",
         "|---|---|---|---|",
@@ -179,11 +246,16 @@ def table(rows: list[tuple[Mutant, str, float]]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--table")
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    every = MUTANTS + STRUCTURE_MUTANTS + HOME_MUTANTS + LEVEL_MUTANTS + REDIS_MUTANTS
-    chosen = [one for one in every if options.only in one.name]
+    if options.check:
+        wrong = misfits()
+        print("\n".join([*wrong, f"mutants: {len(EVERY)} looked at, {len(wrong)} wrong"]))
+        return 1 if wrong else 0
+    words = options.only or [""]
+    chosen = [one for one in EVERY if any(word in one.name for word in words)]
     if options.quick:
         chosen = [mutant for mutant in chosen if mutant.quick]
     for program in sorted({mutant.program for mutant in chosen}):
@@ -198,7 +270,7 @@ def main() -> int:
         rows.append((mutant, outcome, seconds))
         print(f"{mutant.name}: {outcome} ({seconds:.1f} s)", flush=True)
         if options.table:
-            Path(options.table).write_text(table(rows), encoding="utf-8")
+            write_table(options.table, rows)
     good = sum(outcome.startswith("caught") for _, outcome, _ in rows)
     print(f"mutants: {good} passed, {len(rows) - good} failed")
     return 0 if good == len(rows) else 1
