@@ -34,11 +34,11 @@ local function read()
   return state
 end
 local function life()
-  local info = redis.call('INFO', 'server', 'replication')
-  local run = string.match(info, 'run_id:(%x+)')
-  local replication = string.match(info, 'master_replid:(%x+)')
-  if not run or not replication then error('INFO does not say which server this is') end
-  return tonumber(string.sub(redis.sha1hex(run .. replication), 1, 13), 16)
+  local info = redis.call('INFO', 'replication')
+  if not string.find(info, '\nrole:master\r', 1, true) then error('this server is a replica') end
+  local id = string.match(info, '\nmaster_replid:(%x%x%x%x%x%x%x%x%x%x%x%x%x)')
+  if not id then error('INFO does not say which history this is') end
+  return tonumber(id, 16)
 end
 )lua";
 

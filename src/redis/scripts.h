@@ -7,7 +7,7 @@
 //   \2clock         -(newest epoch)                above 0 is a tag's, and a range of it needs no
 //   \2floor         -(newest forgotten epoch)      filter
 //   \2began         -(ms, the server's clock)
-//   \2life          -(hash of run id and replication id)
+//   \2life          -(the beginning of the replication id)
 //   \2applied:NODE  -(what it has applied)
 //   \2beat:NODE     -(how often it was heard)
 //   \2intent:...    -(2^60 + 256 * state)          see intents.h; below what any other score is
@@ -20,6 +20,12 @@
 // promoted. So it says alone whether what a process knows and what the server knows is one history,
 // and whatever carries it (replies, pushed messages, born values) carries all of it.
 // A set that makes no sense (somebody else wrote to it) is thrown away: a new generation.
+//
+// A life is the time between the moment at which a server becomes a primary and the moment at which
+// it is none any more. Its replication id alone says which one it is: a server draws one at random
+// when it starts and when it is promoted, whatever it loads. Replicas have that of their primary,
+// and what they know may be old: no script goes on there. The run id would add nothing, and the
+// section of INFO that has it, beside this one, makes a heartbeat half as expensive again.
 //
 //   script      flags      does
 //   beat        allow-oom  notes the node; a write, so that a replica or an isolated primary that
