@@ -39,6 +39,9 @@ REDIS_LOG = (
     *("scripts", "server_check", "transport"),
 )
 
+# And of its values, besides the files with that in their names.
+REDIS_LEVEL = ("fork_guard", "protocol", "script", "transport")
+
 
 def compiler() -> list[str]:
     ccache = shutil.which("ccache")
@@ -69,6 +72,9 @@ def build(copy: Path, program: str) -> str | None:
         sources += copy.glob("src/cpp/*.cpp")
     if program.startswith(("home_", "level_", "lmdb_")):
         sources += [*copy.glob("src/lmdb/*.cpp"), *copy.glob("src/codec/*.cpp")]
+    if program.startswith("redis_level_"):
+        sources += [*copy.glob("src/codec/*.cpp"), *copy.glob("src/redis/*level*.cpp")]
+        sources += [copy / "src" / "redis" / f"{name}.cpp" for name in REDIS_LEVEL]
     if program.startswith("redis_log_"):
         sources += [copy / "src" / "redis" / f"{name}.cpp" for name in REDIS_LOG]
     sources.append(copy / "tests" / "cpp" / f"{program}.cpp")
