@@ -73,8 +73,8 @@ local function begin(state, nonce)
              '-' .. text(state.life), '\2life', '-' .. text(state.needs), '\2needs')
   return state
 end
--- For whatever writes: the state, with a new nonce if this is another life of the server, or if what
--- is going to be written needs a newer version than those who read it may have.
+-- For whatever writes: the state, with a new nonce if this is another life of the server, or if
+-- what is going to be written needs a newer version than those who read it may have.
 local function living(state, nonce)
   if state and state.life == life() and state.needs >= least then return state end
   return begin(state, nonce)
