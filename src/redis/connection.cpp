@@ -178,6 +178,11 @@ class Client::Impl final : private LinkEvents, private ForkGuard {
   void send(Link which, Breaker::Pass pass, Command command, Call::Clock::time_point deadline,
             OnAnswer on_answer);
   void post(std::function<void()> work) { asio::post(*io_, std::move(work)); }
+  void open_control() {
+    post([this] {
+      if (!std::exchange(has_control_, true)) control_.start();
+    });
+  }
   bool await(Link which, nanoseconds timeout);
   ClientStats stats() const;
 
@@ -197,7 +202,7 @@ class Client::Impl final : private LinkEvents, private ForkGuard {
 
   Listener& listener_;
   const bool needs_lookup_;
-  const bool has_control_;
+  bool has_control_;  // the thread's
   Breaker breaker_;
   std::atomic<std::uint64_t> connects_{0};
   std::atomic<std::uint64_t> losses_{0};
@@ -396,6 +401,10 @@ std::int64_t Client::now_ns() const noexcept { return core::read_clock_ns(CLOCK_
 
 void Client::call_after(nanoseconds delay, std::function<void()> work) {
   if (!impl_->is_inherited()) impl_->call_after(delay, std::move(work));
+}
+
+void Client::open(Link link) {
+  if (link == Link::kControl && !impl_->is_inherited()) impl_->open_control();
 }
 
 bool Client::is_connected(Link link) const noexcept {

@@ -40,7 +40,7 @@ struct ClientOptions {
   double first_wait_s = 0.02;  // before the first try to connect again. 0.001 to most_wait_s
   double most_wait_s = 0.5;    // before later ones. At most 60
   std::size_t max_reply_bytes = std::size_t{64} << 20;  // 2^17 to 2^30
-  bool has_control = true;  // without it there is the data connection only
+  bool has_control = true;  // false: there is the data connection only, until `open`
   BreakerOptions breaker;
 };
 
@@ -67,6 +67,7 @@ class Client final : public Transport {
   void async_execute(Link link, Command command, std::chrono::nanoseconds timeout,
                      OnAnswer on_answer) override;
   Answer execute(Link link, Command command, std::chrono::nanoseconds timeout) override;
+  void open(Link link) override;
   bool is_connected(Link link) const noexcept override;
   bool await_connected(Link link, std::chrono::nanoseconds timeout) override;
   Failure failure(Link link) const override;

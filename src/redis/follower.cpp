@@ -70,7 +70,7 @@ void Follower::send_beat() {
       [this, sent_ns = beat.at_ns](const Answer& answer) {
         const Step step = beat_answered(answer, sent_ns);
         if (step == Step::kBehind) begin_paging();
-        if (step == Step::kFailed) return;
+        if (step == Step::kFailed && !is_outdated()) return;
         retry_kept();
         look_at_intents();
       });
@@ -86,7 +86,13 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
   if (!refusal_.empty()) return Step::kFailed;
   if (sent_ns >= newest_sent_ns_) {  // interleaving (1)
     newest_sent_ns_ = sent_ns;
-    if (!lease_.is_known(beat->nonce)) begin_generation(*beat, sent_ns);
+    const bool was_outdated = is_outdated();
+    needs_.store(beat->needs);
+    if (!lease_.is_known(beat->nonce)) {
+      begin_generation(*beat, sent_ns);
+    } else if (was_outdated || is_outdated()) {
+      pass_over(beat->clock);  // interleaving (8)
+    }
     const bool had_gap = lease_.has_gap();
     if (lease_.is_over(now_ns())) ++counters_.lease_expirations;
     lease_.granted(sent_ns, beat->clock);
@@ -97,7 +103,15 @@ Follower::Step Follower::beat_answered(const Answer& answer, std::int64_t sent_n
     breaker_.close();
   }
   publish();
+  if (is_outdated()) return Step::kFailed;
   return lease_.has_gap() ? Step::kBehind : Step::kFresh;
+}
+
+// What came up to this clock is covered without being read. REQUIRES: the mutex.
+void Follower::pass_over(core::Epoch clock) {
+  flush();
+  index_.begin(clock);
+  lease_.caught_up(clock);
 }
 
 // Interleaving (5). Its age is of a moment after the heartbeat was sent: it began no earlier than
@@ -119,7 +133,8 @@ void Follower::flush() {
 
 // REQUIRES: the mutex.
 void Follower::publish() {
-  const std::int64_t until_ns = refusal_.empty() ? lease_.trusted_until_ns() : 0;
+  const bool may_trust = refusal_.empty() && !is_outdated();
+  const std::int64_t until_ns = may_trust ? lease_.trusted_until_ns() : 0;
   if (until_ns > now_ns()) {
     lease_.note_trusted();
     trouble_.clear();
@@ -172,8 +187,7 @@ Follower::Step Follower::page_answered(const Answer& answer, Cursor* cursor) {
     return Step::kChanged;
   }
   if (page->floor > cursor->after) {  // interleaving (4)
-    flush();
-    index_.begin(page->clock);
+    pass_over(page->clock);
   } else {
     core::apply_changes(log_, changes_of(page->texts));
     note_applied(page->texts, page->upto);
@@ -226,6 +240,7 @@ void Follower::note_applied(const std::vector<std::string>& texts, core::Epoch e
 void Follower::note_receipt(const Receipt& receipt, std::span<const Change> changes,
                             std::uint32_t origin) {
   core::apply_changes(log_, changes, origin);
+  if (receipt.needs > kLogVersion) needs_.store(receipt.needs);  // a heartbeat ends it
   receipt_nonce_ = receipt.nonce;
   if (options_.is_writer && lease_.nonce() == 0) lease_.begin(receipt.nonce, 0);
   if (receipt.nonce == lease_.nonce()) {
@@ -246,8 +261,12 @@ void Follower::on_push(const Reply& message) {
     const std::lock_guard lock(mutex_);
     // What is not ours to read, or of another generation, says that a look is due, and no more.
     must_beat = !news || news->nonce != lease_.nonce() || news->epoch == 0;
-    if (!news) ++counters_.errors;
-    if (!must_beat) {
+    if (is_outdated()) {  // interleaving (8)
+      must_beat = news && news->epoch == 0;
+    } else if (!news) {
+      ++counters_.errors;
+    }
+    if (!must_beat && !is_outdated()) {
       const bool had_gap = lease_.has_gap();
       if (news->origin != place_.node) {
         if (lease_.has_heard(news->epoch)) ++counters_.duplicates;

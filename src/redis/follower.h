@@ -27,6 +27,10 @@
 //       and noted in one step, under the mutex, is either known to the check, or is applied to the
 //       log after it: then what is made of the value here dies with it (level_call.h). What was
 //       declared here and has no epoch yet is held, and refuses it.
+//   (8) The log needs a newer version (scripts.h). Nothing is trusted, and everything is
+//   invalidated
+//       after each heartbeat that says so, which covers its clock: nothing older is served here,
+//       and nobody has to wait for it. The same once more after the first that no longer says so.
 // All of it is on the control connection; the data connection is of no concern here, so that
 // nothing depends on both being to the same server. Thread-safety: everything from any thread; what
 // waits, not from the transport's.
@@ -105,7 +109,7 @@ class Follower final : private Listener, private ForkGuard {
   void refresh() noexcept;
   // Whether it would ask the server.
   bool refresh_waits() const noexcept {
-    return !options_.is_writer && breaker_.would_pass(now_ns());
+    return !options_.is_writer && !is_outdated() && breaker_.would_pass(now_ns());
   }
   core::Epoch append(std::span<const core::Change> changes, std::uint32_t origin);
   // As of LogHome; see intents.h.
@@ -166,6 +170,7 @@ class Follower final : private Listener, private ForkGuard {
   void begin_generation(const Beat& beat, std::int64_t sent_ns);
   void note_trouble(const Answer& answer);
   void flush();
+  void pass_over(core::Epoch clock);
   void publish();
 
   // On callers' threads.
@@ -189,7 +194,10 @@ class Follower final : private Listener, private ForkGuard {
   std::vector<core::Epoch> scores(std::span<const std::string> texts);
   SentBeat next_beat();
   std::string trouble();
+  std::string version_trouble() const;
   bool may_declare();
+  // Whether the log needs a newer version than this one.
+  bool is_outdated() const noexcept { return needs_.load() > kLogVersion; }
 
   std::int64_t now_ns() const noexcept { return transport_->now_ns(); }
   std::chrono::nanoseconds lease() const { return std::chrono::nanoseconds(options_.lease_ns); }
@@ -202,6 +210,7 @@ class Follower final : private Listener, private ForkGuard {
   std::atomic<std::int64_t> trusted_until_ns_{0};
   std::atomic<bool> is_inherited_{false};
   std::atomic<std::uint64_t> fired_{0};  // intents of others
+  std::atomic<std::uint64_t> needs_{0};  // the version, as the newest reply has it
 
   std::mutex mutex_;  // guards what follows; the log's own is taken within
   Lease lease_;

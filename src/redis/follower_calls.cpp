@@ -20,12 +20,12 @@ void Follower::refresh() noexcept {
     return;
   }
   try {
-    if (renew()) return;
+    if (!is_outdated() && renew()) return;
   } catch (const std::exception&) {  // no memory: as if there had been no answer
     breaker_.renewed(now_ns());
   }
   const std::lock_guard lock(mutex_);
-  if (!is_fresh() && lease_.must_forget(now_ns())) flush();
+  if (!is_fresh() && (is_outdated() || lease_.must_forget(now_ns()))) flush();
 }
 
 // Callers that come while one renews wait for it, and share what it finds.
@@ -62,7 +62,7 @@ bool Follower::lead_renewal() {
   if (!pass.is_allowed) return false;
   const Step step = beat_now(deadline());
   const bool is_good = step == Step::kFresh && is_fresh();
-  breaker_.report(pass, is_good, now_ns());
+  breaker_.report(pass, is_good || is_outdated(), now_ns());  // it has answered
   if (is_good) retry_kept();
   return is_good;
 }
@@ -286,7 +286,14 @@ core::HomePosition Follower::position() noexcept {
 std::string Follower::trouble() {
   const std::lock_guard lock(mutex_);
   if (!refusal_.empty()) return refusal_;
+  if (is_outdated()) return version_trouble();
   return trouble_.empty() ? "the server was not reached yet" : trouble_;
+}
+
+std::string Follower::version_trouble() const {
+  return "a newer zoocache wrote the log, which needs version " + std::to_string(needs_.load()) +
+         " of it; this process reads version " + std::to_string(kLogVersion) +
+         " and caches nothing until it is updated";
 }
 
 HomeStatus Follower::status() {
@@ -296,7 +303,7 @@ HomeStatus Follower::status() {
   if (options_.is_writer) status.reachable = may_declare();
   status.trouble = status.reachable ? "" : trouble();
   const std::lock_guard lock(mutex_);
-  if (status.reachable) status.trouble = warning_;
+  if (status.reachable) status.trouble = is_outdated() ? version_trouble() : warning_;
   status.generation = lease_.nonce();
   status.clock = lease_.needed();
   status.applied = lease_.applied();

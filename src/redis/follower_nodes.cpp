@@ -41,7 +41,7 @@ void Follower::look_for_silent() {
   run(*transport_, Link::kControl, scripts_.nodes, nodes_call(place_, false), lease(),
       [this](const Answer& answer) {
         const auto found = answer.has_reply() ? parse_nodes(answer.reply) : std::nullopt;
-        if (!found) return;  // the next look is soon enough
+        if (!found || found->needs > kLogVersion) return;  // the next look is soon enough
         for (const NodeRecord& one : silent_->look(found->nodes, now_ns())) {
           run(*transport_, Link::kControl, scripts_.leave, leave_call(place_, one.name, one.beat),
               lease(), [](const Answer&) {});
@@ -57,8 +57,8 @@ bool Follower::wait_applied(std::uint64_t generation, core::Epoch epoch, nanosec
     const Answer answer = ask(scripts_.nodes, nodes_call(place_, asks), deadline_ns);
     const auto found = answer.has_reply() ? parse_nodes(answer.reply) : std::nullopt;
     // Who is registered says nothing while records may be missing of those who were before.
-    if (found && found->nonce == generation && found->age_ms >= young_ms &&
-        all_applied(*found, epoch)) {
+    if (found && found->nonce == generation && found->needs <= kLogVersion &&
+        found->age_ms >= young_ms && all_applied(*found, epoch)) {
       return true;
     }
     const std::int64_t waited_ns = now_ns() - start_ns;

@@ -21,6 +21,7 @@ void Follower::look_at_generation() {
         {
           const std::lock_guard lock(mutex_);
           breaker_.close();
+          needs_.store(found->needs);
           // 0: nobody has begun one in this life of the server, and so nobody can have missed it.
           if (found->nonce != 0) follow_generation(*found, sent_ns);
         }

@@ -1,6 +1,9 @@
 #include "redis/level_client.h"
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #include "redis/protocol.h"
@@ -28,10 +31,18 @@ struct Slot {
 
 }  // namespace
 
+std::uint64_t token_in(std::string_view text) noexcept {
+  std::uint64_t token = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), token);
+  return error == std::errc() && stop == text.data() + text.size() ? token : 0;
+}
+
 LevelClient::LevelClient(LevelOptions options, const MakeLevelTransport& make_transport)
-    : options_(std::move(options)), node_(hex_of(random_number())) {
+    : options_(std::move(options)),
+      node_(hex_of(random_number())),
+      channel_("{" + options_.prefix + "}:n:" + node_) {
   watch();
-  transport_ = make_transport(*this);
+  transport_ = make_transport(channel_, *this);
   connect_until_ns_ = transport_->now_ns() + options_.connect_timeout_ns;
   transport_->call_after(nanoseconds(options_.claim_ms * 1'000'000 / 3), [this] { tick(); });
 }
@@ -90,6 +101,67 @@ void LevelClient::hold(std::uint64_t token, const std::string& claim_key) {
 void LevelClient::let_go(std::uint64_t token) {
   const std::lock_guard lock(mutex_);
   held_.erase(token);
+}
+
+LevelClient::Wait::Wait(LevelClient& client, std::uint64_t token) : client_(client), token_(token) {
+  {
+    const std::lock_guard lock(client_.mutex_);
+    ++client_.waited_[token].callers;
+  }
+  client_.transport_->open(Link::kControl);
+}
+
+LevelClient::Wait::~Wait() {
+  const std::lock_guard lock(client_.mutex_);
+  const auto found = client_.waited_.find(token_);
+  if (--found->second.callers == 0) client_.waited_.erase(found);
+}
+
+void LevelClient::Wait::begin_look() {
+  const std::lock_guard lock(client_.mutex_);
+  subscription_ = client_.is_subscribed_ ? client_.subscriptions_ : 0;
+}
+
+// Interleaving (3).
+LevelClient::Wait::Outcome LevelClient::Wait::until_told(bool is_noted, nanoseconds pause,
+                                                         nanoseconds at_most) {
+  std::unique_lock lock(client_.mutex_);
+  const Waited& own = client_.waited_.at(token_);
+  const auto would_hear = [&] {
+    return is_noted && client_.is_subscribed_ && client_.subscriptions_ == subscription_;
+  };
+  const bool hears = would_hear();
+  if (hears) pause = std::chrono::milliseconds(client_.options_.told_pause_ms);
+  client_.is_told_.wait_for(lock, std::min(pause, at_most),
+                            [&] { return own.outcome || (hears && !would_hear()); });
+  return own.outcome;
+}
+
+void LevelClient::on_push(const Reply& message) {
+  if (message.items.size() < 3 || message.items[1].text != channel_) return;
+  std::string_view text = message.items[2].text;
+  const bool has_failed = text.starts_with('!');
+  if (has_failed) text.remove_prefix(1);
+  const std::lock_guard lock(mutex_);
+  const auto found = waited_.find(token_in(text));
+  if (found == waited_.end() || found->second.outcome) return;
+  using core::SecondLevel;
+  found->second.outcome = has_failed ? SecondLevel::Waited::kFailed : SecondLevel::Waited::kEnded;
+  is_told_.notify_all();
+}
+
+void LevelClient::on_lost(Link link, const Failure&) {
+  if (link != Link::kControl) return;
+  const std::lock_guard lock(mutex_);
+  is_subscribed_ = false;
+  is_told_.notify_all();
+}
+
+void LevelClient::on_back(Link link, const Server&) {
+  if (link != Link::kControl) return;
+  const std::lock_guard lock(mutex_);
+  is_subscribed_ = true;
+  ++subscriptions_;
 }
 
 void LevelClient::tick() {

@@ -45,7 +45,9 @@ class KeptLink : private SessionEvents {
   KeptLink(const KeptLink&) = delete;
   KeptLink& operator=(const KeptLink&) = delete;
 
-  void start() { attempt(); }
+  void start() {
+    if (!is_stopped_) attempt();
+  }
   // Fails the call at once where the link is not up.
   void send(std::shared_ptr<Call> call);
   // Whatever state it is in: drops it, tells of the loss, and begins anew.

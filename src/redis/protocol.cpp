@@ -62,11 +62,12 @@ std::uint64_t random_number() {
 
 std::optional<Beat> parse_beat(const Reply& reply) {
   std::uint64_t found[3];
-  if (!numbers(reply, found) || reply.items.size() != 5 || found[0] == 0) return std::nullopt;
+  if (!numbers(reply, found) || reply.items.size() != 6 || found[0] == 0) return std::nullopt;
   const auto age_ms = reply.items[3].integer();
   const auto intents = number(reply.items[4]);
-  if (!age_ms || !intents) return std::nullopt;
-  return Beat{found[0], found[1], found[2], *age_ms, *intents};
+  const auto needs = number(reply.items[5]);
+  if (!age_ms || !intents || !needs) return std::nullopt;
+  return Beat{found[0], found[1], found[2], *age_ms, *intents, *needs};
 }
 
 std::optional<Page> parse_page(const Reply& reply) {
@@ -89,18 +90,19 @@ std::optional<Checked> parse_checked(const Reply& reply) {
 }
 
 std::optional<Receipt> parse_receipt(const Reply& reply) {
-  std::uint64_t found[2];
+  std::uint64_t found[3];
   if (!numbers(reply, found) || found[0] == 0 || found[1] == 0) return std::nullopt;
-  return Receipt{found[0], found[1]};
+  return Receipt{found[0], found[1], found[2]};
 }
 
 std::optional<Nodes> parse_nodes(const Reply& reply) {
   std::uint64_t nonce[1];
-  if (!numbers(reply, nonce) || reply.items.size() % 3 != 2) return std::nullopt;
-  const auto age_ms = reply.items[1].integer();
-  if (!age_ms) return std::nullopt;
-  Nodes found{nonce[0], *age_ms, {}};
-  for (std::size_t index = 2; index < reply.items.size(); index += 3) {
+  if (!numbers(reply, nonce) || reply.items.size() % 3 != 0) return std::nullopt;
+  const auto age_ms = reply.items.size() < 3 ? std::nullopt : reply.items[1].integer();
+  const auto needs = age_ms ? number(reply.items[2]) : std::nullopt;
+  if (!needs) return std::nullopt;
+  Nodes found{nonce[0], *age_ms, *needs, {}};
+  for (std::size_t index = 3; index < reply.items.size(); index += 3) {
     const auto applied = number(reply.items[index + 1]);
     const auto beat = number(reply.items[index + 2]);
     if (!applied || !beat) return std::nullopt;

@@ -32,6 +32,7 @@ struct Beat {
   core::Epoch floor = 0;
   std::int64_t age_ms = 0;  // of the generation; below 0 if the server's clock was set back
   std::uint64_t intents = 0;
+  std::uint64_t needs = 0;  // the least version that may take part, see scripts.h
 };
 
 struct Page {
@@ -52,6 +53,7 @@ struct Checked {
 struct Receipt {
   std::uint64_t nonce = 0;
   core::Epoch epoch = 0;
+  std::uint64_t needs = 0;
 };
 
 struct News {
@@ -70,6 +72,7 @@ struct NodeRecord {
 struct Nodes {
   std::uint64_t nonce = 0;
   std::int64_t age_ms = 0;
+  std::uint64_t needs = 0;
   std::vector<NodeRecord> nodes;
 };
 

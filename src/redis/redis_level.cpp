@@ -1,11 +1,9 @@
 #include "redis/redis_level.h"
 
 #include <algorithm>
-#include <charconv>
 #include <exception>
 #include <memory>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -28,7 +26,8 @@ constexpr std::int64_t kMillisecondNs = 1'000'000;
 constexpr int kClaimTries = 3;  // while what lies there is damaged, and changes
 constexpr std::chrono::milliseconds kFirstPause{1};
 constexpr std::chrono::milliseconds kLongestPause{25};
-constexpr const char* kFailedMs = "1000";  // for waiters, who look every 25 ms
+constexpr const char* kFailedMs = "1000";        // for waiters, who look now and then
+constexpr const char* kMostNotedBytes = "1088";  // in a claim: 64 nodes
 
 codec::EnvelopeLimits limits_of(const LevelOptions& options) {
   codec::EnvelopeLimits limits;
@@ -49,12 +48,6 @@ std::string bytes_of(const SeenEntry& seen) {
 std::string seen_in(std::string_view envelope) {
   if (envelope.size() < kSeenAt) return "";
   return std::string(envelope.substr(kSeenAt, kSeenBytes));
-}
-
-std::uint64_t token_in(std::string_view text) noexcept {
-  std::uint64_t token = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), token);
-  return error == std::errc() && stop == text.data() + text.size() ? token : 0;
 }
 
 [[noreturn]] void throw_refused(const Reply& reply) {
@@ -186,17 +179,20 @@ core::SecondLevel::Waited RedisLevel::wait(std::string_view key, std::uint64_t t
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::hours kLongest{24 * 365};
   const auto until = Clock::now() + std::min<std::chrono::nanoseconds>(at_most, kLongest);
-  const Command look{"GET", keys_of(key).claim};
-  const std::string name = std::to_string(token);
+  LevelClient& own = client();
+  const ScriptCall look{{keys_of(key).claim}, {std::to_string(token), own.node(), kMostNotedBytes}};
+  LevelClient::Wait waiting(own, token);
   std::chrono::nanoseconds pause = kFirstPause;
   for (;;) {
-    const Reply reply = client().ask(std::vector<Command>{look}).front();
-    if (reply.is_error() && !reply.is_error("WRONGTYPE")) throw_refused(reply);
-    if (reply.text == "!" + name) return Waited::kFailed;
-    if (!reply.text.ends_with(":" + name)) return Waited::kEnded;
+    waiting.begin_look();
+    const Reply reply = own.ask(own.scripts().look, look);
+    if (reply.is_error()) throw_refused(reply);
+    if (reply.text == "failed") return Waited::kFailed;
+    const bool is_noted = reply.text == "noted";
+    if (!is_noted && reply.text != "runs") return Waited::kEnded;
     const std::chrono::nanoseconds left = until - Clock::now();
     if (left.count() <= 0) return Waited::kTimedOut;
-    std::this_thread::sleep_for(std::min(pause, left));
+    if (const auto told = waiting.until_told(is_noted, pause, left)) return *told;
     pause = std::min<std::chrono::nanoseconds>(2 * pause, kLongestPause);
   }
 }

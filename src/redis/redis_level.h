@@ -4,7 +4,8 @@
 //
 //   get     PTTL, GETRANGE, PTTL in one go; no script
 //   claim   one script: found, mine, or taken. Mine is renewed until it is freed (level_client.h)
-//   wait    GET of the claim, 1 ms to 25 ms apart
+//   wait    one script: whether the claim has ended, else this process is told when it does. Until
+//           it is subscribed, and where too many are told, it looks every 25 ms; else every 100 ms
 //   put     one script: the entry in place of the old one, the end of the claim
 //
 // Interleavings:

@@ -50,11 +50,13 @@ class RedisStorage final : public Storage {
   RedisStorage(const redis::Url& url, const RedisStorageOptions& options)
       : server_(redis::describe(url)),
         level_(std::make_shared<redis::RedisLevel>(
-            level_options(url, options), [url, options](redis::Listener& listener) {
+            level_options(url, options),
+            [url, options](const std::string& channel, redis::Listener& listener) {
               redis::ClientOptions made;
               made.url = url;
               made.connect_timeout_s = options.connect_timeout_s;
-              made.has_control = false;  // nothing is pushed
+              made.channels = {channel};
+              made.has_control = false;  // not before somebody waits
               // An entry, and what comes behind it.
               made.max_reply_bytes = 2 * (options.max_value_bytes + redis::kBesideValueBytes);
               return std::make_unique<redis::Client>(made, listener);

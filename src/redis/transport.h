@@ -118,6 +118,8 @@ class Transport {
   // The same, waiting. Comes back soon after the time-out, whatever happens.
   virtual Answer execute(Link link, Command command, std::chrono::nanoseconds timeout) = 0;
 
+  // Begins to make a connection that is not made from the start; else does nothing.
+  virtual void open(Link) {}
   virtual bool is_connected(Link link) const noexcept = 0;
   // Waits until the connection is there. False: it is not in time, or its last try failed in a way
   // that a moment does not change (refused, no route, ...), which is known at once.

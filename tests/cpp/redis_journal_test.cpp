@@ -130,17 +130,18 @@ Reply numbers(const std::vector<std::string>& words) {
 }
 
 TEST(RedisProtocol, RepliesThatDoNotFitAreNone) {
-  EXPECT_TRUE(parse_beat(numbers({"1", "2", "0", "-5", "3"})));
+  EXPECT_TRUE(parse_beat(numbers({"1", "2", "0", "-5", "3", "1"})));
   for (const std::vector<std::string>& words :
        std::vector<std::vector<std::string>>{{},
                                              {"1", "2", "0"},
-                                             {"1", "2", "0", "5"},
-                                             {"0", "2", "0", "5", "0"},
-                                             {"1", "-2", "0", "5", "0"},
-                                             {"1", "9007199254740992", "0", "5", "0"},
-                                             {"1", "x", "0", "5", "0"},
-                                             {"1", "2", "0", "5", "-1"},
-                                             {"1", "2", "0", "5", "6", "7"}}) {
+                                             {"1", "2", "0", "5", "0"},
+                                             {"0", "2", "0", "5", "0", "1"},
+                                             {"1", "-2", "0", "5", "0", "1"},
+                                             {"1", "9007199254740992", "0", "5", "0", "1"},
+                                             {"1", "x", "0", "5", "0", "1"},
+                                             {"1", "2", "0", "5", "-1", "1"},
+                                             {"1", "2", "0", "5", "0", "-1"},
+                                             {"1", "2", "0", "5", "6", "1", "7"}}) {
     EXPECT_FALSE(parse_beat(numbers(words))) << words.size();
   }
   EXPECT_FALSE(parse_beat(Reply()));
@@ -148,11 +149,11 @@ TEST(RedisProtocol, RepliesThatDoNotFitAreNone) {
   EXPECT_TRUE(parse_page(numbers({"1", "2", "0", "2", "1"})));
   EXPECT_FALSE(parse_page(numbers({"0", "2", "0", "2", "1"})));
   EXPECT_FALSE(parse_page(numbers({"1", "2", "0", "2", "1", "7"}))) << "a text is a string";
-  EXPECT_TRUE(parse_receipt(numbers({"1", "2"})));
-  EXPECT_FALSE(parse_receipt(numbers({"1", "0"})));
-  EXPECT_TRUE(parse_nodes(numbers({"1", "2", "3", "4", "5"})));
-  EXPECT_FALSE(parse_nodes(numbers({"1", "2", "3", "4"})));
-  EXPECT_FALSE(parse_nodes(numbers({"1", "2", "3", "-4", "5"})));
+  EXPECT_TRUE(parse_receipt(numbers({"1", "2", "1"})));
+  EXPECT_FALSE(parse_receipt(numbers({"1", "0", "1"})));
+  EXPECT_TRUE(parse_nodes(numbers({"1", "2", "1", "3", "4", "5"})));
+  EXPECT_FALSE(parse_nodes(numbers({"1", "2", "1", "3", "4"})));
+  EXPECT_FALSE(parse_nodes(numbers({"1", "2", "1", "3", "-4", "5"})));
 }
 
 TEST(RedisProtocol, Scores) {

@@ -67,8 +67,10 @@ std::unique_ptr<redis::RedisLevel> level_that_hears(std::vector<redis::Reply> re
   options.prefix = "p";
   options.claim_ms = 1000;
   options.max_value_bytes = 1000;
-  return std::make_unique<redis::RedisLevel>(
-      options, [answers](redis::Listener&) { return std::make_unique<Script>(answers); });
+  return std::make_unique<redis::RedisLevel>(options,
+                                             [answers](const std::string&, redis::Listener&) {
+                                               return std::make_unique<Script>(answers);
+                                             });
 }
 
 redis::Reply text(std::string bytes) { return {redis::Type::kString, std::move(bytes), {}}; }

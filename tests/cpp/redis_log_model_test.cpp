@@ -102,6 +102,10 @@ void RedisLogModel::step(std::mt19937_64& random) {
       if (random() % 20 == 0) {
         server_->command({"DEL", place_.key});
         model_.set = ModelServer::Set();
+      } else if (model_.set.exists && random() % 4 == 0) {
+        model_.set.needs = random() % 3;
+        server_->command(
+            {"ZADD", place_.key, "-" + std::to_string(model_.set.needs), redis::kNeedsMember});
       } else {
         compare(scripts_.nodes, redis::nodes_call(place_, random() % 2 == 0), 1);
       }

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <random>
 
+#include "redis/scripts.h"
 #include "redis_log_support.h"
 
 namespace zoocache::testing {
@@ -182,6 +183,49 @@ TEST_F(RedisLogOutage, APrimaryThatWasAReplicaIsAnotherGeneration) {
   EXPECT_TRUE(eventually(
       [&] { return reader->status().reachable && reader->status().generation != before; }));
   EXPECT_TRUE(eventually([&] { return has_member("user:1"); }));
+}
+
+TEST_F(RedisLogOutage, ALogThatNeedsANewerLibraryIsNotServedFrom) {
+  start(0.5);
+  const auto reader = sharer();
+  const auto writer = sharer();
+  const auto set_needs = [&](std::uint64_t version) {
+    server_->command({"ZADD", kLogKey, "-" + std::to_string(version), redis::kNeedsMember});
+  };
+  const auto is_back = [&] {
+    return eventually([&] { return reader->hits(1) && reader->status().trouble.empty(); });
+  };
+  set_needs(redis::kLogVersion + 1);
+  EXPECT_TRUE(eventually([&] { return !reader->status().reachable; }));
+  const std::string wanted = "needs version " + std::to_string(redis::kLogVersion + 1);
+  EXPECT_NE(reader->status().trouble.find(wanted), std::string::npos) << reader->status().trouble;
+  for (int call = 0; call < 10; ++call) EXPECT_FALSE(reader->hits(1));
+  const core::Epoch epoch = writer->cache.invalidate("user:1");
+  EXPECT_GT(epoch, 0U);
+  EXPECT_TRUE(has_member("user:1"));
+  EXPECT_EQ(reader->status().counters.breaker_opens, 0U);
+  set_needs(redis::kLogVersion);
+  EXPECT_TRUE(is_back()) << reader->status().trouble;
+  set_needs(redis::kLogVersion + 1);
+  EXPECT_TRUE(eventually([&] { return !reader->status().reachable; }));
+  server_->command({"FLUSHALL"});
+  EXPECT_TRUE(is_back()) << reader->status().trouble;
+  set_needs(1'000'000);  // no version of ours: somebody else wrote that
+  EXPECT_TRUE(is_back()) << reader->status().trouble;
+}
+
+// It makes no sense to an older one, which takes it for somebody else's.
+TEST_F(RedisLogOutage, ALogOfANewerLibraryIsNotThrownAway) {
+  start(0.5);
+  const auto writer = sharer();
+  ASSERT_TRUE(writer->invalidate("user:1")) << writer->last_error;
+  server_->command({"ZADD", kLogKey, "-9", redis::kNeedsMember});
+  server_->command({"ZREM", kLogKey, redis::kFloorMember});
+  EXPECT_FALSE(writer->invalidate("user:2"));
+  EXPECT_NE(writer->last_error.find("newer library"), std::string::npos) << writer->last_error;
+  EXPECT_TRUE(has_member("user:1"));
+  server_->command({"ZADD", kLogKey, "-1", redis::kNeedsMember});
+  EXPECT_TRUE(eventually([&] { return has_member("user:2"); })) << "it was kept";
 }
 
 TEST_F(RedisLogOutage, APrimaryWithoutReplicasThatWantsThemIsNotTrusted) {

@@ -2,6 +2,8 @@
 // waiting for replicas.
 #include <algorithm>
 
+#include "redis/protocol.h"
+#include "redis/scripts.h"
 #include "redis/server_check.h"
 #include "redis_log_support.h"
 
@@ -49,6 +51,81 @@ TEST_F(RedisLogReplicas, AnInvalidationWaitsForThem) {
 
   replica_->go_on();
   EXPECT_TRUE(eventually([&] { return writer->invalidate("user:1"); })) << writer->last_error;
+}
+
+// It has all of the log, but what it has may be old.
+TEST_F(RedisLogReplicas, AReplicaAnswersNothing) {
+  start_with_replica(with_lease(60));
+  const auto writer = sharer();
+  ASSERT_TRUE(writer->invalidate("user:1")) << writer->last_error;
+  ASSERT_TRUE(eventually([&] {
+    return replica_->command({"ZSCORE", kLogKey, "user:1"}).substr(0, 3) != "$-1";
+  }));
+  const auto answer = [](const RedisServer& server, const redis::Script& script,
+                         const redis::ScriptCall& call) {
+    std::vector<std::string> words{"EVAL", script.source(), "1", call.keys[0]};
+    words.insert(words.end(), call.arguments.begin(), call.arguments.end());
+    return server.command(words);
+  };
+  const redis::LogScripts scripts;
+  const redis::Place place("zoocache", 0);
+  const std::string nonce = std::to_string(writer->status().generation);
+  const redis::ScriptCall page = redis::page_call(place, writer->status().generation, 0, 10);
+  const redis::ScriptCall check{{place.key}, {nonce, "user:1"}};
+  EXPECT_NE(answer(*server_, scripts.page, page).find("user:1"), std::string::npos);
+  EXPECT_EQ(answer(*server_, scripts.check, check).substr(0, 2), "*3");
+  for (const std::string read_only :
+       {"yes", "no"}) {  // or it may be written to, against all advice
+    replica_->command({"CONFIG", "SET", "replica-read-only", read_only});
+    EXPECT_EQ(answer(*replica_, scripts.page, page)[0], '-');
+    EXPECT_EQ(answer(*replica_, scripts.check, check)[0], '-');
+    EXPECT_EQ(answer(*replica_, scripts.beat, redis::beat_call(place, 0, 1))[0], '-');
+  }
+}
+
+// What the log counts on: a server that becomes a primary draws another replication id, whatever it
+// has loaded.
+TEST(RedisLogLife, HasAReplicationIdOfItsOwn) {
+  NEEDS_REDIS_SERVER();
+  const auto id_of = [](const RedisServer& server) {
+    const std::string told = server.command({"INFO", "replication"});
+    EXPECT_NE(told.find("role:master"), std::string::npos);
+    return told.substr(told.find("master_replid:") + 14, 40);
+  };
+  for (const std::string& program : {std::string("redis-server"), valkey_server()}) {
+    if (program.empty()) continue;
+    for (const std::string has_file : {"no", "yes"}) {
+      SCOPED_TRACE(program + ", appendonly " + has_file);
+      const ServerOptions options{
+          .arguments = {"--appendonly", has_file, "--repl-diskless-sync-delay", "0"},
+          .program = program};
+      RedisServer server(options);
+      server.command({"SET", "key", "value"});
+      std::vector<std::string> ids{id_of(server)};
+      const auto note_other = [&](const RedisServer& other) {
+        ids.push_back(id_of(other));
+        EXPECT_EQ(std::count(ids.begin(), ids.end(), ids.back()), 1);
+        EXPECT_EQ(other.command({"GET", "key"}), "$5\r\nvalue\r\n") << "it goes on with the data";
+      };
+      RedisServer replica(options);
+      replica.command({"REPLICAOF", "127.0.0.1", std::to_string(server.port())});
+      ASSERT_TRUE(eventually([&] {
+        return replica.command({"GET", "key"}).find("value") != std::string::npos;
+      }));
+      ids.push_back(id_of(server));  // that of the history which it shares with its replica
+      replica.command({"SAVE"});
+      replica.kill_hard();
+      replica.start();  // a primary from the start, as nobody says otherwise
+      note_other(replica);
+      replica.command({"REPLICAOF", "127.0.0.1", "1"});
+      replica.command({"REPLICAOF", "NO", "ONE"});
+      note_other(replica);
+      server.command({"SAVE"});
+      server.kill_hard();
+      server.start();
+      note_other(server);
+    }
+  }
 }
 
 TEST_F(RedisLogReplicas, OrItIsSaidByAZero) {

@@ -31,7 +31,7 @@ class ModelServer {
   // What is in memory, and what a replica has a copy of.
   struct Set {
     bool exists = false;
-    std::uint64_t nonce = 0, clock = 0, floor = 0, life = 0;
+    std::uint64_t nonce = 0, clock = 0, floor = 0, life = 0, needs = 0;
     std::int64_t began_ms = 0;
     std::map<std::string, std::uint64_t> texts;
     std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> nodes;  // applied, beat
@@ -93,34 +93,42 @@ class ModelServer {
     set.nonce = number(nonce);
     set.began_ms = now_ms;
     set.life = life_;
+    set.needs = std::max(set.needs, redis::kLeastLogVersion);
+  }
+  bool is_living() const {
+    return set.exists && set.life == life_ && set.needs >= redis::kLeastLogVersion;
+  }
+  bool is_readable() const {
+    return set.exists && set.life == life_ && set.needs <= redis::kLogVersion;
   }
 
   Reply beat(const std::vector<std::string>& arguments, std::int64_t now_ms) {
-    if (!set.exists || set.life != life_) begin(arguments[0], now_ms);
+    if (!is_living()) begin(arguments[0], now_ms);
     set.nodes[arguments[1]] = {number(arguments[2]), number(arguments[3])};
     return array({set.nonce, set.clock, set.floor,
-                  static_cast<std::uint64_t>(now_ms - set.began_ms), set.intents.size()});
+                  static_cast<std::uint64_t>(now_ms - set.began_ms), set.intents.size(),
+                  set.needs});
   }
 
   Reply invalidate(const std::vector<std::string>& arguments, std::int64_t now_ms) {
-    if (!set.exists || set.life != life_) begin(arguments[0], now_ms);
+    if (!is_living()) begin(arguments[0], now_ms);
     return change(arguments);
   }
 
   Reply declare(const std::vector<std::string>& arguments, std::int64_t now_ms) {
-    if (!set.exists || set.life != life_) begin(arguments[0], now_ms);
+    if (!is_living()) begin(arguments[0], now_ms);
     set.intents.try_emplace(arguments[1], "-1152921504606846976");
-    return array({set.nonce, 1});
+    return array({set.nonce, 1, set.needs});
   }
 
   Reply fire(const std::vector<std::string>& arguments, std::int64_t now_ms) {
-    if (!set.exists || set.life != life_) begin(arguments[0], now_ms);
+    if (!is_living()) begin(arguments[0], now_ms);
     auto intent = set.intents.find(arguments[4]);
     if (!arguments[5].empty()) {
       intent = std::find_if(set.intents.begin(), set.intents.end(), [&](const auto& one) {
         return one.first.substr(0, 40) == arguments[4] && one.second == arguments[5];
       });
-      if (intent == set.intents.end()) return array({set.nonce, 0});
+      if (intent == set.intents.end()) return array({set.nonce, 0, set.needs});
     }
     const bool is_there = intent != set.intents.end();
     const std::string member = arguments[5].empty() ? arguments[4] : intent->first;
@@ -142,7 +150,7 @@ class ModelServer {
   }
 
   Reply intents() const {
-    if (!set.exists || set.life != life_) return array({0});
+    if (!is_readable()) return array({0});
     Reply reply = array({set.nonce});
     std::vector<std::pair<std::uint64_t, std::string>> rows;
     for (const auto& [member, score] : set.intents) rows.emplace_back(number(score), member);
@@ -168,7 +176,7 @@ class ModelServer {
     }
     trim(number(arguments[3]), 16 + 2 * (arguments.size() - 4));
     publish_(arguments[2], message);
-    return array({set.nonce, epoch});
+    return array({set.nonce, epoch, set.needs});
   }
 
   std::vector<std::pair<std::uint64_t, std::string>> rows_after(std::uint64_t after) const {
@@ -191,7 +199,7 @@ class ModelServer {
   }
 
   Reply page(const std::vector<std::string>& arguments) const {
-    if (!set.exists || set.nonce != number(arguments[0]) || set.life != life_) return array({0});
+    if (!is_readable() || set.nonce != number(arguments[0])) return array({0});
     const std::size_t most = number(arguments[2]);
     auto rows = rows_after(number(arguments[1]));
     bool is_last = true;
@@ -218,7 +226,7 @@ class ModelServer {
   }
 
   Reply check(const std::vector<std::string>& arguments) const {
-    if (!set.exists || set.nonce != number(arguments[0]) || set.life != life_) return array({0});
+    if (!is_readable() || set.nonce != number(arguments[0])) return array({0});
     std::uint64_t newest = 0;
     for (std::size_t index = 1; index < arguments.size(); ++index) {
       const auto found = set.texts.find(arguments[index]);
@@ -228,9 +236,9 @@ class ModelServer {
   }
 
   Reply nodes(const std::vector<std::string>& arguments, std::int64_t now_ms) const {
-    if (!set.exists || set.life != life_) return array({0, 0});
+    if (!set.exists || set.life != life_) return array({0, 0, 0});
     if (!arguments[0].empty()) publish_(arguments[0], std::to_string(set.nonce) + " 0 -\n");
-    Reply reply = array({set.nonce, static_cast<std::uint64_t>(now_ms - set.began_ms)});
+    Reply reply = array({set.nonce, static_cast<std::uint64_t>(now_ms - set.began_ms), set.needs});
     for (const auto& [name, record] : set.nodes) {
       reply.items.push_back(make_reply(redis::Type::kString, name));
       reply.items.push_back(integer_reply(record.first));

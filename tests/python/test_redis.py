@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -245,10 +246,14 @@ def test_values_in_a_folder_and_invalidations_from_a_server(
     wait_until(lambda: neighbour(1) > 5, "what is not known to hold is not served")
 
 
-def test_the_acl_of_the_documents_is_enough(server: RedisServer) -> None:
+def acl_of_the_documents() -> list[str]:
     text = (Path(__file__).parents[2] / "docs" / "REDIS.md").read_text()
-    (line,) = (line for line in text.splitlines() if line.startswith("ACL SETUSER"))
-    assert server.ask(*line.split()) == b"+OK"
+    return [line for line in text.splitlines() if line.startswith("ACL SETUSER")]
+
+
+def test_the_acl_of_the_documents_is_enough(server: RedisServer) -> None:
+    log, _ = acl_of_the_documents()
+    assert server.ask(*log.split()) == b"+OK"
     assert server.ask("ACL", "SETUSER", "default", "off") == b"+OK"
     url = server.url.replace("//", "//zoocache:password@") + "/1"
     first, second = (Cache(bus_url=url, prefix="shop", lease=LEASE_S) for _ in range(2))
@@ -262,6 +267,37 @@ def test_the_acl_of_the_documents_is_enough(server: RedisServer) -> None:
     other = Cache(bus_url=url, prefix="other", lease=LEASE_S, connect_timeout=0.3)
     with pytest.raises(HomeUnreachable, match="NOPERM"):
         other.invalidate("org")
+
+
+def test_the_acl_of_the_documents_is_enough_for_values(server: RedisServer) -> None:
+    for line in acl_of_the_documents():
+        assert server.ask(*line.split()) == b"+OK"
+    url = server.url.replace("//", "//zoocache:password@")
+    options: Any = {"bus_url": url, "storage_url": url, "prefix": "shop", "lease": LEASE_S}
+    first, second = Cache(**options), Cache(**options)
+    versions, begun, may_end = Versions(), threading.Event(), threading.Event()
+
+    @first.cacheable(deps=["org"], namespace="get", version="1")
+    def slow(_x: int) -> int:
+        begun.set()
+        assert may_end.wait(10)
+        return versions.next()
+
+    @second.cacheable(deps=["org"], namespace="get", version="1")
+    def quick(_x: int) -> int:
+        return versions.next()
+
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(slow, 1)
+        assert begun.wait(10)
+        two = pool.submit(quick, 1)
+        channels = b"PUBSUB CHANNELS {shop}:n:*\r\n"
+        wait_until(lambda: server.send(channels).startswith(b"*1"), "the subscription")
+        may_end.set()
+        assert [one.result(10), two.result(10)] == [1, 1]
+    second.invalidate("org", wait=True)
+    assert quick(1) == 2
+    assert server.ask("ACL", "LOG") == b"*0", "nothing was denied"
 
 
 def test_pairs_that_are_not_supported_are_said(server: RedisServer, tmp_path: Path) -> None:

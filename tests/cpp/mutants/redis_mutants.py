@@ -13,6 +13,7 @@ FOLLOWER_H = "src/redis/follower.h"
 LEASE = "src/redis/lease.h"
 JOURNAL = "src/redis/journal.cpp"
 INTENTS = "src/redis/intents.cpp"
+LEVEL_CLIENT = "src/redis/level_client.cpp"
 FOLLOWER_INTENTS = "src/redis/follower_intents.cpp"
 
 
@@ -23,11 +24,11 @@ def redis(
     old: str,
     new: str,
     *,
-    test: str = "simulation",
+    test: str = "log_simulation",
     quick: bool = False,
 ) -> Mutant:
     """A mutant that a test without a server has to notice."""
-    program = f"redis_log_{test}_test"
+    program = f"redis_{test}_test"
     return Mutant(f"redis: {name}", model, file, old, new, program=program, quick=quick)
 
 
@@ -98,7 +99,7 @@ REDIS_MUTANTS = [
         FOLLOWER,
         "    must_beat = !news || news->nonce != lease_.nonce() || news->epoch == 0;\n",
         "    must_beat = !news || lease_.nonce() == 0 || news->epoch == 0;\n",
-        test="lease",
+        test="log_lease",
     ),
     redis(
         "a process without a server serves for more than eight leases",
@@ -106,7 +107,7 @@ REDIS_MUTANTS = [
         LEASE,
         "kForlornLeases = 8;",
         "kForlornLeases = 9;",
-        test="lease",
+        test="log_lease",
         quick=True,
     ),
     redis(
@@ -118,7 +119,7 @@ REDIS_MUTANTS = [
         "    const bool may_serve = has_forgotten_ &&\n"
         "                           (ended_ns_ == 0 ||\n"
         "                            now_ns < ended_ns_ + kForlornLeases * span_ns_) &&\n",
-        test="lease",
+        test="log_lease",
     ),
     redis(
         "every caller waits for a server that is silent",
@@ -126,7 +127,7 @@ REDIS_MUTANTS = [
         CALLS,
         "  if (!pass.is_allowed) return false;\n",
         "",
-        test="lease",
+        test="log_lease",
     ),
     redis(
         "what was not acknowledged is forgotten",
@@ -193,7 +194,7 @@ REDIS_MUTANTS = [
         "    if (auto firing = judge(one, is_alive, age_ns)) "
         "work.fire.push_back(std::move(*firing));\n",
         "    static_cast<void>(judge(one, is_alive, age_ns));\n",
-        test="intent_rules",
+        test="log_intent_rules",
         quick=True,
     ),
     redis(
@@ -202,7 +203,7 @@ REDIS_MUTANTS = [
         INTENTS,
         "(one.beat != 0 && silent_ns < lease_ns_)",
         "(one.beat != 0 && silent_ns > 0 && silent_ns < lease_ns_)",
-        test="intent_rules",
+        test="log_intent_rules",
     ),
     redis(
         "one that was heard of again counts as fired",
@@ -210,7 +211,7 @@ REDIS_MUTANTS = [
         INTENTS,
         "  const bool has_fired = one.state == silent_at(one.beat);\n",
         "  const bool has_fired = one.state % 2 == 1;\n",
-        test="intent_rules",
+        test="log_intent_rules",
     ),
     redis(
         "too old is as good as dead",
@@ -218,7 +219,7 @@ REDIS_MUTANTS = [
         INTENTS,
         "{ return 2 * (beat % kMostBeats) + 2; }\n",
         "{ return 2 * (beat % kMostBeats) + 1; }\n",
-        test="intent_rules",
+        test="log_intent_rules",
     ),
     redis(
         "open intents are not declared again",
@@ -226,7 +227,7 @@ REDIS_MUTANTS = [
         FOLLOWER_INTENTS,
         "        for (const std::string& member : work.declare) {\n",
         "        for (const std::string& member : std::vector<std::string>()) {\n",
-        test="intent_rules",
+        test="log_intent_rules",
     ),
     redis(
         "the rest of a lost reply stays",
@@ -234,7 +235,7 @@ REDIS_MUTANTS = [
         INTENTS,
         "      work.fire.push_back({one.name, one.state, std::nullopt});\n",
         "",
-        test="intent_rules",
+        test="log_intent_rules",
     ),
     redis(
         "what is fired for others is passed over by who fired it",
@@ -242,7 +243,7 @@ REDIS_MUTANTS = [
         INTENTS,
         "  call.arguments[1] = std::string(1, '-');",
         "  call.arguments[1] = place.node;",
-        test="intent_rules",
+        test="log_intent_rules",
     ),
     redis(
         "the end of a block leaves its intent",
@@ -250,7 +251,7 @@ REDIS_MUTANTS = [
         FOLLOWER_INTENTS,
         "  if (!member) return append(changes, origin);\n",
         "  if (member) return append(changes, origin);\n",
-        test="intent_rules",
+        test="log_intent_rules",
     ),
     redis(
         "stored values are taken for valid without a look",
@@ -287,7 +288,7 @@ REDIS_MUTANTS = [
         CALLS,
         "      if (born < index_.floor()) return Verdict::kAsk;\n",
         "",
-        test="status",
+        test="log_status",
     ),
     redis(
         "what is declared and not acknowledged does not refuse stored values",
@@ -295,7 +296,7 @@ REDIS_MUTANTS = [
         CALLS,
         "  if (none == core::kForever || core::is_any_held(log_, texts)) return false;\n",
         "  if (none == core::kForever) return false;\n",
-        test="status",
+        test="log_status",
     ),
     redis(
         "a server that took over is believed before it answered a heartbeat",
@@ -303,7 +304,7 @@ REDIS_MUTANTS = [
         CALLS,
         "found->nonce != generation || born < found->floor",
         "born < found->floor",
-        test="status",
+        test="log_status",
     ),
     redis(
         "what is declared again is not held",
@@ -311,5 +312,119 @@ REDIS_MUTANTS = [
         JOURNAL,
         "  core::hold_changes(log_, {&change, 1});\n  keep(text);\n",
         "  keep(text);\n",
+    ),
+    redis(
+        "a log that needs a newer version is trusted",
+        "",
+        FOLLOWER,
+        "  const bool may_trust = refusal_.empty() && !is_outdated();\n",
+        "  const bool may_trust = refusal_.empty();\n",
+        test="log_version",
+    ),
+    redis(
+        "who is too old for the log serves up to a lease, as without a server",
+        "",
+        CALLS,
+        "(is_outdated() || lease_.must_forget(now_ns()))",
+        "lease_.must_forget(now_ns())",
+        test="log_version",
+    ),
+    redis(
+        "who was too old takes what came meanwhile for read",
+        "",
+        FOLLOWER,
+        "    } else if (was_outdated || is_outdated()) {\n",
+        "    } else if (was_outdated && is_outdated()) {\n",
+        test="log_version",
+    ),
+    redis(
+        "a receipt does not say that the log needs a newer version",
+        "",
+        FOLLOWER,
+        "  if (receipt.needs > kLogVersion) needs_.store(receipt.needs);  // a heartbeat ends it\n",
+        "",
+        test="log_version",
+    ),
+    redis(
+        "who is too old for the log cannot declare",
+        "",
+        CALLS,
+        "  breaker_.report(pass, is_good || is_outdated(), now_ns());  // it has answered\n",
+        "  breaker_.report(pass, is_good, now_ns());\n",
+        test="log_version",
+    ),
+    redis(
+        "who is too old for the log does not declare again",
+        "",
+        FOLLOWER,
+        "        if (step == Step::kFailed && !is_outdated()) return;\n",
+        "        if (step == Step::kFailed) return;\n",
+        test="log_version",
+    ),
+    redis(
+        "level: what is told of a claim's end wakes nobody",
+        "",
+        LEVEL_CLIENT,
+        "SecondLevel::Waited::kFailed : SecondLevel::Waited::kEnded;\n  is_told_.notify_all();\n",
+        "SecondLevel::Waited::kFailed : SecondLevel::Waited::kEnded;\n",
+        test="level_told",
+        quick=True,
+    ),
+    redis(
+        "level: a failed load is told as any other end",
+        "",
+        LEVEL_CLIENT,
+        "  const bool has_failed = text.starts_with('!');\n"
+        "  if (has_failed) text.remove_prefix(1);\n",
+        "  if (text.starts_with('!')) text.remove_prefix(1);\n  const bool has_failed = false;\n",
+        test="level_told",
+    ),
+    redis(
+        "level: a subscription that came after the look counts for it",
+        "",
+        LEVEL_CLIENT,
+        " && client_.subscriptions_ == subscription_;\n",
+        ";\n",
+        test="level_told",
+    ),
+    redis(
+        "level: who waits sleeps on when the subscription is lost",
+        "",
+        LEVEL_CLIENT,
+        "own.outcome || (hears && !would_hear());",
+        "own.outcome.has_value();",
+        test="level_told",
+    ),
+    redis(
+        "level: who is not noted waits to be told",
+        "",
+        LEVEL_CLIENT,
+        "    return is_noted && client_.is_subscribed_",
+        "    return client_.is_subscribed_",
+        test="level_told",
+    ),
+    redis(
+        "level: nobody subscribes",
+        "",
+        LEVEL_CLIENT,
+        "  client_.transport_->open(Link::kControl);\n",
+        "",
+        test="level_told",
+    ),
+    redis(
+        "level: a message of another channel ends a wait",
+        "",
+        LEVEL_CLIENT,
+        "message.items.size() < 3 || message.items[1].text != channel_",
+        "message.items.size() < 3",
+        test="level_told",
+    ),
+    redis(
+        "level: a number with something behind it is a token",
+        "",
+        LEVEL_CLIENT,
+        "  return error == std::errc() && stop == text.data() + text.size() ? token : 0;\n",
+        "  return error == std::errc() && stop != nullptr ? token : 0;\n",
+        test="level_told",
     ),
 ]

@@ -43,14 +43,17 @@ TRIES = 4
 BOOST = Path(os.environ.get("ZOOCACHE_BOOST_DIR", ROOT / "build" / "boost")) / "include"
 BOOST_FLAGS = ["-DBOOST_ASIO_DISABLE_CO_AWAIT", "-DZOOCACHE_HAS_REDIS", f"-isystem{BOOST}"]
 # Programs that need no Boost, and what they need of src/redis: the log, without the connection.
-VIRTUAL = tuple(
-    f"redis_log_{name}_test" for name in ("simulation", "lease", "intent_rules", "status")
+VIRTUAL_LOG = tuple(
+    f"redis_log_{name}_test" for name in ("simulation", "lease", "intent_rules", "status", "version")
 )
+VIRTUAL_LEVEL = ("redis_level_told_test",)
 REDIS_LOG = (
     *("follower", "follower_calls", "follower_intents", "follower_nodes", "follower_replicas"),
     *("follower_writer", "fork_guard", "intents", "journal", "protocol", "redis_log", "script"),
     *("scripts", "server_check", "transport"),
 )
+# And of its values, besides the files with that in their names.
+REDIS_LEVEL = ("fork_guard", "protocol", "script", "transport")
 
 
 def compiler() -> list[str]:
@@ -94,7 +97,10 @@ def build(copy: Path, program: str) -> str | None:
         sources += [*copy.glob("src/lmdb/*.cpp"), *copy.glob("src/codec/*.cpp")]
     flags = FLAGS
     libraries = LIBRARIES
-    if program in VIRTUAL:
+    if program in VIRTUAL_LEVEL:
+        sources += [*copy.glob("src/codec/*.cpp"), *copy.glob("src/redis/*level*.cpp")]
+        sources += [copy / "src" / "redis" / f"{name}.cpp" for name in REDIS_LEVEL]
+    elif program in VIRTUAL_LOG:
         sources += [copy / "src" / "redis" / f"{name}.cpp" for name in REDIS_LOG]
     elif program.startswith("redis_"):
         sources += [*copy.glob("src/redis/*.cpp"), *copy.glob("src/codec/*.cpp")]
