@@ -419,6 +419,32 @@ def test_methods_and_class_methods() -> None:
     assert gone() is None
 
 
+class OfClass:
+    """Methods of a class, in both orders of the decorators, and of nobody."""
+
+    source = Source()
+
+    @cacheable
+    @classmethod
+    def inside(cls, item: int) -> Any:
+        return cls.source.one(item)
+
+    @staticmethod
+    @cacheable
+    def of_nobody(item: int) -> Any:
+        return OfClass.source.one(item)
+
+
+def test_methods_of_a_class() -> None:
+    for get in (OfClass.inside, OfClass().inside, OfClass.of_nobody, OfClass().of_nobody):
+        OfClass.source = Source()
+        zoocache.clear()
+        assert get.get_many([1, 2], load=OfClass.source.many) == of(1, 2)
+        assert get.get_many([1, 2, 3]) == of(1, 2, 3)
+        assert OfClass.source.batches == [[1, 2]]
+        assert OfClass.source.single == [3]
+
+
 def test_an_old_value_stands_in_for_an_error() -> None:
     source = Source()
     get = cacheable(deps=["item:{item}"], stale_if_error=60, stale_if_error_invalidated=True)(
