@@ -20,8 +20,10 @@ constexpr std::size_t kRenewedAtOnce = 256;  // by one call of the script
   throw HomeUnreachable(message);
 }
 
+// The last one knows best: where it was not sent, the others' answers may be still to come.
 std::vector<Reply> replies_of(std::vector<Answer> answers) {
   std::vector<Reply> replies;
+  if (!answers.back().has_reply()) throw_unreachable(answers.back().failure);
   for (Answer& answer : answers) {
     if (!answer.has_reply()) throw_unreachable(answer.failure);
     replies.push_back(std::move(answer.reply));

@@ -127,6 +127,16 @@ def test_dependencies_reach_the_load_around() -> None:
     assert outer() == 4
     assert outer() == 4
 
+    @cacheable
+    def plain() -> int:
+        get.get_many([1, 7])
+        runs.append(1)
+        return len(runs)
+
+    assert plain() == plain() == 5
+    get.invalidate(7)
+    assert plain() == plain() == 6
+
 
 def test_an_invalidation_during_the_load_keeps_the_entries_out() -> None:
     source = Source()
@@ -280,9 +290,9 @@ def test_templates_that_want_each_others_items_end() -> None:
     def load(items: list[Item]) -> list[int]:
         return [item.number for item in items]
 
-    one = spawn(lambda: get.get_many([Item(1, 2)], load=load))
-    two = spawn(lambda: get.get_many([Item(2, 1)], load=load))
-    assert (one.result(), two.result()) == ([1], [2])
+    one = spawn(lambda: get.get_many([Item(1, 0), Item(11, 2)], load=load))
+    two = spawn(lambda: get.get_many([Item(2, 0), Item(12, 1)], load=load))
+    assert (one.result(), two.result()) == ([1, 11], [2, 12])
 
 
 def test_a_wrong_number_of_values_is_an_error() -> None:

@@ -128,9 +128,7 @@ def test_an_async_batch_that_is_dropped_leaves_nobody_behind() -> None:
 
 @pytest.mark.usefixtures("none_open")
 def test_the_load_is_not_the_current_one_while_it_waits() -> None:
-    seen: list[str] = []
-
-    @cacheable
+    @cacheable(deps=["item:{item}"])
     async def get(item: int) -> Any:
         return Source.value(item)
 
@@ -149,7 +147,7 @@ def test_the_load_is_not_the_current_one_while_it_waits() -> None:
         many.send(None)
     assert ended.value.value == of(1)
     invalidate("other")
-    assert get.peek(1) == Source.value(1), seen
+    assert get.peek(1) == Source.value(1)
 
 
 def test_the_loader_of_an_async_function_is_async() -> None:
