@@ -4,6 +4,7 @@
 #include <zoocache/storage.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,7 +47,9 @@ class CountingLevel final : public SecondLevel {
   std::vector<std::optional<StoredValue>> get_many(
       std::span<const std::string_view> keys) override {
     ++trips;
-    return SecondLevel::get_many(keys);
+    auto values = SecondLevel::get_many(keys);
+    if (after_get) after_get();
+    return values;
   }
   void claim_many(std::span<Claiming> claims) override {
     ++trips;
@@ -65,6 +68,7 @@ class CountingLevel final : public SecondLevel {
   int trips = 0;
   int waits = 0;
   int claims_left = 0;  // 1: the next claim fails
+  std::function<void()> after_get;
   std::function<void()> before_claims;
 
  private:
@@ -167,6 +171,17 @@ TEST_F(Batches, WhatWasInvalidatedIsNotFound) {
   Batch later(first_, level_, 1, 2);
   later.batch.look(false);
   EXPECT_EQ(found(later), (std::vector{Found::kNothing}));
+}
+
+TEST_F(Batches, AValueIsBornBeforeItWasLookedFor) {
+  Batch one(first_, level_, 0, 1);
+  one.batch.look(true);
+  load_all(first_, one);
+  level_->after_get = [&] { second_.log.invalidate(TagPath::parse("other", 256)); };
+  Batch other(second_, level_, 0, 1);
+  other.batch.look(false);
+  ASSERT_EQ(found(other), (std::vector{Found::kValue}));
+  EXPECT_LT(other.calls[0].born_here(), second_.log.clock());
 }
 
 TEST_F(Batches, WhatIsFoundInPlaceOfAClaimIsTaken) {
