@@ -19,12 +19,15 @@
 // waits for loads of the function that still run in the background.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <zoocache/detail/boundary.h>
 #include <zoocache/detail/function_base.h>
@@ -33,6 +36,22 @@
 #include <zoocache/load.h>
 
 namespace zoocache {
+
+namespace detail {
+
+// The arguments of a call as one thing.
+template <class... Args>
+struct ItemOf {
+  using type = std::tuple<Args...>;
+  static std::tuple<Args...> key(const type& item) { return item; }
+};
+template <class Arg>
+struct ItemOf<Arg> {
+  using type = Arg;
+  static std::tuple<Arg> key(const type& item) { return std::tuple<Arg>(item); }
+};
+
+}  // namespace detail
 
 template <class Value, class... Args>
 class CachedFunction : public detail::FunctionBase<Value, Args...> {
@@ -50,6 +69,27 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
     if (seen == detail::Seen::kMiss) return load(Key(args...));
     if (seen == detail::Seen::kLateHit) refresh_ahead(Key(args...));
     return value;
+  }
+
+  // What `get_many` takes for one call: the argument, or a tuple of several.
+  using Item = typename detail::ItemOf<Args...>::type;
+
+  // The values for the items, in their order, which may repeat: as the calls one after another
+  // would give them, but the storage is asked for all of them at once. `load(const
+  // std::vector<Item>&)` returns a std::vector<Value>, and loads by one call all that is found
+  // nowhere, each item once; without it, each is loaded by the function. What it declares by
+  // add_deps, and what cached functions it calls, every item depends on. Another number of values
+  // is a std::length_error. If it throws, so does get_many, and nothing is kept; who waited for one
+  // of the items loads it by the function.
+  std::vector<Pointer> get_many(const std::vector<Item>& items) const {
+    return get_many_by(items, nullptr);
+  }
+  template <class LoadMany>
+  std::vector<Pointer> get_many(const std::vector<Item>& items, LoadMany&& load) const {
+    const ManyLoader loader = [&load](const std::vector<Item>& missing) -> std::vector<Value> {
+      return std::invoke(load, missing);
+    };
+    return get_many_by(items, &loader);
   }
 
   // Calls `use(const Value&)` and returns what it returns, by value. On a hit nothing is copied
@@ -107,6 +147,44 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
   }
 
   using KeyRequest = detail::KeyRequest<Key, Value>;
+  using ManyLoader = std::function<std::vector<Value>(const std::vector<Item>&)>;
+
+  std::vector<Pointer> get_many_by(const std::vector<Item>& items, const ManyLoader* load) const {
+    std::vector<Pointer> values(items.size());
+    std::vector<std::size_t> misses;  // numbers of items
+    std::vector<std::unique_ptr<KeyRequest>> requests;
+    std::vector<detail::Request*> asked;
+    for (std::size_t index = 0; index < items.size(); ++index) {
+      const Key key = detail::ItemOf<Args...>::key(items[index]);
+      const Probe probe = std::apply([](const Args&... args) { return Probe(args...); }, key);
+      const detail::Seen seen = this->look(probe, values[index]);
+      if (seen == detail::Seen::kLateHit) refresh_ahead(key);
+      if (seen != detail::Seen::kMiss) continue;
+      misses.push_back(index);
+      requests.push_back(std::make_unique<KeyRequest>(key, this->deps_));
+      asked.push_back(requests.back().get());
+    }
+    if (misses.empty()) return values;
+    const auto fill = [&](std::span<const std::size_t> missing,
+                          std::span<detail::Box* const> boxes) {
+      std::vector<Item> wanted;
+      for (const std::size_t number : missing) wanted.push_back(items[misses[number]]);
+      std::vector<Value> loaded = (*load)(wanted);
+      if (loaded.size() != boxes.size()) detail::refuse_values(boxes.size(), loaded.size());
+      for (std::size_t at = 0; at < boxes.size(); ++at) {
+        detail::fill<Key, Value>(*boxes[at], std::move(loaded[at]));
+      }
+    };
+    std::vector<detail::ValuePtr> found(misses.size());
+    detail::run_many(*this->function_, asked, found,
+                     load == nullptr ? detail::FillMany() : detail::FillMany(fill));
+    for (std::size_t at = 0; at < misses.size(); ++at) {
+      Pointer& value = values[misses[at]];
+      if (found[at] != nullptr) value = std::static_pointer_cast<const Value>(found[at]);
+      if (found[at] == nullptr) value = this->load(requests[at]->key());
+    }
+    return values;
+  }
 
   detail::Fill loader_for(const KeyRequest& request) const {
     return [&loader = *loader_, &request](detail::Box& box) {

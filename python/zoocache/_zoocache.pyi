@@ -1,6 +1,6 @@
 """The extension module: the types that users meet, and what the Python layer uses of it."""
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import (
     Any,
     Concatenate,
@@ -25,6 +25,7 @@ _V_co = TypeVar("_V_co", covariant=True)
 _S = TypeVar("_S")
 _T = TypeVar("_T")
 _D = TypeVar("_D")
+_I = TypeVar("_I")
 
 __version__: str
 
@@ -83,6 +84,25 @@ class Core:
     def used(self) -> bool: ...
     def set_time(self, seconds: float, /) -> None: ...
 
+@final
+class Batch:
+    def __new__(cls, function: Any, head: tuple[Any, ...], items: tuple[Any, ...], /) -> Self: ...
+    def arrive_job(self) -> Callable[[], None] | None: ...
+    def begin(self, loads: bool, /) -> Callable[[], None] | None: ...
+    def take(self) -> list[Any]: ...
+    def start(self) -> None: ...
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
+    def end(self, values: list[Any], /) -> BaseException | None: ...
+    def failed(self) -> bool: ...
+    def finish_job(self) -> Callable[[], None] | None: ...
+    def note(self) -> None: ...
+    def aside(self) -> list[int]: ...
+    def set(self, number: int, value: Any, /) -> None: ...
+    def values(self) -> list[Any]: ...
+    def drop_level(self) -> Callable[[], None] | None: ...
+    def close(self) -> Callable[[], None] | None: ...
+
 @type_check_only
 class Cached(Generic[_P, _R_co, _V_co]):
     """A cached function, sync or async: `_P` in, `_R_co` out; the cache keeps a `_V_co`."""
@@ -131,6 +151,24 @@ class CachedFunction(Cached[_P, _R_co, _R_co]):
         reload_signature: Callable[[bool], SignatureData],
         /,
     ) -> Self: ...
+    def get_many(
+        self: Callable[[_I], _T],  # pyright: ignore[reportGeneralTypeIssues] - some are none
+        items: Iterable[_I],
+        /,
+        *,
+        load: Callable[[list[_I]], Iterable[_T]] | None = None,
+    ) -> list[_T]:
+        """The values for the items, in their order.
+
+        What is found nowhere is loaded by one `load(missing)`, which returns the values in the
+        order of its list; without it by the function, for each.
+
+        Raises:
+            TypeError: the function cannot be called with an item alone, or `load` returned a
+                mapping or a set, which have no such order.
+            ValueError: `load` returned more values than it was asked for, or fewer.
+        """
+
     @overload
     def __get__(  # type: ignore[misc]
         self: Callable[Concatenate[type[_S], _Q], _T], instance: object, owner: type[_S], /
@@ -153,6 +191,15 @@ class CachedFunction(Cached[_P, _R_co, _R_co]):
 @type_check_only
 class CachedAsyncFunction(Cached[_P, Coroutine[Any, Any, _V_co], _V_co]):
     """At run time a CachedFunction."""
+
+    def get_many(
+        self: Callable[[_I], Coroutine[Any, Any, _T]],  # pyright: ignore[reportGeneralTypeIssues]
+        items: Iterable[_I],
+        /,
+        *,
+        load: Callable[[list[_I]], Awaitable[Iterable[_T]]] | None = None,
+    ) -> Coroutine[Any, Any, list[_T]]:
+        """As that of functions that are not async; `load` is one that is."""
 
     @overload
     def __get__(  # type: ignore[misc]

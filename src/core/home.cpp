@@ -43,6 +43,15 @@ void hold_text(InvalidationLog& log, std::string_view text, bool is_held) {
 
 }  // namespace
 
+std::vector<bool> LogHome::holds_many(std::span<const Question> questions) {
+  std::vector<bool> answers;
+  answers.reserve(questions.size());
+  for (const Question& one : questions) {
+    answers.push_back(holds(one.generation, one.born, one.texts));
+  }
+  return answers;
+}
+
 void apply_changes(InvalidationLog& log, std::span<const Change> changes,
                    std::uint32_t origin) noexcept {
   for (const Change& change : changes) {

@@ -25,6 +25,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/epoch.h"
 #include "core/tag.h"
@@ -124,6 +125,14 @@ class LogHome {
   // was acknowledged since names one of the texts, or what is above it. False also where that is
   // forgotten, and for a text that is none of Change. Throws HomeUnreachable.
   virtual bool holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) = 0;
+
+  struct Question {
+    std::uint64_t generation = 0;
+    Epoch born = 0;
+    std::vector<std::string> texts;
+  };
+  // `holds` of each, in one round trip where the home can do so.
+  virtual std::vector<bool> holds_many(std::span<const Question> questions);
 };
 
 // Applies changes as a home tells them. Text that is none of them invalidates everything: it may be

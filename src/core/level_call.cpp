@@ -10,9 +10,6 @@
 namespace zoocache::core {
 namespace {
 
-// Then a load of its own, so that storms of invalidations make progress.
-constexpr int kRounds = 3;
-
 // What an entry that is read elsewhere depends on, as texts of changes. A key of an inner function
 // has no name there: any key of that function stands for it.
 std::vector<std::string> texts_of(const DepSet& deps) {
@@ -50,10 +47,15 @@ LevelCall::~LevelCall() {
   if (token_ != 0) level_->release(key_.bytes, token_, has_failed_);
 }
 
+LogHome::Question LevelCall::question(const StoredValue& value) const {
+  LogHome::Question question{value.generation, value.born, value.dependencies};
+  question.texts.push_back(key_.text());  // and with it the function
+  return question;
+}
+
 bool LevelCall::holds(const StoredValue& value) {
-  std::vector<std::string> texts = value.dependencies;
-  texts.push_back(key_.text());  // and with it the function
-  return log_.home()->holds(value.generation, value.born, texts);
+  const LogHome::Question asked = question(value);
+  return log_.home()->holds(asked.generation, asked.born, asked.texts);
 }
 
 LevelCall::Found LevelCall::look(bool shared, std::chrono::nanoseconds at_most) noexcept {
@@ -67,7 +69,7 @@ LevelCall::Found LevelCall::look(bool shared, std::chrono::nanoseconds at_most) 
 LevelCall::Found LevelCall::look_or_throw(bool shared, std::chrono::nanoseconds at_most) {
   const auto until = std::chrono::steady_clock::now() + at_most;
   std::optional<StoredValue> there;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kLevelRounds; ++round) {
     if (!there) {
       born_here_ = log_.arrive();
       if (!log_.home()->position().trusted) return Found::kNothing;
@@ -135,11 +137,7 @@ bool LevelCall::finish(std::string* trouble) noexcept {
     }
     *trouble = "invalidated while it was loaded";
   } catch (const std::exception& error) {
-    try {
-      *trouble = error.what();
-    } catch (const std::bad_alloc&) {
-      trouble->clear();
-    }
+    note_trouble(error, trouble);
   }
   if (token != 0) level_->release(key_.bytes, token, has_failed_);
   return false;

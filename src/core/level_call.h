@@ -31,6 +31,9 @@ namespace zoocache::core {
 
 class InvalidationLog;
 
+// Then a load of its own, so that storms of invalidations make progress.
+inline constexpr int kLevelRounds = 3;
+
 // How the key of a call is told to other processes.
 struct LevelKey {
   std::uint64_t function_id = 0;
@@ -72,6 +75,9 @@ class LevelCall {
   const LevelKey& key() const noexcept { return key_; }
 
  private:
+  friend class LevelBatch;  // the same steps, of many calls at once
+
+  LogHome::Question question(const StoredValue& value) const;
   Found look_or_throw(bool shared, std::chrono::nanoseconds at_most);
   bool holds(const StoredValue& value);
 

@@ -47,6 +47,12 @@ class LoadFrame : public UseCount {
     return open_;
   }
 
+  struct Gathered {
+    bool wanted;              // false: this load's own result is not kept
+    bool storable;            // false: nor is anything that is made of it
+    std::int64_t expires_ns;  // 0: unbounded
+  };
+
   // REQUIRES: TagPath::parse accepts `tag`.
   void add_tag(std::string_view tag) {
     const std::lock_guard lock(mutex_);
@@ -76,6 +82,16 @@ class LoadFrame : public UseCount {
     storable_ = storable_ && storable;
   }
 
+  // What a load for several calls at once gathered is every one's.
+  void add_part(const DepSet& deps, const Gathered& gathered) {
+    const std::lock_guard lock(mutex_);
+    if (!open_) return;
+    deps_.merge(deps);
+    bound_expiry(gathered.expires_ns);
+    storable_ = storable_ && gathered.storable;
+    wanted_ = wanted_ && gathered.wanted;
+  }
+
   // What went into the load is not known in full: nothing that is made of it is kept, through any
   // depth.
   void distrust() {
@@ -89,11 +105,6 @@ class LoadFrame : public UseCount {
   }
 
   // Ends the load: what was gathered moves to `deps`. Later additions do nothing.
-  struct Gathered {
-    bool wanted;              // false: this load's own result is not kept
-    bool storable;            // false: nor is anything that is made of it
-    std::int64_t expires_ns;  // 0: unbounded
-  };
   Gathered close(DepSet& deps) {
     const std::lock_guard lock(mutex_);
     open_ = false;

@@ -16,8 +16,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -87,6 +89,38 @@ class SecondLevel {
   virtual void put(std::string_view key, std::uint64_t token, const StoredValue& value) = 0;
   // Frees the claim without a value. `failed`: as at wait.
   virtual void release(std::string_view key, std::uint64_t token, bool failed) noexcept = 0;
+
+  // The same for several keys, in as few round trips as one key needs where the store can do so;
+  // one after another where it says nothing else.
+  virtual std::vector<std::optional<StoredValue>> get_many(std::span<const std::string_view> keys);
+
+  struct Claiming {
+    std::string_view key;
+    std::optional<SeenEntry> refused;
+    std::optional<Claim> claim;  // the answer
+  };
+  // Where it throws, the answers that are there count: what is claimed has to be freed.
+  virtual void claim_many(std::span<Claiming> claims);
+
+  struct Putting {
+    std::string_view key;
+    std::uint64_t token = 0;
+    const StoredValue* value = nullptr;
+    bool is_stored = false;  // the answer
+    std::string trouble;     // and why it is not
+  };
+  // Every claim is freed, whatever becomes of the values.
+  virtual void put_many(std::span<Putting> puts) noexcept;
+
+  struct Releasing {
+    std::string_view key;
+    std::uint64_t token = 0;
+    bool failed = false;
+  };
+  virtual void release_many(std::span<const Releasing> releases) noexcept;
 };
+
+// Notes why something was not stored, with the memory that there is.
+void note_trouble(const std::exception& error, std::string* trouble) noexcept;
 
 }  // namespace zoocache::core

@@ -89,13 +89,16 @@ bool Call::is_stored_meanwhile() {
 
 void Call::finish(core::FlightState outcome) {
   leads_ = false;
+  leave_batch();
   cache_.flights.finish(flight_, outcome);
 }
 
 void Call::start_load() {
   begin_level_load();
+  // What code of ours waits for, the whole batch waits for.
+  const core::FlightPtr& waiting = batch_ == nullptr ? flight_ : batch_;
   frame_ =
-      std::make_shared<FrameState>(function_.cache, born_, shared_ ? flight_ : nullptr, context_);
+      std::make_shared<FrameState>(function_.cache, born_, shared_ ? waiting : nullptr, context_);
   if (shared_ && context_ != nullptr) {
     enclosing_ = context_->enclosing();
     if (!enclosing_.empty()) {

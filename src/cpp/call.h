@@ -89,6 +89,21 @@ class Call {
   // Does so; may wait for a file or a network.
   void finish_level() noexcept;
 
+  // A call that is one of several which are loaded at once (call_many.cpp); after it leads. Who
+  // waits for its flight waits for whatever the loader of all waits for.
+  void join_batch(const core::FlightPtr& batch);
+  const core::Flight* flight_led() const noexcept { return flight_.get(); }
+  const std::shared_ptr<core::LevelCall>& level() const noexcept { return level_; }
+  void note_found(core::LevelCall::Found found) noexcept { found_ = found; }
+  core::LevelCall::Found found() const noexcept { return found_; }
+  void note_level(bool keeps, bool stored) noexcept;
+  // As end_load; this is what the load of all gathered.
+  ValuePtr end_part(const core::DepSet& deps, const core::LoadFrame<Policy>::Gathered& gathered);
+  // In place of an outcome: the old value that the options allow for instead of an error.
+  ValuePtr end_with_old();
+  // It has no part in the batch any more: another call takes its place.
+  void set_aside();
+
   core::Following follow(std::shared_ptr<core::Waiter> waiter);
   void stop_following();
   // The value of the flight that was followed, nullptr: look up again. Throws the leader's error.
@@ -120,6 +135,7 @@ class Call {
   void declare_deps_after();
   bool is_stored_meanwhile();
   void finish(core::FlightState outcome);
+  void leave_batch() noexcept;
   Gathered close_frame();
   void store(const ValuePtr& value, const Gathered& gathered);
   Standing keep(Box& box, const ValuePtr& value, std::size_t size_bytes, float sliding_s);
@@ -143,6 +159,7 @@ class Call {
   const core::Epoch arrival_;
   core::Epoch born_ = 0;
   core::FlightPtr flight_;
+  core::FlightPtr batch_;  // of the load that ours is a part of
   FramePtr frame_;
   std::vector<core::Flight*> enclosing_;
   std::shared_ptr<core::Waiter> waiter_;
@@ -154,7 +171,7 @@ class Call {
   bool deps_asked_ = false;  // those that are computed after the load
   int rounds_ = 0;
   std::unique_ptr<Old> old_;
-  std::unique_ptr<core::LevelCall> level_;
+  std::shared_ptr<core::LevelCall> level_;
   core::LevelCall::Found found_ = core::LevelCall::Found::kNothing;
   std::optional<std::string> payload_;  // the value as bytes for the level
 };

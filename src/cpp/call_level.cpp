@@ -1,6 +1,4 @@
 // A call and the second level: see core/level_call.h for the order of things.
-#include <pthread.h>
-
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -10,25 +8,13 @@
 
 #include "core/tag.h"
 #include "cpp/call.h"
+#include "cpp/uncancelled.h"
 #include "zoocache/errors.h"
 
 namespace zoocache::detail {
 namespace {
 
 using Found = core::LevelCall::Found;
-
-// A thread that is cancelled is unwound, and what waits for a storage cannot be: the cancellation
-// waits until it is over.
-class Uncancelled {
- public:
-  Uncancelled() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-  ~Uncancelled() { pthread_setcancelstate(before_, nullptr); }
-  Uncancelled(const Uncancelled&) = delete;
-  Uncancelled& operator=(const Uncancelled&) = delete;
-
- private:
-  int before_ = 0;
-};
 
 }  // namespace
 
@@ -50,7 +36,7 @@ bool Call::begin_level() {
   core::LevelKey key;
   if (!make_level_key(function_, request_, &key)) return false;
   auto& engine = cache_.engine;
-  level_ = std::make_unique<core::LevelCall>(engine.log(), engine.level(), std::move(key));
+  level_ = std::make_shared<core::LevelCall>(engine.log(), engine.level(), std::move(key));
   return !detached_;
 }
 

@@ -156,6 +156,63 @@ core::SecondLevel::Claim LmdbLevel::claim(std::string_view key,
   return claim;
 }
 
+std::vector<std::optional<StoredValue>> LmdbLevel::get_many(
+    std::span<const std::string_view> keys) {
+  const std::shared_ptr<LevelEnvironment> environment = connect(kShortWait);
+  const LevelEnvironment::Reading reading(*environment);
+  Table table = reading.table();
+  const LevelRows rows(table);
+  std::vector<std::optional<StoredValue>> values;
+  values.reserve(keys.size());
+  for (const std::string_view key : keys) {
+    const auto envelope = rows.envelope(where(*environment, key));
+    values.push_back(envelope ? decode(*envelope, key) : std::nullopt);
+  }
+  return values;
+}
+
+void LmdbLevel::claim_many(std::span<Claiming> claims) {
+  for (std::size_t at = 0; at < claims.size(); at += kWrittenAtOnce) {
+    claim_some(claims.subspan(at, std::min(kWrittenAtOnce, claims.size() - at)));
+  }
+}
+
+void LmdbLevel::claim_some(std::span<Claiming> claims) {
+  const auto patience = seconds(options_.lock_timeout_s);
+  const std::shared_ptr<LevelEnvironment> environment = connect(patience);
+  std::vector<Claiming*> open;
+  {
+    const LevelEnvironment::Reading reading(*environment);
+    Table table = reading.table();
+    const LevelRows rows(table);
+    for (Claiming& one : claims) {
+      Claim seen = look(rows, where(*environment, one.key), one.key, one.refused);
+      if (seen.kind == Claim::Kind::kMine) {
+        open.push_back(&one);
+      } else {
+        one.claim = std::move(seen);
+      }
+    }
+  }
+  if (open.empty()) return;
+  std::vector<Claim> answers(open.size());
+  LevelEnvironment::Writing writing(*environment, patience);
+  change(*environment, writing, 0, [&](LevelRows& rows) {
+    for (std::size_t index = 0; index < open.size(); ++index) {
+      const Digest digest = where(*environment, open[index]->key);
+      answers[index] = look(rows, digest, open[index]->key, open[index]->refused);
+      if (answers[index].kind != Claim::Kind::kMine) continue;
+      const Flight mine{random_number(), this_process(), 0};
+      rows.put_flight(digest, mine);
+      answers[index].token = mine.token;
+      sweep(rows, writing.swept_to());
+    }
+  });
+  for (std::size_t index = 0; index < open.size(); ++index) {
+    open[index]->claim = std::move(answers[index]);
+  }
+}
+
 core::SecondLevel::Waited LmdbLevel::wait(std::string_view key, std::uint64_t token,
                                           std::chrono::nanoseconds at_most) {
   using Clock = std::chrono::steady_clock;
@@ -203,6 +260,47 @@ void LmdbLevel::put(std::string_view key, std::uint64_t token, const StoredValue
     keep(end);
     throw;
   }
+}
+
+void LmdbLevel::put_many(std::span<Putting> puts) noexcept {
+  for (std::size_t at = 0; at < puts.size(); at += kWrittenAtOnce) {
+    const auto some = puts.subspan(at, std::min(kWrittenAtOnce, puts.size() - at));
+    try {
+      put_some(some);
+    } catch (const std::exception&) {
+      // Nothing was written. Each says by itself what is wrong with it, below.
+    }
+    for (Putting& one : some) {
+      if (!one.is_stored) SecondLevel::put_many({&one, 1});
+    }
+  }
+}
+
+void LmdbLevel::put_some(std::span<Putting> puts) {
+  std::vector<std::string> envelopes;
+  std::size_t size_bytes = 0;
+  for (const Putting& one : puts) {
+    envelopes.push_back(encode(one.key, *one.value));
+    size_bytes += envelopes.back().size();
+  }
+  const std::size_t most = options_.max_bytes / 4 * 3;
+  const auto patience = seconds(options_.lock_timeout_s);
+  const std::shared_ptr<LevelEnvironment> environment = connect(patience);
+  LevelEnvironment::Writing writing(*environment, patience);
+  std::vector<bool> are_stored(puts.size());
+  change(*environment, writing, size_bytes, [&](LevelRows& rows) {
+    for (std::size_t index = 0; index < puts.size(); ++index) {
+      const std::string& envelope = envelopes[index];
+      are_stored[index] = rows.make_room(envelope.size(), most, kEvictedAtOnce);
+      if (!are_stored[index]) continue;
+      const Digest digest = where(*environment, puts[index].key);
+      rows.put(digest, envelope);
+      rows.end_flight(digest, puts[index].token, 0);
+      sweep(rows, writing.swept_to());
+    }
+  });
+  for (std::size_t index = 0; index < puts.size(); ++index)
+    puts[index].is_stored = are_stored[index];
 }
 
 void LmdbLevel::store(LevelEnvironment& environment, LevelEnvironment::Writing& writing,
@@ -305,6 +403,24 @@ void LmdbLevel::release(std::string_view key, std::uint64_t token, bool failed) 
     change(*environment, writing, 0, [](LevelRows&) {});
   } catch (const std::exception&) {
     return;  // it is kept, and written by whoever writes next
+  }
+}
+
+void LmdbLevel::release_many(std::span<const Releasing> releases) noexcept {
+  for (std::size_t at = 0; at < releases.size(); at += kWrittenAtOnce) {
+    const auto some = releases.subspan(at, std::min(kWrittenAtOnce, releases.size() - at));
+    // What is kept is written with whatever is written next.
+    for (const Releasing& one : some.first(some.size() - 1)) keep_released(one);
+    release(some.back().key, some.back().token, some.back().failed);
+  }
+}
+
+void LmdbLevel::keep_released(const Releasing& one) noexcept {
+  try {
+    const std::int64_t failed_ns = one.failed ? std::max<std::int64_t>(core::boot_time_ns(), 1) : 0;
+    keep({std::string(one.key), one.token, failed_ns});
+  } catch (const std::bad_alloc&) {
+    return;  // the claim ends with the process
   }
 }
 

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,7 +48,16 @@ class LmdbLevel final : public core::SecondLevel {
   void put(std::string_view key, std::uint64_t token, const core::StoredValue& value) override;
   void release(std::string_view key, std::uint64_t token, bool failed) noexcept override;
 
+  // One snapshot for all of `get_many`; one transaction for as many as kWrittenAtOnce of the
+  // others.
+  std::vector<std::optional<core::StoredValue>> get_many(
+      std::span<const std::string_view> keys) override;
+  void claim_many(std::span<Claiming> claims) override;
+  void put_many(std::span<Putting> puts) noexcept override;
+  void release_many(std::span<const Releasing> releases) noexcept override;
+
  private:
+  static constexpr std::size_t kWrittenAtOnce = 256;  // others wait for the writers' lock meanwhile
   struct End {
     std::string key;
     std::uint64_t token = 0;
@@ -76,6 +86,9 @@ class LmdbLevel final : public core::SecondLevel {
                  std::size_t evicted_bytes);
   void store(LevelEnvironment& environment, LevelEnvironment::Writing& writing, const End& end,
              std::string_view envelope);
+  void claim_some(std::span<Claiming> claims);
+  void put_some(std::span<Putting> puts);
+  void keep_released(const Releasing& one) noexcept;
   void keep(const End& end) noexcept;
   std::optional<End> kept(std::uint64_t token) const;
 

@@ -101,6 +101,7 @@ Call::~Call() {
   Py_CLEAR(payload_);
   old_deps_.reset();
   flight_.reset();
+  batch_.reset();
   context_.reset();
   outer_.reset();
   state_.reset();
@@ -264,6 +265,7 @@ Join Call::join(bool alone) {
 
 void Call::finish_flight(core::FlightState outcome) {
   leads_ = false;
+  leave_batch();
   state_->flights.finish(flight_, outcome);
 }
 

@@ -156,6 +156,22 @@ class Call final : public Pooled<Call> {
   PyObject* finish_job();
   void note_level();
 
+  // A call that is one of several which are loaded at once (batch.h); after it leads. Its flight
+  // ends with the batch's: who waits for the one waits for whatever the other's loader waits for.
+  void join_batch(const FlightPtr& batch);
+  // Ends a load as `end_load` does, of which this is what all of them gathered.
+  PyObject* end_part(PyObject* result, const core::DepSet& deps,
+                     const core::LoadFrame<Policy>::Gathered& gathered);
+  // In place of an outcome: the old value that the options allow for instead of an error.
+  PyObject* end_with_old();
+  // It has no part in the batch any more; another call with the same arguments counts in its place.
+  void set_aside();
+  const FlightPtr& own_flight() const { return flight_; }
+  const StatePtr& state() const { return state_; }
+  const FramePtr& context() const { return context_; }
+  const std::shared_ptr<LevelStep>& level_step() const { return level_; }
+  void forget_level() { level_.reset(); }
+
   double flight_timeout_s() const;
   CachedFunction* callable() const { return callable_; }
   const Probe& probe() const { return probe_; }
@@ -202,6 +218,7 @@ class Call final : public Pooled<Call> {
   PyObject* finish_error();
   core::LoadFrame<Policy>::Gathered close_frame();
   void finish_flight(core::FlightState outcome);
+  void leave_batch();
   bool store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t bound_ns,
              std::size_t size_bytes);
   core::InvalidationLog::Standing bind_deps(core::Dependencies* bound);
@@ -236,6 +253,7 @@ class Call final : public Pooled<Call> {
   core::Epoch arrival_ = 0;
   core::Epoch born_ = 0;
   FlightPtr flight_;
+  FlightPtr batch_;  // of the load that ours is a part of
   std::shared_ptr<core::Waiter> waiter_;
   std::vector<core::Flight*> enclosing_;
   FramePtr frame_;

@@ -19,7 +19,9 @@ bool is_collectable(PyObject* object) {
 
 bool Call::start_load() {
   begin_level_load();
-  frame_ = FramePtr(new Frame(state_, born_, shared_ ? flight_ : nullptr, context_,
+  // What code of ours waits for, the whole batch waits for.
+  const FlightPtr& waiting = batch_ == nullptr ? flight_ : batch_;
+  frame_ = FramePtr(new Frame(state_, born_, shared_ ? waiting : nullptr, context_,
                               callable_->core->options->engine.max_tag_length));
   if (shared_ && context_ != nullptr) {
     enclosing_ = context_->enclosing();

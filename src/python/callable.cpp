@@ -302,6 +302,8 @@ PyMethodDef callable_methods[] = {
     {"_reload", method_pointer(fast_method<callable_reload>), METH_FASTCALL | METH_KEYWORDS,
      nullptr},
     {"peek", method_pointer(fast_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, kPeekDoc},
+    {"get_many", method_pointer(fast_method<callable_get_many>), METH_FASTCALL | METH_KEYWORDS,
+     kGetManyDoc},
     {"replace", callable_replace, METH_VARARGS, nullptr},
     {"cache_clear", callable_cache_clear, METH_NOARGS,
      "Kills every entry of this function, loads in flight, and outer entries that used it."},

@@ -87,6 +87,12 @@ inline constexpr char kRefreshDoc[] =
     "Loads anew for these arguments and returns the new value; awaitable for async functions.";
 inline constexpr char kPeekDoc[] =
     "The cached value for these arguments, or default=None; loads and counts nothing.";
+inline constexpr char kGetManyDoc[] =
+    "get_many($self, items, /, *, load=None)\n--\n\n"
+    "The values for the items, in their order: as the function's own calls would give them, with\n"
+    "one round trip to the second level instead of one for each. load(missing) loads all that is\n"
+    "found nowhere, and returns the values in the order of its list; without it the function is\n"
+    "called for each. Awaitable for async functions.";
 
 // Methods of the callable for given call arguments; new references or nullptr with an error.
 PyObject* callable_invalidate(CachedFunction* self, PyObject* const* args, size_t nargsf,
@@ -98,5 +104,17 @@ PyObject* callable_reload(CachedFunction* self, PyObject* const* args, size_t na
                           PyObject* kwnames);
 PyObject* callable_peek(CachedFunction* self, PyObject* const* args, size_t nargsf,
                         PyObject* kwnames);
+// (items, load=): all the values at once, see batch.h. `of_instance`: args[0] is the instance or
+// class that the function is bound to.
+PyObject* get_many(CachedFunction* self, PyObject* const* args, size_t nargsf, PyObject* kwnames,
+                   bool of_instance);
+inline PyObject* callable_get_many(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                                   PyObject* kwnames) {
+  return get_many(self, args, nargsf, kwnames, false);
+}
+inline PyObject* method_get_many(CachedFunction* self, PyObject* const* args, size_t nargsf,
+                                 PyObject* kwnames) {
+  return get_many(self, args, nargsf, kwnames, true);
+}
 
 }  // namespace zoocache::python

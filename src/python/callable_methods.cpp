@@ -124,4 +124,37 @@ PyObject* callable_peek(CachedFunction* self, PyObject* const* args, size_t narg
   return value;
 }
 
+PyObject* get_many(CachedFunction* self, PyObject* const* args, size_t nargsf, PyObject* kwnames,
+                   bool of_instance) {
+  if (!class_is_given(self, args, nargsf, "get_many")) return nullptr;
+  const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+  const Py_ssize_t named = kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames);
+  const bool has_head = of_instance || (count == 2 && self->signature->has_instance());
+  const bool fits =
+      count == (has_head ? 2 : 1) && named <= 1 &&
+      (named == 0 || PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "load") == 0);
+  if (!fits) {
+    PyErr_SetString(PyExc_TypeError,
+                    "get_many() takes the items, any iterable, and load= by its name");
+    return nullptr;
+  }
+  PyObject* head = has_head ? PyTuple_Pack(1, args[0]) : PyTuple_New(0);
+  PyObject* module = head == nullptr ? nullptr : PyImport_ImportModule("zoocache._many");
+  PyObject* driver = nullptr;
+  if (module != nullptr) {
+    driver =
+        PyObject_GetAttrString(module, self->options->is_async ? "get_many_async" : "get_many");
+  }
+  PyObject* result = nullptr;
+  if (driver != nullptr) {
+    PyObject* load = named == 0 ? Py_None : args[count];
+    result = PyObject_CallFunctionObjArgs(driver, reinterpret_cast<PyObject*>(self), head,
+                                          args[count - 1], load, nullptr);
+  }
+  Py_XDECREF(driver);
+  Py_XDECREF(module);
+  Py_XDECREF(head);
+  return result;
+}
+
 }  // namespace zoocache::python

@@ -134,6 +134,8 @@ PyMethodDef method_methods[] = {
     {"refresh", method_pointer(bound_method<callable_refresh>), METH_FASTCALL | METH_KEYWORDS,
      kRefreshDoc},
     {"peek", method_pointer(bound_method<callable_peek>), METH_FASTCALL | METH_KEYWORDS, kPeekDoc},
+    {"get_many", method_pointer(bound_method<method_get_many>), METH_FASTCALL | METH_KEYWORDS,
+     kGetManyDoc},
     {"__reduce__", method_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 

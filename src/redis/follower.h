@@ -119,6 +119,8 @@ class Follower final : private Listener, private ForkGuard {
   void drop_intent(std::uint64_t token) noexcept;
   core::Epoch version(const core::TagPath& path);
   bool holds(std::uint64_t generation, core::Epoch born, std::span<const std::string> texts);
+  using Question = core::LogHome::Question;
+  std::vector<bool> holds_many(std::span<const Question> questions);
   HomeStatus status();
   core::Epoch newest();
   core::HomePosition position() noexcept;
@@ -191,6 +193,7 @@ class Follower final : private Listener, private ForkGuard {
   enum class Verdict { kYes, kNo, kAsk };
   Verdict holds_here(std::uint64_t generation, core::Epoch born,
                      const std::vector<std::string>& texts);
+  std::vector<Checked> check(std::span<const ScriptCall> calls);
   std::vector<core::Epoch> scores(std::span<const std::string> texts);
   SentBeat next_beat();
   std::string trouble();

@@ -224,52 +224,6 @@ Epoch Follower::version(const core::TagPath& path) {
 }
 
 // Interleaving (7).
-bool Follower::holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) {
-  std::vector<std::string> wanted;
-  const Epoch none = core::newest_of(texts, [&](std::string_view text) {
-    wanted.emplace_back(text);
-    return Epoch{0};
-  });
-  if (none == core::kForever || core::is_any_held(log_, texts)) return false;
-  switch (holds_here(generation, born, wanted)) {
-    case Verdict::kYes:
-      return true;
-    case Verdict::kNo:
-      return false;
-    case Verdict::kAsk:
-      break;
-  }
-  ScriptCall call{{place_.key}, {std::to_string(generation)}};
-  call.arguments.insert(call.arguments.end(), wanted.begin(), wanted.end());
-  const Answer answer = ask(scripts_.check, call, deadline());
-  const auto found = answer.has_reply() ? parse_checked(answer.reply) : std::nullopt;
-  if (!found) {
-    note_trouble(answer);
-    throw HomeUnreachable(trouble());
-  }
-  if (found->nonce != generation || born < found->floor || born < found->newest) return false;
-  const std::lock_guard lock(mutex_);
-  ++counters_.server_checks;
-  return true;
-}
-
-// What is trusted is at most a lease behind, as every hit is.
-Follower::Verdict Follower::holds_here(std::uint64_t generation, Epoch born,
-                                       const std::vector<std::string>& texts) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (is_fresh()) {
-      if (generation != lease_.nonce()) return Verdict::kNo;
-      const auto is_newer = [&](const std::string& text) { return index_.newest(text) > born; };
-      if (std::any_of(texts.begin(), texts.end(), is_newer)) return Verdict::kNo;
-      if (born < index_.floor()) return Verdict::kAsk;
-      ++counters_.local_checks;
-      return Verdict::kYes;
-    }
-  }
-  throw HomeUnreachable(trouble());
-}
-
 bool Follower::may_declare() {
   if (!transport_->is_connected(Link::kControl)) return false;
   const std::lock_guard lock(mutex_);

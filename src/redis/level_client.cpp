@@ -23,11 +23,16 @@ constexpr std::size_t kRenewedAtOnce = 256;  // by one call of the script
   throw HomeUnreachable(message);
 }
 
-// An answer that comes after nobody waits for it any more.
-struct Slot {
-  std::mutex mutex;
-  Answer answer{Reply(), {Trouble::kTimeout, "no reply in time"}};
-};
+// The last one knows best: where it was not sent, the others' answers may be still to come.
+std::vector<Reply> replies_of(std::vector<Answer> answers) {
+  std::vector<Reply> replies;
+  if (!answers.back().has_reply()) throw_unreachable(answers.back().failure);
+  for (Answer& answer : answers) {
+    if (!answer.has_reply()) throw_unreachable(answer.failure);
+    replies.push_back(std::move(answer.reply));
+  }
+  return replies;
+}
 
 }  // namespace
 
@@ -63,29 +68,16 @@ Reply LevelClient::ask(const Script& script, const ScriptCall& call) {
   return std::move(answer.reply);
 }
 
-// The last one is waited for: on one connection, the others were answered before its reply came.
 std::vector<Reply> LevelClient::ask(const std::vector<Command>& commands) {
   await_first_connection();
-  const nanoseconds timeout(options_.command_timeout_ns);
-  std::vector<std::shared_ptr<Slot>> slots;
-  for (std::size_t index = 0; index + 1 < commands.size(); ++index) {
-    const auto slot = std::make_shared<Slot>();
-    transport_->async_execute(Link::kData, commands[index], timeout, [slot](Answer answer) {
-      const std::lock_guard lock(slot->mutex);
-      slot->answer = std::move(answer);
-    });
-    slots.push_back(slot);
-  }
-  Answer last = transport_->execute(Link::kData, commands.back(), timeout);
-  if (!last.has_reply()) throw_unreachable(last.failure);
-  std::vector<Reply> replies;
-  for (const auto& slot : slots) {
-    const std::lock_guard lock(slot->mutex);
-    if (!slot->answer.has_reply()) throw_unreachable(slot->answer.failure);
-    replies.push_back(std::move(slot->answer.reply));
-  }
-  replies.push_back(std::move(last.reply));
-  return replies;
+  return replies_of(
+      execute_all(*transport_, Link::kData, commands, nanoseconds(options_.command_timeout_ns)));
+}
+
+std::vector<Reply> LevelClient::ask(const Script& script, const std::vector<ScriptCall>& calls) {
+  await_first_connection();
+  return replies_of(
+      run_all(*transport_, Link::kData, script, calls, nanoseconds(options_.command_timeout_ns)));
 }
 
 void LevelClient::tell(const Script& script, const ScriptCall& call) {

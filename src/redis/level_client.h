@@ -77,6 +77,8 @@ class LevelClient final : private Listener, private ForkGuard {
   Reply ask(const Script& script, const ScriptCall& call);
   // Of commands that are sent together; in their order.
   std::vector<Reply> ask(const std::vector<Command>& commands);
+  // The same for calls of a script. REQUIRES: there are some.
+  std::vector<Reply> ask(const Script& script, const std::vector<ScriptCall>& calls);
   // Sends it, whatever comes of it.
   void tell(const Script& script, const ScriptCall& call);
 

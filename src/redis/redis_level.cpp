@@ -26,6 +26,7 @@ constexpr std::int64_t kMillisecondNs = 1'000'000;
 constexpr int kClaimTries = 3;  // while what lies there is damaged, and changes
 constexpr std::chrono::milliseconds kFirstPause{1};
 constexpr std::chrono::milliseconds kLongestPause{25};
+constexpr const char* kInTheWay = "what another program keeps under our keys is in the way";
 constexpr const char* kFailedMs = "1000";        // for waiters, who look now and then
 constexpr const char* kMostNotedBytes = "1088";  // in a claim: 64 nodes
 
@@ -52,11 +53,6 @@ std::string seen_in(std::string_view envelope) {
 
 [[noreturn]] void throw_refused(const Reply& reply) {
   throw HomeUnreachable("the server refuses to keep values: " + reply.text.substr(0, 200));
-}
-
-std::uint64_t new_token() {
-  const std::uint64_t drawn = random_number();
-  return drawn == 0 ? 1 : drawn;
 }
 
 }  // namespace
@@ -116,12 +112,20 @@ std::string RedisLevel::encode(std::string_view key, const StoredValue& value) c
   return envelope;
 }
 
-std::optional<StoredValue> RedisLevel::get(std::string_view key) {
+std::vector<Command> RedisLevel::get_commands(std::string_view key) const {
   const std::string entry = keys_of(key).entry;
   const Command lives{"PTTL", entry};
   // One byte more than an entry can have: what is longer is cut off, and so none.
   const Command bytes = Command{"GETRANGE", entry, "0"}.add(max_entry_bytes_);
-  const std::vector<Reply> replies = client().ask({lives, bytes, lives});
+  return {lives, bytes, lives};
+}
+
+std::optional<StoredValue> RedisLevel::get(std::string_view key) {
+  return got(key, client().ask(get_commands(key)));
+}
+
+std::optional<StoredValue> RedisLevel::got(std::string_view key,
+                                           std::span<const Reply> replies) const {
   if (replies[1].is_error() && !replies[1].is_error("WRONGTYPE")) throw_refused(replies[1]);
   if (replies[1].type != Type::kString || replies[1].text.empty()) return std::nullopt;
   const std::int64_t before_ms = replies[0].integer().value_or(0);
@@ -142,36 +146,48 @@ core::SecondLevel::Claim RedisLevel::claim(std::string_view key,
   }
 }
 
+ScriptCall RedisLevel::claim_call(const LevelClient& client, const Keys& keys,
+                                  const std::string& passed_over, std::uint64_t token) const {
+  const std::string name = std::to_string(token);
+  return {{keys.entry, keys.claim},
+          {passed_over, std::to_string(max_entry_bytes_), name, client.node() + ":" + name,
+           std::to_string(options_.claim_ms)}};
+}
+
+std::optional<core::SecondLevel::Claim> RedisLevel::claimed(LevelClient& client, const Keys& keys,
+                                                            std::string_view key,
+                                                            const std::optional<SeenEntry>& refused,
+                                                            std::uint64_t token, const Reply& reply,
+                                                            std::string* passed_over) const {
+  if (reply.is_error()) throw_refused(reply);
+  const std::string what = reply.items.empty() ? "" : reply.items[0].text;
+  if (what == "mine") {
+    client.hold(token, keys.claim);
+    return Claim{Claim::Kind::kMine, token, {}};
+  }
+  if (what == "taken" && reply.items.size() == 2) {
+    const std::uint64_t holder = token_in(reply.items[1].text);
+    if (holder != 0) return Claim{Claim::Kind::kTaken, holder, {}};
+  }
+  if (what != "found" || reply.items.size() != 3) throw HomeUnreachable(kInTheWay);
+  const std::string& envelope = reply.items[1].text;
+  auto there = decode(envelope, key, reply.items[2].integer().value_or(0));
+  if (core::is_news(there, refused)) return Claim{Claim::Kind::kFound, 0, *std::move(there)};
+  *passed_over = seen_in(envelope);  // it is nothing: once more, as if it were not there
+  return std::nullopt;
+}
+
 core::SecondLevel::Claim RedisLevel::claim_or_throw(LevelClient& client, const Keys& keys,
                                                     std::string_view key,
                                                     const std::optional<SeenEntry>& refused,
                                                     std::uint64_t token) {
-  const std::string name = std::to_string(token);
-  std::string passed_over = refused ? bytes_of(*refused) : "";
+  std::string seen = passed_over(refused);
   for (int left = kClaimTries; left > 0; --left) {
-    const Reply reply = client.ask(
-        client.scripts().claim, {{keys.entry, keys.claim},
-                                 {passed_over, std::to_string(max_entry_bytes_), name,
-                                  client.node() + ":" + name, std::to_string(options_.claim_ms)}});
-    if (reply.is_error()) throw_refused(reply);
-    const std::string what = reply.items.empty() ? "" : reply.items[0].text;
-    if (what == "mine") {
-      client.hold(token, keys.claim);
-      return {Claim::Kind::kMine, token, {}};
-    }
-    if (what == "taken" && reply.items.size() == 2) {
-      const std::uint64_t holder = token_in(reply.items[1].text);
-      if (holder != 0) return {Claim::Kind::kTaken, holder, {}};
-    }
-    if (what != "found" || reply.items.size() != 3) break;
-    const std::string& envelope = reply.items[1].text;
-    auto there = decode(envelope, key, reply.items[2].integer().value_or(0));
-    if (core::is_news(there, refused)) {
-      return {Claim::Kind::kFound, 0, *std::move(there)};
-    }
-    passed_over = seen_in(envelope);  // it is nothing: once more, as if it were not there
+    const Reply reply = client.ask(client.scripts().claim, claim_call(client, keys, seen, token));
+    auto claim = claimed(client, keys, key, refused, token, reply, &seen);
+    if (claim) return *std::move(claim);
   }
-  throw HomeUnreachable("what another program keeps under our keys is in the way");
+  throw HomeUnreachable(kInTheWay);
 }
 
 core::SecondLevel::Waited RedisLevel::wait(std::string_view key, std::uint64_t token,
@@ -197,28 +213,40 @@ core::SecondLevel::Waited RedisLevel::wait(std::string_view key, std::uint64_t t
   }
 }
 
+ScriptCall RedisLevel::put_call(std::string_view key, std::uint64_t token,
+                                const StoredValue& value) const {
+  const Keys keys = keys_of(key);
+  // Rounded up: the value has its own bound. What has none has the storage's.
+  std::int64_t lives_ms = options_.ttl_ms;
+  if (value.lives_ns > 0) lives_ms = (value.lives_ns - 1) / kMillisecondNs + 1;
+  if (value.lives_ns < 0) lives_ms = 0;
+  return {{keys.entry, keys.claim},
+          {std::to_string(token), std::to_string(lives_ms), encode(key, value)}};
+}
+
+void RedisLevel::demand_stored(const ScriptCall& call, const Reply& reply) {
+  if (reply.is_error("OOM")) {
+    throw StorageIsFull("the server has no room for an entry of " +
+                        std::to_string(call.arguments.back().size()) +
+                        " bytes: " + reply.text.substr(0, 200));
+  }
+  if (reply.is_error()) throw_refused(reply);
+}
+
 void RedisLevel::put(std::string_view key, std::uint64_t token, const StoredValue& value) {
   try {
-    const std::string envelope = encode(key, value);
-    const Keys keys = keys_of(key);
-    // Rounded up: the value has its own bound. What has none has the storage's.
-    std::int64_t lives_ms = options_.ttl_ms;
-    if (value.lives_ns > 0) lives_ms = (value.lives_ns - 1) / kMillisecondNs + 1;
-    if (value.lives_ns < 0) lives_ms = 0;
+    const ScriptCall call = put_call(key, token, value);
     LevelClient& own = client();
-    const Reply reply = own.ask(
-        own.scripts().put,
-        {{keys.entry, keys.claim}, {std::to_string(token), std::to_string(lives_ms), envelope}});
-    if (reply.is_error("OOM")) {
-      throw StorageIsFull("the server has no room for an entry of " +
-                          std::to_string(envelope.size()) + " bytes: " + reply.text.substr(0, 200));
-    }
-    if (reply.is_error()) throw_refused(reply);
+    demand_stored(call, own.ask(own.scripts().put, call));
     own.let_go(token);
   } catch (const StorageIsFull&) {
     release(key, token, false);
     throw;
   }
+}
+
+ScriptCall RedisLevel::release_call(std::string_view key, std::uint64_t token, bool failed) const {
+  return {{keys_of(key).claim}, {std::to_string(token), failed ? kFailedMs : "0"}};
 }
 
 // From here on it is not renewed: whatever the server hears, the claim ends.
@@ -227,11 +255,19 @@ void RedisLevel::release(std::string_view key, std::uint64_t token, bool failed)
   try {
     LevelClient& own = client();
     own.let_go(token);
-    own.ask(own.scripts().release,
-            {{keys_of(key).claim}, {std::to_string(token), failed ? kFailedMs : "0"}});
+    own.ask(own.scripts().release, release_call(key, token, failed));
   } catch (const std::exception&) {
     return;  // the claim ends by itself
   }
+}
+
+std::string RedisLevel::passed_over(const std::optional<SeenEntry>& refused) {
+  return refused ? bytes_of(*refused) : "";
+}
+
+std::uint64_t RedisLevel::new_token() {
+  const std::uint64_t drawn = random_number();
+  return drawn == 0 ? 1 : drawn;
 }
 
 }  // namespace zoocache::redis

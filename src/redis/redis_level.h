@@ -26,8 +26,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "codec/envelope.h"
 #include "core/second_level.h"
@@ -49,6 +51,13 @@ class RedisLevel final : public core::SecondLevel {
   void put(std::string_view key, std::uint64_t token, const core::StoredValue& value) override;
   void release(std::string_view key, std::uint64_t token, bool failed) noexcept override;
 
+  // redis_level_many.cpp: the same commands and scripts, sent together.
+  std::vector<std::optional<core::StoredValue>> get_many(
+      std::span<const std::string_view> keys) override;
+  void claim_many(std::span<Claiming> claims) override;
+  void put_many(std::span<Putting> puts) noexcept override;
+  void release_many(std::span<const Releasing> releases) noexcept override;
+
  private:
   struct Keys {
     std::string entry;
@@ -62,6 +71,24 @@ class RedisLevel final : public core::SecondLevel {
   std::optional<core::StoredValue> decode(std::string_view envelope, std::string_view key,
                                           std::int64_t lives_ms) const;
   std::string encode(std::string_view key, const core::StoredValue& value) const;
+  // Of `get`: what it asks, and what the answers to that say.
+  std::vector<Command> get_commands(std::string_view key) const;
+  std::optional<core::StoredValue> got(std::string_view key, std::span<const Reply> replies) const;
+  ScriptCall claim_call(const LevelClient& client, const Keys& keys, const std::string& passed_over,
+                        std::uint64_t token) const;
+  // Nothing: what lies there is damaged; it is passed over next time.
+  std::optional<Claim> claimed(LevelClient& client, const Keys& keys, std::string_view key,
+                               const std::optional<core::SeenEntry>& refused, std::uint64_t token,
+                               const Reply& reply, std::string* passed_over) const;
+  ScriptCall put_call(std::string_view key, std::uint64_t token,
+                      const core::StoredValue& value) const;
+  ScriptCall release_call(std::string_view key, std::uint64_t token, bool failed) const;
+  static void demand_stored(const ScriptCall& call, const Reply& reply);
+  // As the script of a claim wants it.
+  static std::string passed_over(const std::optional<core::SeenEntry>& refused);
+  static std::uint64_t new_token();
+  void claim_some(std::span<Claiming> claims);
+  void put_some(std::span<Putting> puts);
   Claim claim_or_throw(LevelClient& client, const Keys& keys, std::string_view key,
                        const std::optional<core::SeenEntry>& refused, std::uint64_t token);
 

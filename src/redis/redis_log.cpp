@@ -73,6 +73,10 @@ bool RedisLog::holds(std::uint64_t generation, Epoch born, std::span<const std::
   return follower().holds(generation, born, texts);
 }
 
+std::vector<bool> RedisLog::holds_many(std::span<const Question> questions) {
+  return follower().holds_many(questions);
+}
+
 bool RedisLog::wait_applied(std::uint64_t generation, Epoch epoch,
                             std::chrono::nanoseconds timeout) {
   return follower().wait_applied(generation, epoch, timeout);

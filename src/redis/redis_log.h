@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/home.h"
 #include "redis/follower.h"
@@ -47,6 +48,7 @@ class RedisLog final : public core::LogHome {
   core::HomePosition position() noexcept override;
   bool holds(std::uint64_t generation, core::Epoch born,
              std::span<const std::string> texts) override;
+  std::vector<bool> holds_many(std::span<const Question> questions) override;
 
   // Waits until no process serves what the epoch invalidated: until every one that the home knows
   // has applied it; at the latest one lease. In a generation that is younger than ten leases the

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,5 +43,13 @@ void run(Transport& transport, Link link, const Script& script, const ScriptCall
          std::chrono::nanoseconds timeout, OnAnswer on_answer);
 Answer run(Transport& transport, Link link, const Script& script, const ScriptCall& call,
            std::chrono::nanoseconds timeout);
+
+// Commands, or calls of a script, that are sent together: a round trip for all of them, and one
+// more where the server lacks the script. The answers are in their order.
+// REQUIRES: there are some.
+std::vector<Answer> execute_all(Transport& transport, Link link, std::vector<Command> commands,
+                                std::chrono::nanoseconds timeout);
+std::vector<Answer> run_all(Transport& transport, Link link, const Script& script,
+                            std::span<const ScriptCall> calls, std::chrono::nanoseconds timeout);
 
 }  // namespace zoocache::redis

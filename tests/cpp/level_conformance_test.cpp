@@ -18,7 +18,9 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -347,6 +349,98 @@ TEST_P(Levels, ARandomOracle) {
       }
     }
   }
+}
+
+// More than a store writes or asks for at once.
+constexpr std::size_t kMany = 600;
+
+struct Many {
+  Many() {
+    for (std::size_t index = 0; index < kMany; ++index) {
+      texts.push_back("many " + std::to_string(index));
+      values.push_back(value_of("value " + std::to_string(index)));
+    }
+    keys.assign(texts.begin(), texts.end());
+    for (std::size_t index = 0; index < kMany; ++index) {
+      claims.push_back({.key = keys[index], .refused = {}, .claim = {}});
+      puts.push_back({.key = keys[index],
+                      .token = 0,
+                      .value = &values[index],
+                      .is_stored = false,
+                      .trouble = {}});
+    }
+  }
+  std::vector<std::string> texts;
+  std::vector<std::string_view> keys;
+  std::vector<StoredValue> values;
+  std::vector<core::SecondLevel::Claiming> claims;
+  std::vector<core::SecondLevel::Putting> puts;
+};
+
+TEST_P(Levels, ManyAreStoredAndFoundAsEachByItself) {
+  Many many;
+  level().put(many.keys[5], 0, value_of("before"));
+  const StoredValue too_large = value_of(std::string(std::size_t{65} << 20, 'x'));
+  const bool has_bound = GetParam().first != "memory";
+  if (has_bound) many.puts[7].value = &too_large;
+  level().put_many(many.puts);
+  for (std::size_t index = 0; index < kMany; ++index) {
+    const bool is_stored = !has_bound || index != 7;
+    EXPECT_EQ(many.puts[index].is_stored, is_stored) << index;
+    EXPECT_EQ(many.puts[index].trouble.empty(), is_stored) << many.puts[index].trouble;
+    EXPECT_EQ(text_of(other().get(many.keys[index])),
+              is_stored ? many.values[index].payload : "(none)");
+  }
+  many.keys[8] = "another";
+  const auto found = other().get_many(many.keys);
+  ASSERT_EQ(found.size(), kMany);
+  for (std::size_t index = 0; index < kMany; ++index) {
+    const bool is_there = index != 8 && (index != 7 || !has_bound);
+    EXPECT_EQ(text_of(found[index]), is_there ? many.values[index].payload : "(none)") << index;
+  }
+}
+
+TEST_P(Levels, ManyAreClaimedAsEachByItself) {
+  Many many;
+  const std::uint64_t taken = other().claim(many.keys[0], {}).token;
+  other().put(many.keys[1], 0, many.values[1]);
+  other().put(many.keys[2], 0, many.values[2]);
+  many.claims[2].refused = seen_of(many.values[2]);
+  level().claim_many(many.claims);
+  std::set<std::uint64_t> tokens;
+  for (std::size_t index = 0; index < kMany; ++index) {
+    ASSERT_TRUE(many.claims[index].claim) << index;
+    const core::SecondLevel::Claim& claim = *many.claims[index].claim;
+    EXPECT_EQ(claim.kind, index == 0 ? Kind::kTaken : index == 1 ? Kind::kFound : Kind::kMine);
+    if (claim.kind == Kind::kMine) tokens.insert(claim.token);
+    many.puts[index].token = claim.token;
+  }
+  EXPECT_EQ(tokens.size(), kMany - 2) << "each has a token of its own";
+  EXPECT_EQ(many.claims[0].claim->token, taken);
+  EXPECT_EQ(many.claims[1].claim->found.payload, many.values[1].payload);
+  EXPECT_EQ(other().claim(many.keys[kMany - 1], {}).kind, Kind::kTaken);
+
+  // Half of them are stored, the others are let go of; both frees the claims.
+  level().put_many(std::span(many.puts).subspan(2, 298));
+  std::vector<core::SecondLevel::Releasing> releases;
+  for (std::size_t index = 300; index < kMany; ++index) {
+    releases.push_back({many.keys[index], many.puts[index].token, index == kMany - 1});
+  }
+  level().release_many(releases);
+  EXPECT_EQ(other().wait(many.keys[kMany - 1], many.puts[kMany - 1].token, 10s), Waited::kFailed);
+  for (const std::size_t index : {2UL, 299UL, 300UL, kMany - 2, kMany - 1}) {
+    const core::SecondLevel::Claim claim = other().claim(many.keys[index], {});
+    EXPECT_EQ(claim.kind, index < 300 ? Kind::kFound : Kind::kMine) << index;
+  }
+  EXPECT_EQ(level().claim(many.keys[0], {}).token, taken) << "it was nobody's here to free";
+}
+
+TEST_P(Levels, AKeyAmongManyThatIsThereTwiceIsClaimedOnce) {
+  std::vector<core::SecondLevel::Claiming> claims(2, {.key = "twice", .refused = {}, .claim = {}});
+  level().claim_many(claims);
+  EXPECT_EQ(claims[0].claim->kind, Kind::kMine);
+  EXPECT_EQ(claims[1].claim->kind, Kind::kTaken);
+  EXPECT_EQ(claims[1].claim->token, claims[0].claim->token);
 }
 
 std::unique_ptr<Place> in_memory() {

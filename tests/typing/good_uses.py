@@ -270,6 +270,29 @@ def class_method_types(service: Service) -> None:
     assert_type(service.of_nobody.refresh(1), User)
 
 
+def load_users(user_ids: list[int]) -> list[User]:
+    """Loads several."""
+    return [User(user_id) for user_id in user_ids]
+
+
+async def fetch_users(user_ids: list[int]) -> list[User]:
+    """The same, later."""
+    return load_users(user_ids)
+
+
+async def many_types(service: Service) -> None:
+    """What functions give for several items at once."""
+    assert_type(bare.get_many([1, 2]), list[User])
+    assert_type(bare.get_many(range(3), load=load_users), list[User])
+    assert_type(bare.get_many((1, 2), load=lambda ids: map(User, ids)), list[User])
+    assert_type(service.load.get_many([1], load=load_users), list[User])
+    assert_type(Service.of_nobody.get_many({1, 2}), list[User])
+    assert_type(Service.of_class_outside.get_many([1]), list[User])
+    assert_type(await fetch.get_many([1, 2]), list[User])
+    assert_type(await fetch.get_many([1, 2], load=fetch_users), list[User])
+    assert_type(await service.fetch.get_many([1], load=fetch_users), list[User])
+
+
 async def async_types(service: Service) -> None:
     """What calls and methods of async functions give."""
     assert_type(await fetch(1), User)

@@ -29,6 +29,12 @@ async def fetch(user_id: int) -> str:
     return str(user_id)
 
 
+@cacheable
+def pair(user_id: int, name: str) -> str:
+    """Takes two."""
+    return f"{user_id} {name}"
+
+
 def plain(user_id: int) -> str:
     """A function that nobody caches."""
     return str(user_id)
@@ -76,6 +82,30 @@ def wrong_calls() -> None:
     maybe: str = load.peek(1)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     number: int = load(1)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(number, maybe)
+
+
+def load_one(user_id: int) -> str:
+    """Not a loader of many."""
+    return str(user_id)
+
+
+async def load_later(user_ids: list[int]) -> list[str]:
+    """Not for a function that is not async."""
+    return [str(user_id) for user_id in user_ids]
+
+
+async def wrong_many() -> None:
+    """Items and loaders that do not fit."""
+    load.get_many(["1"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    load.get_many(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    load.get_many()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    load.get_many([1], load=load_one)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    load.get_many([1], load=load_later)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    load.get_many([1], loader=load_one)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await fetch.get_many([1], load=lambda ids: ids)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+    pair.get_many([1])  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    text: list[int] = load.get_many([1])  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(text)
 
 
 def wrong_methods(service: Service) -> None:

@@ -8,6 +8,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -116,6 +117,14 @@ bool peek(FunctionState& function, const Request& request, Use use, void* contex
 using Job = std::function<void()>;
 ValuePtr run(FunctionState& function, Request& request, const Fill& load,
              const std::function<Job()>& make_job);
+// Several calls after their misses, at once. A value that stays nullptr is to be had by `run`.
+// `load`: fills the boxes, which are those of the requests with these numbers; empty: there is
+// none.
+using FillMany =
+    std::function<void(std::span<const std::size_t> missing, std::span<Box* const> boxes)>;
+void run_many(FunctionState& function, std::span<Request* const> requests,
+              std::span<ValuePtr> values, const FillMany& load);
+[[noreturn]] void refuse_values(std::size_t wanted, std::size_t given);
 // A load in the background: leads, unless another load of the key runs. Throws nothing that the
 // load throws: it is counted.
 void reload(FunctionState& function, Request& request, const Fill& load);

@@ -44,7 +44,8 @@ BOOST = Path(os.environ.get("ZOOCACHE_BOOST_DIR", ROOT / "build" / "boost")) / "
 BOOST_FLAGS = ["-DBOOST_ASIO_DISABLE_CO_AWAIT", "-DZOOCACHE_HAS_REDIS", f"-isystem{BOOST}"]
 # Programs that need no Boost, and what they need of src/redis: the log, without the connection.
 VIRTUAL_LOG = tuple(
-    f"redis_log_{name}_test" for name in ("simulation", "lease", "intent_rules", "status", "version")
+    f"redis_log_{name}_test"
+    for name in ("simulation", "lease", "intent_rules", "status", "version")
 )
 VIRTUAL_LEVEL = ("redis_level_told_test",)
 REDIS_LOG = (
