@@ -66,7 +66,10 @@ COUNTER_MUTANTS = [
     redis("everything dropped", "  ++counters_.flushes;\n"),
     redis("another generation", "  if (is_other) ++counters_.generation_changes;\n"),
     redis("what is declared again", "    counters_.replays += texts.size();\n"),
-    redis("messages without sense", "    if (!news) ++counters_.errors;\n"),
+    redis(
+        "messages without sense",
+        "    } else if (!news) {\n      ++counters_.errors;\n",
+    ),
     redis("what the server refuses", "  if (answer.has_reply()) ++counters_.errors;\n"),
     redis(
         "no reply in time",

@@ -103,8 +103,8 @@ SERVER_MUTANTS = [
     server(
         "a log of another life of the server is written to",
         SCRIPTS,
-        "  if state and state.life == life() then return state end\n",
-        "  if state then return state end\n",
+        "  if state and state.life == life() and state.needs >= least then return state end\n",
+        "  if state and state.needs >= least then return state end\n",
         program="log_outage",
         tests="RedisLogOutage.ARestart*",
     ),
