@@ -8,6 +8,7 @@ LMDB_LOG = "src/lmdb/lmdb_log.cpp"
 ENVIRONMENT_H = "src/lmdb/environment.h"
 FOLLOWER = "src/redis/follower.cpp"
 CALLS = "src/redis/follower_calls.cpp"
+HOLDS = "src/redis/follower_holds.cpp"
 WRITER = "src/redis/follower_writer.cpp"
 REPLICAS = "src/redis/follower_replicas.cpp"
 
@@ -89,8 +90,12 @@ COUNTER_MUTANTS = [
         "a lease that was over",
         "    if (lease_.is_over(now_ns())) ++counters_.lease_expirations;\n",
     ),
-    redis("what was checked here", "      ++counters_.local_checks;\n", file=CALLS),
-    redis("what was checked by the server", "  ++counters_.server_checks;\n", file=CALLS),
+    redis("what was checked here", "      ++counters_.local_checks;\n", file=HOLDS),
+    redis(
+        "what was checked by the server",
+        "      if (holds) ++counters_.server_checks;\n",
+        file=HOLDS,
+    ),
     redis(
         "times without waiting",
         "  status.counters.breaker_opens = breaker_.openings();\n",
