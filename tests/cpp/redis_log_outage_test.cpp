@@ -210,7 +210,9 @@ TEST_F(RedisLogOutage, ALogThatNeedsANewerLibraryIsNotServedFrom) {
   EXPECT_TRUE(eventually([&] { return !reader->status().reachable; }));
   server_->command({"FLUSHALL"});
   EXPECT_TRUE(is_back()) << reader->status().trouble;
+  const std::uint64_t before = reader->status().generation;
   set_needs(1'000'000);  // no version of ours: somebody else wrote that
+  EXPECT_TRUE(eventually([&] { return reader->status().generation != before; }));
   EXPECT_TRUE(is_back()) << reader->status().trouble;
 }
 
