@@ -9,6 +9,7 @@ from mutants import Mutant
 
 FOLLOWER = "src/redis/follower.cpp"
 CALLS = "src/redis/follower_calls.cpp"
+HOLDS = "src/redis/follower_holds.cpp"
 FOLLOWER_H = "src/redis/follower.h"
 LEASE = "src/redis/lease.h"
 JOURNAL = "src/redis/journal.cpp"
@@ -255,7 +256,7 @@ REDIS_MUTANTS = [
     redis(
         "stored values are taken for valid without a look",
         "",
-        CALLS,
+        HOLDS,
         "return index_.newest(text) > born;",
         "return text.size() > 999;",
         quick=True,
@@ -284,7 +285,7 @@ REDIS_MUTANTS = [
     redis(
         "what was forgotten is taken for known by the check of stored values",
         "",
-        CALLS,
+        HOLDS,
         "      if (born < index_.floor()) return Verdict::kAsk;\n",
         "",
         test="status",
@@ -292,17 +293,17 @@ REDIS_MUTANTS = [
     redis(
         "what is declared and not acknowledged does not refuse stored values",
         "",
-        CALLS,
-        "  if (none == core::kForever || core::is_any_held(log_, texts)) return false;\n",
-        "  if (none == core::kForever) return false;\n",
+        HOLDS,
+        "    if (none == core::kForever || core::is_any_held(log_, one.texts)) continue;\n",
+        "    if (none == core::kForever) continue;\n",
         test="status",
     ),
     redis(
         "a server that took over is believed before it answered a heartbeat",
         "",
-        CALLS,
-        "found->nonce != generation || born < found->floor",
-        "born < found->floor",
+        HOLDS,
+        "found[index].nonce == one.generation && one.born >= found[index].floor",
+        "one.born >= found[index].floor",
         test="status",
     ),
     redis(

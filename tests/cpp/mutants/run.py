@@ -34,9 +34,9 @@ PRELUDE = "#include <chrono>\n#include <thread>\n"
 TRIES = 4
 # What of src/redis needs no Boost: the log, without the connection.
 REDIS_LOG = (
-    *("follower", "follower_calls", "follower_intents", "follower_nodes", "follower_replicas"),
-    *("follower_writer", "fork_guard", "intents", "journal", "protocol", "redis_log", "script"),
-    *("scripts", "server_check", "transport"),
+    *("follower", "follower_calls", "follower_holds", "follower_intents", "follower_nodes"),
+    *("follower_replicas", "follower_writer", "fork_guard", "intents", "journal", "protocol"),
+    *("redis_log", "script", "scripts", "server_check", "transport"),
 )
 
 
