@@ -262,6 +262,8 @@ void LmdbLevel::put(std::string_view key, std::uint64_t token, const StoredValue
   }
 }
 
+std::size_t LmdbLevel::most_bytes() const noexcept { return options_.max_bytes / 4 * 3; }
+
 void LmdbLevel::put_many(std::span<Putting> puts) noexcept {
   for (std::size_t at = 0; at < puts.size(); at += kWrittenAtOnce) {
     const auto some = puts.subspan(at, std::min(kWrittenAtOnce, puts.size() - at));
@@ -283,7 +285,7 @@ void LmdbLevel::put_some(std::span<Putting> puts) {
     envelopes.push_back(encode(one.key, *one.value));
     size_bytes += envelopes.back().size();
   }
-  const std::size_t most = options_.max_bytes / 4 * 3;
+  const std::size_t most = most_bytes();
   const auto patience = seconds(options_.lock_timeout_s);
   const std::shared_ptr<LevelEnvironment> environment = connect(patience);
   LevelEnvironment::Writing writing(*environment, patience);
@@ -306,7 +308,7 @@ void LmdbLevel::put_some(std::span<Putting> puts) {
 void LmdbLevel::store(LevelEnvironment& environment, LevelEnvironment::Writing& writing,
                       const End& end, std::string_view envelope) {
   const Digest digest = where(environment, end.key);
-  const std::size_t most = options_.max_bytes / 4 * 3;
+  const std::size_t most = most_bytes();
   bool is_stored = false;
   try {
     for (int left = kStoreTries; !is_stored && left > 0; --left) {

@@ -86,6 +86,8 @@ class LmdbLevel final : public core::SecondLevel {
                  std::size_t evicted_bytes);
   void store(LevelEnvironment& environment, LevelEnvironment::Writing& writing, const End& end,
              std::string_view envelope);
+  // Of entries: changed pages need free ones.
+  std::size_t most_bytes() const noexcept;
   void claim_some(std::span<Claiming> claims);
   void put_some(std::span<Putting> puts);
   void keep_released(const Releasing& one) noexcept;

@@ -2,14 +2,13 @@
 #include <gtest/gtest.h>
 #include <zoocache/zoocache.h>
 
+#include <algorithm>
 #include <atomic>
-#include <condition_variable>
-#include <memory>
 #include <mutex>
 #include <numeric>
 #include <stdexcept>
-#include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "cache_pair.h"
@@ -118,6 +117,31 @@ TEST_F(Batches, WhatIsInvalidatedDuringTheLoadIsNotStored) {
   EXPECT_EQ(plain(get.get_many({1, 2}, load)), (Items{1000, 2000}));
   EXPECT_EQ(get.peek(1), nullptr);
   EXPECT_NE(get.peek(2), nullptr);
+}
+
+TEST_F(Batches, WhatIsNotStoredIsLoadedOnceAllTheSame) {
+  Cache cache;
+  const auto get = function(cache);
+  const auto load = [&](const Items& items) {
+    Load::current().no_store();
+    return many(items);
+  };
+  EXPECT_EQ(plain(get.get_many({1, 2, 1}, load)), (Items{1000, 2000, 1000}));
+  EXPECT_EQ(source.loads, 0);
+  EXPECT_EQ(get.peek(1), nullptr);
+}
+
+TEST_F(Batches, AnOuterLoadIsStoredWhereNothingWasFound) {
+  const auto get = function(first);
+  int runs = 0;
+  const auto outer = first.cacheable("outer", [&] {
+    get.get_many({1, 2});
+    return ++runs;
+  });
+  EXPECT_EQ(*outer(), 1);
+  EXPECT_EQ(*outer(), 1);
+  first.invalidate("org:acme:user:2");
+  EXPECT_EQ(*outer(), 2);
 }
 
 TEST_F(Batches, ManyThreadsLoadEachItemOnce) {

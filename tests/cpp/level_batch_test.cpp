@@ -226,7 +226,9 @@ TEST_F(Batches, ClaimsEndWithTheBatch) {
     Batch one(first_, level_, 0, 2);
     one.batch.look(true);
     ASSERT_FALSE(is_free(0));
+    level_->trips = 0;
   }
+  EXPECT_EQ(level_->trips, 1) << "all of them in one go";
   EXPECT_TRUE(is_free(0));
   EXPECT_TRUE(is_free(1));
 }

@@ -427,6 +427,7 @@ TEST_P(Levels, ManyAreClaimedAsEachByItself) {
     releases.push_back({many.keys[index], many.puts[index].token, index == kMany - 1});
   }
   level().release_many(releases);
+  EXPECT_EQ(other().wait(many.keys[2], many.puts[2].token, 1ms), Waited::kEnded);
   EXPECT_EQ(other().wait(many.keys[kMany - 1], many.puts[kMany - 1].token, 10s), Waited::kFailed);
   for (const std::size_t index : {2UL, 299UL, 300UL, kMany - 2, kMany - 1}) {
     const core::SecondLevel::Claim claim = other().claim(many.keys[index], {});

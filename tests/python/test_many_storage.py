@@ -252,7 +252,16 @@ def test_round_trips_do_not_grow_with_the_items(tmp_path: Path) -> None:
         before = reads()
         assert fresh.get.get_many(items) == of(items)
         assert reads() - before < 60
-        assert two.batches == fresh.single == []
+        one.cache.invalidate("other")
+        late = Side(cache_of(server))  # it has not seen what came before it
+        late.many([1])
+        before = reads()
+        assert late.many(items) == of(items)
+        assert reads() - before < 60, "the server has to check all of them"
+        home = late.cache.core.home()
+        assert home is not None
+        assert home["counters"]["server_checks"] == len(items) + 1
+        assert two.batches == fresh.single == late.batches == []
     finally:
         server.kill()
 

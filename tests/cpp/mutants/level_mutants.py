@@ -95,9 +95,9 @@ LEVEL_MUTANTS = [
         "",
         LEVEL,
         "  const Digest digest = where(environment, end.key);\n"
-        "  const std::size_t most = options_.max_bytes / 4 * 3;\n",
+        "  const std::size_t most = most_bytes();\n",
         "  const Digest digest = where(environment, end.key);\n"
-        "  const std::size_t most = options_.max_bytes / 4 * 3;\n"
+        "  const std::size_t most = most_bytes();\n"
         "  change(environment, writing, 0,\n"
         "         [&](LevelRows& rows) { rows.end_flight(digest, end.token, 0); });\n"
         "  std::this_thread::sleep_for(std::chrono::milliseconds(20));\n",
@@ -140,8 +140,8 @@ LEVEL_MUTANTS = [
         "level: the entries may fill the map",
         "",
         LEVEL,
-        "  const std::size_t most = options_.max_bytes / 4 * 3;\n",
-        "  const std::size_t most = options_.max_bytes;\n",
+        "return options_.max_bytes / 4 * 3;",
+        "return options_.max_bytes;",
         program=ENTRIES,
     ),
     Mutant(

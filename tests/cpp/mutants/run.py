@@ -49,9 +49,9 @@ VIRTUAL_LOG = tuple(
 )
 VIRTUAL_LEVEL = ("redis_level_told_test",)
 REDIS_LOG = (
-    *("follower", "follower_calls", "follower_intents", "follower_nodes", "follower_replicas"),
-    *("follower_writer", "fork_guard", "intents", "journal", "protocol", "redis_log", "script"),
-    *("scripts", "server_check", "transport"),
+    *("follower", "follower_calls", "follower_holds", "follower_intents", "follower_nodes"),
+    *("follower_replicas", "follower_writer", "fork_guard", "intents", "journal", "protocol"),
+    *("redis_log", "script", "scripts", "server_check", "transport"),
 )
 # And of its values, besides the files with that in their names.
 REDIS_LEVEL = ("fork_guard", "protocol", "script", "transport")
