@@ -210,7 +210,8 @@ def read_table(path: Path) -> dict[str, tuple[str, float]]:
 def write_table(path: Path, tried: list[Row]) -> None:
     known = read_table(path)
     known.update({mutant.name: (outcome, seconds) for mutant, outcome, seconds in tried})
-    path.write_text(table([(one, *known.get(one.name, ("not tried yet", 0.0))) for one in EVERY]))
+    rows = [(one, *known[one.name]) for one in EVERY if one.name in known]
+    path.write_text(table(rows), encoding="utf-8")
 
 
 def misfits() -> list[str]:
