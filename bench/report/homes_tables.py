@@ -59,7 +59,7 @@ def home_table(results: Results) -> str:
         rows.append([title, *cells])
     young = found.get("invalidate_lmdb_young")
     if young:
-        title = "LMDB, within 2 s after a process came or went"
+        title = "LMDB, just after a process came or went"
         rows.append([title, *[NOTHING] * 3, duration(young["ns_median"]), *[NOTHING] * 2])
     head = ["home", "hit", "x `lru_cache`", "over no home", "`invalidate`"]
     return table([*head, "another process knows, median", "p99"], rows)
