@@ -45,6 +45,8 @@ class LevelRows {
   // Whether an entry of so many bytes has room while all take at most `most_bytes`. Removes the
   // oldest for it, at most `at_once`.
   bool make_room(std::size_t size_bytes, std::size_t most_bytes, int at_once);
+  // Whether it is so without removing any.
+  bool has_room(std::size_t size_bytes, std::size_t most_bytes) const;
   // Removes the oldest entries: until they had so many bytes, and at most so many.
   void evict(std::size_t size_bytes, int most);
 

@@ -24,6 +24,7 @@ constexpr int kStoreTries = 16;
 constexpr int kEvictedAtOnce = 256;                     // by one transaction that stores
 constexpr int kEvictedWhenFull = 16;                    // by one that has no free pages to write to
 constexpr std::size_t kEvictedBytes = 65'536;           // then, or as much as is wanted
+constexpr int kEvictingRounds = 64;                     // of such transactions, until there is room
 constexpr int kSweptAtOnce = 2;                         // as many as a transaction adds, and one
 constexpr std::int64_t kFailedKeptNs = 10'000'000'000;  // for waiters, who look every 20 ms
 constexpr std::size_t kMostKept = 4096;                 // then the oldest end with the process
@@ -357,7 +358,7 @@ void LmdbLevel::change(LevelEnvironment& environment, LevelEnvironment::Writing&
     } catch (const MapIsFull&) {
       if (tries == kStoreTries) throw;
     }
-    make_room(environment, writing, tries > 0 ? std::max(size_bytes, kEvictedBytes) : 0);
+    make_room(environment, writing, size_bytes, tries > 0);
   }
   if (ends.empty()) return;
   const std::lock_guard lock(Registry::instance().brief_mutex());
@@ -368,7 +369,7 @@ void LmdbLevel::change(LevelEnvironment& environment, LevelEnvironment::Writing&
 }
 
 void LmdbLevel::make_room(LevelEnvironment& environment, LevelEnvironment::Writing& writing,
-                          std::size_t evicted_bytes) {
+                          std::size_t size_bytes, bool evicts) {
   // A reader that was killed at work holds on to the pages of its snapshot until it is looked for.
   environment.forget_dead_readers(kShortWait);
   if (environment.grow(options_.max_bytes)) return;
@@ -383,15 +384,25 @@ void LmdbLevel::make_room(LevelEnvironment& environment, LevelEnvironment::Writi
       return false;
     }
   };
-  for (int most = kEvictedWhenFull; evicted_bytes > 0 && most > 0; most /= 2) {
-    const auto evict = [&](Table& table) { LevelRows(table).evict(evicted_bytes, most); };
-    if (commits(evict)) break;  // else again: fewer change fewer pages
+  // Small entries lie anywhere among others: many have to go before a page is empty, and each of
+  // those that change is written anew.
+  bool has_room = !evicts;
+  for (int rounds = kEvictingRounds; rounds > 0; --rounds) {
+    bool is_evicted = false;
+    for (int most = kEvictedWhenFull; evicts && !is_evicted && most > 0; most /= 2) {
+      is_evicted = commits([&](Table& table) {  // else again: fewer change fewer pages
+        LevelRows rows(table);
+        rows.evict(std::max(size_bytes, kEvictedBytes), most);
+        has_room = rows.has_room(size_bytes, most_bytes());
+      });
+    }
+    // What one transaction lets go the next one must not use yet, but the one after that.
+    commits([](Table& table) {
+      Meta meta;
+      if (table.read_meta(&meta)) table.write_meta(meta);
+    });
+    if (has_room || !is_evicted) return;
   }
-  // What one transaction lets go the next one must not use yet, but the one after that.
-  commits([](Table& table) {
-    Meta meta;
-    if (table.read_meta(&meta)) table.write_meta(meta);
-  });
 }
 
 void LmdbLevel::release(std::string_view key, std::uint64_t token, bool failed) noexcept {

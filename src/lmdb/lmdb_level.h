@@ -81,9 +81,10 @@ class LmdbLevel final : public core::SecondLevel {
   template <class Work>
   void change(LevelEnvironment& environment, LevelEnvironment::Writing& writing,
               std::size_t size_bytes, Work&& work);
-  // Free pages: of killed readers, of a larger map, of the oldest entries.
+  // Free pages: of killed readers, of a larger map; if it `evicts`, of the oldest entries, until
+  // there is room for so many bytes or nothing more can be removed.
   void make_room(LevelEnvironment& environment, LevelEnvironment::Writing& writing,
-                 std::size_t evicted_bytes);
+                 std::size_t size_bytes, bool evicts);
   void store(LevelEnvironment& environment, LevelEnvironment::Writing& writing, const End& end,
              std::string_view envelope);
   // Of entries: changed pages need free ones.

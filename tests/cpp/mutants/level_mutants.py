@@ -123,8 +123,8 @@ LEVEL_MUTANTS = [
         "level: the store evicts for what cannot fit",
         "",
         LEVEL_ROWS,
-        "  if (needed > most_bytes) return false;\n",
-        "  most_bytes = needed > most_bytes ? needed : most_bytes;\n",
+        "  if (size_bytes + 4 * table_.page_bytes() > most_bytes) return false;\n",
+        "  most_bytes = std::max(most_bytes, size_bytes + 4 * table_.page_bytes());\n",
         program=ENTRIES,
     ),
     Mutant(
