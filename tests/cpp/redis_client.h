@@ -8,10 +8,10 @@
 #include <functional>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "eventually.h"
 #include "redis/connection.h"
 #include "redis_server.h"
 
@@ -74,15 +74,7 @@ class Heard final : public redis::Listener {
   std::vector<Event> events_;
 };
 
-inline bool eventually(const std::function<bool()>& is_so,
-                       std::chrono::milliseconds patience = kPatience) {
-  const auto until = std::chrono::steady_clock::now() + patience;
-  while (!is_so()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
+bool eventually(const std::function<bool()>& is_so, std::chrono::milliseconds patience = kPatience);
 
 inline bool connects(const redis::Client& client) {
   return eventually(

@@ -16,6 +16,7 @@
 #include "codec/envelope.h"
 #include "core/second_level.h"
 #include "redis/redis_level.h"
+#include "redis_level_support.h"
 
 namespace zoocache::testing {
 namespace {
@@ -38,22 +39,13 @@ std::string trouble_of(const std::function<void()>& call) {
 }
 
 // Answers what the test says, to whatever it is asked, in turn.
-class Script final : public redis::Transport {
+class Script final : public PresentServer {
  public:
   explicit Script(std::vector<redis::Answer> answers) : answers_(std::move(answers)) {}
-  std::int64_t now_ns() const noexcept override { return 1; }
-  void call_after(std::chrono::nanoseconds, std::function<void()>) override {}
-  void async_execute(Link link, redis::Command command, std::chrono::nanoseconds timeout,
-                     redis::OnAnswer on_answer) override {
-    on_answer(execute(link, std::move(command), timeout));
-  }
   redis::Answer execute(Link, redis::Command, std::chrono::nanoseconds) override {
     if (next_ == answers_.size()) return {{}, {redis::Trouble::kTimeout, ""}};
     return answers_[next_++];
   }
-  bool is_connected(Link) const noexcept override { return true; }
-  bool await_connected(Link, std::chrono::nanoseconds) override { return true; }
-  redis::Failure failure(Link) const override { return {}; }
 
  private:
   const std::vector<redis::Answer> answers_;

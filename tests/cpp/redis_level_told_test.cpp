@@ -10,14 +10,19 @@
 #include <future>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "core/second_level.h"
+#include "eventually.h"
 #include "redis/redis_level.h"
 #include "redis_level_support.h"
 
 namespace zoocache::testing {
+
+// A loaded machine takes its time.
+bool eventually(const std::function<bool()>& is_so,
+                std::chrono::milliseconds patience = std::chrono::seconds(10));
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -26,37 +31,18 @@ using Waited = core::SecondLevel::Waited;
 
 constexpr std::uint64_t kToken = 17;
 
-// A loaded machine takes its time.
-bool eventually(const std::function<bool()>& is_so) {
-  const auto until = std::chrono::steady_clock::now() + 10s;
-  while (!is_so()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
-
 // Answers every look as the test says, and lets it say what is pushed.
-class Looks final : public redis::Transport {
+class Looks final : public PresentServer {
  public:
   Looks(std::string channel, redis::Listener& listener)
       : channel_(std::move(channel)), listener_(listener) {}
 
-  std::int64_t now_ns() const noexcept override { return 1; }
-  void call_after(std::chrono::nanoseconds, std::function<void()>) override {}
-  void async_execute(Link link, redis::Command command, std::chrono::nanoseconds timeout,
-                     redis::OnAnswer on_answer) override {
-    on_answer(execute(link, std::move(command), timeout));
-  }
   redis::Answer execute(Link, redis::Command, std::chrono::nanoseconds) override {
     if (count++ == 0 && is_subscribed_meanwhile) subscribe();
     const std::string said = has_ended ? "ended" : is_noted ? "noted" : "runs";
     return {{redis::Type::kString, said, {}}, {}};
   }
   void open(Link link) override { is_open = is_open || link == Link::kControl; }
-  bool is_connected(Link) const noexcept override { return true; }
-  bool await_connected(Link, std::chrono::nanoseconds) override { return true; }
-  redis::Failure failure(Link) const override { return {}; }
 
   void subscribe() { listener_.on_back(Link::kControl, {}); }
   void lose() { listener_.on_lost(Link::kControl, {}); }

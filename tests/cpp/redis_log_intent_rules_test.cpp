@@ -3,17 +3,14 @@
 #include <gtest/gtest.h>
 #include <zoocache/zoocache.h>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "cache_access.h"
 #include "core/home.h"
-#include "core/log.h"
 #include "redis/intents.h"
-#include "redis_sim.h"
+#include "redis_sim_process.h"
 #include "zoocache/errors.h"
 
 namespace zoocache::testing {
@@ -122,10 +119,8 @@ TEST_F(IntentRules, RepliesThatDoNotFitAreNone) {
 }
 
 // A process with one function that reads a row.
-struct Process {
-  Process(Network& network, int& row)
-      : world(network.world),
-        cache(Options{.home = std::make_shared<SimHome>(network, thaws_ns, 1000)}) {
+struct Process : SimProcess {
+  Process(Network& network, int& row) : SimProcess(network) {
     get.emplace(cache.cacheable(
         "get",
         [this, &row](int) {
@@ -138,14 +133,9 @@ struct Process {
   }
   int operator()() { return *(*get)(1); }
   void freeze(std::int64_t span_ns) { thaws_ns = world.now_ns() + span_ns; }
-  std::uint64_t fired() {
-    return detail::CacheAccess::engine(cache).log().home()->status().fired_intents;
-  }
+  std::uint64_t fired() { return home().status().fired_intents; }
 
-  World& world;
-  std::int64_t thaws_ns = 0;
   int loads = 0;
-  Cache cache;
   std::optional<CachedFunction<int, int>> get;
 };
 

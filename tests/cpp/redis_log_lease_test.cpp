@@ -3,43 +3,16 @@
 #include <gtest/gtest.h>
 #include <zoocache/zoocache.h>
 
-#include <memory>
-#include <optional>
-
-#include "redis_sim.h"
-#include "zoocache/errors.h"
+#include "redis_sim_process.h"
 
 namespace zoocache::testing {
 namespace {
 
 constexpr Faults kNone{.lost_push = 0, .doubled_push = 0, .slow_push = 0};
 
-struct Process {
-  explicit Process(Network& network)
-      : world(network.world),
-        cache(Options{.home = std::make_shared<SimHome>(network, thaws_ns, 1000)}) {
-    get.emplace(cache.cacheable(
-        "get", [this](int) { return ++loads; }, deps("user:{0}")));
-  }
-  bool hits() {
-    const int before = loads;
-    (*get)(1);
-    return loads == before;
-  }
-  bool invalidate() {
-    try {
-      cache.invalidate("user:2");
-    } catch (const HomeUnreachable&) {
-      return false;
-    }
-    return true;
-  }
-
-  World& world;
-  std::int64_t thaws_ns = 0;
-  int loads = 0;
-  Cache cache;
-  std::optional<CachedFunction<int, int>> get;
+struct Process : CountingProcess {
+  using CountingProcess::CountingProcess;
+  bool invalidate() { return SimProcess::invalidate("user:2"); }
 };
 
 class RedisLogLease : public ::testing::Test {

@@ -5,17 +5,14 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "cache_access.h"
-#include "core/log.h"
 #include "redis/applied_index.h"
-#include "redis_sim.h"
+#include "redis_sim_process.h"
 #include "seed.h"
 #include "zoocache/errors.h"
 
@@ -24,30 +21,18 @@ namespace {
 
 constexpr Faults kNone{.lost_push = 0, .doubled_push = 0, .slow_push = 0};
 
-struct Process {
-  explicit Process(Network& network)
-      : cache(Options{.home = std::make_shared<SimHome>(network, thaws_ns, 1000)}) {
+struct Process : SimProcess {
+  explicit Process(Network& network) : SimProcess(network) {
     get.emplace(cache.cacheable(
         "get", [](int id) { return id; }, deps("user:{0}")));
     (*get)(1);
   }
   HomeCounters counters() const { return cache.home()->counters; }
-  core::LogHome& home() { return *detail::CacheAccess::engine(cache).log().home(); }
   bool holds(core::Epoch born, const std::string& text) {
     const std::vector<std::string> texts{text};
     return home().holds(home().position().generation, born, texts);
   }
-  bool invalidate(const std::string& tag) {
-    try {
-      cache.invalidate(tag);
-    } catch (const HomeUnreachable&) {
-      return false;
-    }
-    return true;
-  }
 
-  std::int64_t thaws_ns = 0;
-  Cache cache;
   std::optional<CachedFunction<int, int>> get;
 };
 

@@ -12,12 +12,12 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cache_access.h"
 #include "core/home.h"
 #include "core/log.h"
+#include "eventually.h"
 #include "redis/redis_log.h"
 #include "redis_server.h"
 
@@ -27,15 +27,8 @@ using namespace std::chrono_literals;
 
 inline constexpr const char* kLogKey = "{zoocache}:log";
 
-inline bool eventually(const std::function<bool()>& is_so,
-                       std::chrono::milliseconds patience = std::chrono::seconds(15)) {
-  const auto until = std::chrono::steady_clock::now() + patience;
-  while (!is_so()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
-}
+bool eventually(const std::function<bool()>& is_so,
+                std::chrono::milliseconds patience = std::chrono::seconds(15));
 
 // A cache with one function, get(id), that depends on "user:{id}" and counts its loads.
 struct Sharer {

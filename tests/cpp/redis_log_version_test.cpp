@@ -4,15 +4,11 @@
 #include <zoocache/zoocache.h>
 
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "cache_access.h"
-#include "core/log.h"
 #include "redis/scripts.h"
-#include "redis_sim.h"
+#include "redis_sim_process.h"
 #include "zoocache/errors.h"
 
 namespace zoocache::testing {
@@ -21,24 +17,7 @@ namespace {
 constexpr Faults kNone{.lost_push = 0, .doubled_push = 0, .slow_push = 0};
 constexpr std::uint64_t kNewer = redis::kLogVersion + 1;
 
-struct Process {
-  explicit Process(Network& network)
-      : cache(Options{.home = std::make_shared<SimHome>(network, thaws_ns, 1000)}) {
-    get.emplace(cache.cacheable(
-        "get", [this](int) { return ++loads; }, deps("user:{0}")));
-  }
-  bool hits() {
-    const int before = loads;
-    (*get)(1);
-    return loads == before;
-  }
-  core::LogHome& home() { return *detail::CacheAccess::engine(cache).log().home(); }
-
-  std::int64_t thaws_ns = 0;
-  int loads = 0;
-  Cache cache;
-  std::optional<CachedFunction<int, int>> get;
-};
+using Process = CountingProcess;
 
 class RedisLogVersion : public ::testing::Test {
  protected:
