@@ -77,15 +77,18 @@ void LevelRows::put(const Digest& digest, std::string_view envelope) {
   table_.write(view(order_key(sequence)), std::string(digest.begin(), digest.end()));
 }
 
+// Large values have pages of their own; small ones share them, and may need one more of each kind.
+std::size_t LevelRows::needed_bytes(std::size_t size_bytes) const {
+  return size_bytes + 4 * table_.page_bytes();
+}
+
 bool LevelRows::has_room(std::size_t size_bytes, std::size_t most_bytes) const {
-  // Large values have pages of their own; small ones share them, and may need one more of each
-  // kind.
-  const std::size_t needed = size_bytes + 4 * table_.page_bytes();
+  const std::size_t needed = needed_bytes(size_bytes);
   return needed <= most_bytes && table_.used_bytes() <= most_bytes - needed;
 }
 
 bool LevelRows::make_room(std::size_t size_bytes, std::size_t most_bytes, int at_once) {
-  if (size_bytes + 4 * table_.page_bytes() > most_bytes) return false;
+  if (needed_bytes(size_bytes) > most_bytes) return false;
   for (; !has_room(size_bytes, most_bytes); --at_once) {
     if (at_once == 0 || remove_oldest() == 0) return false;
   }

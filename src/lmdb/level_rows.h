@@ -58,6 +58,7 @@ class LevelRows {
   void sweep(Digest* at, int most, const std::function<bool(const Flight&)>& is_stale);
 
  private:
+  std::size_t needed_bytes(std::size_t size_bytes) const;
   // How many bytes it had; 0: there is none.
   std::size_t remove_oldest();
   std::size_t remove_any();

@@ -135,26 +135,9 @@ core::SecondLevel::Claim LmdbLevel::look(const LevelRows& rows, const Digest& di
 
 core::SecondLevel::Claim LmdbLevel::claim(std::string_view key,
                                           const std::optional<SeenEntry>& refused) {
-  const auto patience = seconds(options_.lock_timeout_s);
-  const std::shared_ptr<LevelEnvironment> environment = connect(patience);
-  const Digest digest = where(*environment, key);
-  Claim claim;
-  {
-    const LevelEnvironment::Reading reading(*environment);
-    Table table = reading.table();
-    claim = look(LevelRows(table), digest, key, refused);
-  }
-  if (claim.kind != Claim::Kind::kMine) return claim;
-  const Flight mine{random_number(), this_process(), 0};
-  LevelEnvironment::Writing writing(*environment, patience);
-  change(*environment, writing, 0, [&](LevelRows& rows) {
-    claim = look(rows, digest, key, refused);
-    if (claim.kind != Claim::Kind::kMine) return;
-    rows.put_flight(digest, mine);
-    sweep(rows, writing.swept_to());
-  });
-  if (claim.kind == Claim::Kind::kMine) claim.token = mine.token;
-  return claim;
+  Claiming one{.key = key, .refused = refused, .claim = {}};
+  claim_some({&one, 1});
+  return *std::move(one.claim);
 }
 
 std::vector<std::optional<StoredValue>> LmdbLevel::get_many(
@@ -286,39 +269,39 @@ void LmdbLevel::put_some(std::span<Putting> puts) {
     envelopes.push_back(encode(one.key, *one.value));
     size_bytes += envelopes.back().size();
   }
-  const std::size_t most = most_bytes();
   const auto patience = seconds(options_.lock_timeout_s);
   const std::shared_ptr<LevelEnvironment> environment = connect(patience);
   LevelEnvironment::Writing writing(*environment, patience);
   std::vector<bool> are_stored(puts.size());
   change(*environment, writing, size_bytes, [&](LevelRows& rows) {
     for (std::size_t index = 0; index < puts.size(); ++index) {
-      const std::string& envelope = envelopes[index];
-      are_stored[index] = rows.make_room(envelope.size(), most, kEvictedAtOnce);
-      if (!are_stored[index]) continue;
       const Digest digest = where(*environment, puts[index].key);
-      rows.put(digest, envelope);
-      rows.end_flight(digest, puts[index].token, 0);
-      sweep(rows, writing.swept_to());
+      are_stored[index] =
+          put_row(rows, digest, puts[index].token, envelopes[index], writing.swept_to());
     }
   });
-  for (std::size_t index = 0; index < puts.size(); ++index)
+  for (std::size_t index = 0; index < puts.size(); ++index) {
     puts[index].is_stored = are_stored[index];
+  }
+}
+
+bool LmdbLevel::put_row(LevelRows& rows, const Digest& digest, std::uint64_t token,
+                        std::string_view envelope, Digest* swept_to) const {
+  if (!rows.make_room(envelope.size(), most_bytes(), kEvictedAtOnce)) return false;
+  rows.put(digest, envelope);
+  rows.end_flight(digest, token, 0);
+  sweep(rows, swept_to);
+  return true;
 }
 
 void LmdbLevel::store(LevelEnvironment& environment, LevelEnvironment::Writing& writing,
                       const End& end, std::string_view envelope) {
   const Digest digest = where(environment, end.key);
-  const std::size_t most = most_bytes();
   bool is_stored = false;
   try {
     for (int left = kStoreTries; !is_stored && left > 0; --left) {
       change(environment, writing, envelope.size(), [&](LevelRows& rows) {
-        is_stored = rows.make_room(envelope.size(), most, kEvictedAtOnce);
-        if (!is_stored) return;
-        rows.put(digest, envelope);
-        rows.end_flight(digest, end.token, 0);
-        sweep(rows, writing.swept_to());
+        is_stored = put_row(rows, digest, end.token, envelope, writing.swept_to());
       });
     }
   } catch (const MapIsFull&) {
@@ -408,8 +391,7 @@ void LmdbLevel::make_room(LevelEnvironment& environment, LevelEnvironment::Writi
 void LmdbLevel::release(std::string_view key, std::uint64_t token, bool failed) noexcept {
   if (token == 0) return;
   try {
-    const std::int64_t failed_ns = failed ? std::max<std::int64_t>(core::boot_time_ns(), 1) : 0;
-    keep({std::string(key), token, failed_ns});
+    keep_released({key, token, failed});
     const auto patience = seconds(options_.lock_timeout_s);
     const std::shared_ptr<LevelEnvironment> environment = connect(patience);
     LevelEnvironment::Writing writing(*environment, patience);

@@ -91,6 +91,9 @@ class LmdbLevel final : public core::SecondLevel {
   std::size_t most_bytes() const noexcept;
   void claim_some(std::span<Claiming> claims);
   void put_some(std::span<Putting> puts);
+  // Stores the entry and ends its flight. False: there is no room for it.
+  bool put_row(LevelRows& rows, const Digest& digest, std::uint64_t token,
+               std::string_view envelope, Digest* swept_to) const;
   void keep_released(const Releasing& one) noexcept;
   void keep(const End& end) noexcept;
   std::optional<End> kept(std::uint64_t token) const;

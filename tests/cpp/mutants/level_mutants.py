@@ -69,9 +69,9 @@ LEVEL_MUTANTS = [
         "level: a claim does not look again under the lock",
         "",
         LEVEL,
-        "    claim = look(rows, digest, key, refused);\n"
-        "    if (claim.kind != Claim::Kind::kMine) return;\n",
-        "",
+        "      answers[index] = look(rows, digest, open[index]->key, open[index]->refused);\n"
+        "      if (answers[index].kind != Claim::Kind::kMine) continue;\n",
+        "      answers[index].kind = Claim::Kind::kMine;\n",
         program=CONFORMANCE,
     ),
     Mutant(
@@ -94,10 +94,9 @@ LEVEL_MUTANTS = [
         "level: the flight is over before the value is there",
         "",
         LEVEL,
+        "  const Digest digest = where(environment, end.key);\n  bool is_stored = false;\n",
         "  const Digest digest = where(environment, end.key);\n"
-        "  const std::size_t most = most_bytes();\n",
-        "  const Digest digest = where(environment, end.key);\n"
-        "  const std::size_t most = most_bytes();\n"
+        "  bool is_stored = false;\n"
         "  change(environment, writing, 0,\n"
         "         [&](LevelRows& rows) { rows.end_flight(digest, end.token, 0); });\n"
         "  std::this_thread::sleep_for(std::chrono::milliseconds(20));\n",
@@ -123,8 +122,8 @@ LEVEL_MUTANTS = [
         "level: the store evicts for what cannot fit",
         "",
         LEVEL_ROWS,
-        "  if (size_bytes + 4 * table_.page_bytes() > most_bytes) return false;\n",
-        "  most_bytes = std::max(most_bytes, size_bytes + 4 * table_.page_bytes());\n",
+        "  if (needed_bytes(size_bytes) > most_bytes) return false;\n",
+        "  most_bytes = std::max(most_bytes, needed_bytes(size_bytes));\n",
         program=ENTRIES,
     ),
     Mutant(
