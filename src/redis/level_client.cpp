@@ -61,11 +61,7 @@ void LevelClient::await_first_connection() {
 }
 
 Reply LevelClient::ask(const Script& script, const ScriptCall& call) {
-  await_first_connection();
-  Answer answer =
-      run(*transport_, Link::kData, script, call, nanoseconds(options_.command_timeout_ns));
-  if (!answer.has_reply()) throw_unreachable(answer.failure);
-  return std::move(answer.reply);
+  return std::move(ask(script, std::span(&call, 1)).front());
 }
 
 std::vector<Reply> LevelClient::ask(const std::vector<Command>& commands) {
@@ -74,7 +70,7 @@ std::vector<Reply> LevelClient::ask(const std::vector<Command>& commands) {
       execute_all(*transport_, Link::kData, commands, nanoseconds(options_.command_timeout_ns)));
 }
 
-std::vector<Reply> LevelClient::ask(const Script& script, const std::vector<ScriptCall>& calls) {
+std::vector<Reply> LevelClient::ask(const Script& script, std::span<const ScriptCall> calls) {
   await_first_connection();
   return replies_of(
       run_all(*transport_, Link::kData, script, calls, nanoseconds(options_.command_timeout_ns)));

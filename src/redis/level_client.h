@@ -31,6 +31,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,7 +79,7 @@ class LevelClient final : private Listener, private ForkGuard {
   // Of commands that are sent together; in their order.
   std::vector<Reply> ask(const std::vector<Command>& commands);
   // The same for calls of a script. REQUIRES: there are some.
-  std::vector<Reply> ask(const Script& script, const std::vector<ScriptCall>& calls);
+  std::vector<Reply> ask(const Script& script, std::span<const ScriptCall> calls);
   // Sends it, whatever comes of it.
   void tell(const Script& script, const ScriptCall& call);
 

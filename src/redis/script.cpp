@@ -65,14 +65,7 @@ void run(Transport& transport, Link link, const Script& script, const ScriptCall
 
 Answer run(Transport& transport, Link link, const Script& script, const ScriptCall& call,
            std::chrono::nanoseconds timeout) {
-  const std::int64_t until_ns = transport.now_ns() + timeout.count();
-  Answer answer = transport.execute(link, call_by_hash(script, call), timeout);
-  const std::chrono::nanoseconds left(until_ns - transport.now_ns());
-  if (!is_missing(answer) || left.count() <= 0) return answer;
-  script.note_load();
-  transport.async_execute(link, Command{"SCRIPT", "LOAD", script.source()}, left,
-                          [](const Answer&) {});
-  return transport.execute(link, call_by_hash(script, call), left);
+  return std::move(run_all(transport, link, script, {&call, 1}, timeout).front());
 }
 
 namespace {
