@@ -1,9 +1,10 @@
 // Many calls' dealings with the second level at once: LevelCall's, step by step for all of them.
 //
-//   look     L   get all   ask the home about all that are there   claim what has no value that
-//   holds
-//     then, for each call: kValue, or kNothing: load it, or kTimedOut: another process loads it
-//   finish   ask the home about all that were kept   put those that hold   release the other claims
+//   look     (1) L  (2) get all  (3) ask the home about all that are there  (4) claim what has no
+//            value that holds. For each call then kValue, kNothing (load it) or kTimedOut (another
+//            process loads it)
+//   finish   (1) ask the home about all that were kept  (2) put those that hold  (3) release the
+//            other claims
 //
 // The order is level_call.h's, for every call: its interleavings (1) and (2) are those of the
 // batch, whose L and H are read before all of it. (3) is here: a batch waits for no claim. It would

@@ -12,11 +12,8 @@
 #include "zoocache/errors.h"
 
 namespace zoocache::detail {
-namespace {
 
 using Found = core::LevelCall::Found;
-
-}  // namespace
 
 bool make_level_key(const FunctionState& function, const Request& request, core::LevelKey* key) {
   if (function.settings.level_identity.empty() || function.cache->engine.level() == nullptr) {

@@ -12,17 +12,15 @@
 //   (1) While a batch leads it waits for nobody: what others load, in this process or elsewhere, is
 //       set aside until the batch has ended its own flights and freed its claims. Two batches that
 //       want the same items crosswise cannot wait for each other.
-//   (2) Code that runs under the batch (its loader, deps=) may wait for others. All of that waits
-//   in
-//       the name of one flight, which is in no table; each led flight has an edge to it. Who waits
-//       for an item so waits for whatever the loader waits for, and a loader that calls the
-//       function with an item of its own batch is found to be a cycle, and loads that unshared.
+//   (2) Code that runs under the batch (its loader, deps=) may wait for others. It does so in the
+//       name of one flight, which is in no table; each led flight has an edge to it. Who waits for
+//       an item so waits for whatever the loader waits for, and a loader that calls the function
+//       with an item of its own batch is found to be a cycle, and loads that unshared.
 //   (3) Without a loader for many, items are loaded by ordinary calls, and the loader of one may
 //       call the function for another: nothing is led meanwhile. What the second level has is put
 //       into the table beforehand, by flights that nobody joins.
-//   (4) Every flight is led before the loader begins, and `born` of each is read after that: what
-//   is
-//       invalidated meanwhile keeps the entry out, as with a single load.
+//   (4) Every flight is led before the loader begins, and `born` of each is read after that. So
+//       what is invalidated meanwhile keeps the entry out, as with a single load.
 // A load that fails ends every flight without an outcome: its error is the batch's, and who waits
 // for one of its items asked for none of the others. Lives on the heap; nothing on a stack has to
 // be taken down when a thread ends at the interpreter's exit (call.h).

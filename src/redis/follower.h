@@ -27,10 +27,9 @@
 //       and noted in one step, under the mutex, is either known to the check, or is applied to the
 //       log after it: then what is made of the value here dies with it (level_call.h). What was
 //       declared here and has no epoch yet is held, and refuses it.
-//   (8) The log needs a newer version (scripts.h). Nothing is trusted, and everything is
-//   invalidated
-//       after each heartbeat that says so, which covers its clock: nothing older is served here,
-//       and nobody has to wait for it. The same once more after the first that no longer says so.
+//   (8) The log needs a newer version (scripts.h). Nothing is trusted. Each heartbeat that says so
+//       invalidates everything, which covers its clock: nothing older is served here, and nobody
+//       has to wait for it. The same once more after the first that no longer says so.
 // All of it is on the control connection; the data connection is of no concern here, so that
 // nothing depends on both being to the same server. Thread-safety: everything from any thread; what
 // waits, not from the transport's.

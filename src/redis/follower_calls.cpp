@@ -223,7 +223,6 @@ Epoch Follower::version(const core::TagPath& path) {
   return *std::max_element(epochs.begin() + 2, epochs.end());
 }
 
-// Interleaving (7).
 bool Follower::may_declare() {
   if (!transport_->is_connected(Link::kControl)) return false;
   const std::lock_guard lock(mutex_);
