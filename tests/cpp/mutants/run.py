@@ -105,6 +105,7 @@ def build(copy: Path, program: str) -> str | None:
         sources += [copy / "src" / "redis" / f"{name}.cpp" for name in REDIS_LOG]
     elif program.startswith("redis_"):
         sources += [*copy.glob("src/redis/*.cpp"), *copy.glob("src/codec/*.cpp")]
+        sources += copy.glob("src/lmdb/*.cpp")  # pairs of both are among the tests
         flags = FLAGS + BOOST_FLAGS
         libraries = [*LIBRARIES, "-lssl"]
     sources.append(copy / "tests" / "cpp" / f"{program}.cpp")
