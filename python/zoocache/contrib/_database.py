@@ -47,7 +47,7 @@ from zoocache import _zoocache
 from zoocache._errors import InvalidOption, shown
 from zoocache._template import encode_segment
 from zoocache.contrib._catalog import Catalog, Table, load
-from zoocache.contrib._sql import Statement, analyze, row_keys
+from zoocache.contrib._sql import Statement, analyse, row_keys
 
 if TYPE_CHECKING:
     from zoocache import Cache
@@ -63,8 +63,9 @@ _MAX_ROWS = 1000
 _SAMPLE_S = 0.05
 _HEX = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}(?:\1[0-9a-fA-F]{4}){2}\1[0-9a-fA-F]{12}")
 _COMMAND = re.compile(
-    r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(?P<word>\w+)(?P<rest>.*)", re.DOTALL | re.IGNORECASE
+    r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(?P<word>\w+)", re.DOTALL
 )
+_TO = re.compile(r"\bTO\b", re.IGNORECASE)  # a savepoint
 
 Key = tuple[Any, ...]
 
@@ -269,7 +270,12 @@ class Database:
         return [tag for tag in tags if tag is not None]
 
     def writes_of(
-        self, statement: Statement, parameters: list[Any], cursor: Callable[[], Any]
+        self,
+        statement: Statement,
+        parameters: list[Any],
+        cursor: Callable[[], Any],
+        *,
+        is_insert: bool,
     ) -> Write:
         """What a statement that is about to be executed may change."""
         if statement.kind != "write" or not statement.writes:
@@ -303,14 +309,14 @@ class Database:
                 found = self.table(other, cursor)
                 tags.add(self.table_tag(other if found is None else found.name))
             tags.update(self.table_tag(other) for other in table.inherits)
-            if _may_act(statement, table):
+            if not (is_insert and not statement.upsert) and _may_act(statement, table):
                 tags.update(self.table_tag(other) for other in table.written_with)
             rows = self._changed_rows(statement, table, parameters)
             if rows is not None:
                 tags.update(rows)
             else:
                 tags.add(self.table_tag(table.name))
-                if _is_plain_insert(statement) and not table.inherits:
+                if is_insert and not statement.upsert and not table.inherits:
                     insert = table
         return Write(tuple(tags), insert)
 
@@ -374,13 +380,12 @@ def _key_text(value: Any) -> str | None:
 
 def _may_act(statement: Statement, table: Table) -> bool:
     """Whether actions of foreign keys may change other tables with this one."""
-    if _is_plain_insert(statement):
-        return False
     return not statement.assigned or statement.upsert or bool(statement.assigned & table.referenced)
 
 
-def _is_plain_insert(statement: Statement) -> bool:
-    return statement.is_insert and not statement.upsert
+def _first_word(sql: str) -> str:
+    match = _COMMAND.match(sql)
+    return match["word"].upper() if match else ""
 
 
 @dataclass
@@ -453,7 +458,7 @@ class Connection:
             HomeUnreachable: a statement that commits itself could not be declared; it must not be
                 executed.
         """
-        statement = analyze(sql, self.database.dialect)
+        statement = analyse(sql, self.database.dialect)
         if self._bypass is not None:
             self._bypass.enter()
         if statement.kind in {"read", "other"}:
@@ -469,7 +474,8 @@ class Connection:
         if statement.kind == "unknown" and _zoocache.in_load():
             _zoocache.distrust()
         sets = list(parameters or ()) if many else [parameters]
-        write = self.database.writes_of(statement, sets, self._cursor)
+        is_insert = len(statement.writes) == 1 and _first_word(sql) == "INSERT"
+        write = self.database.writes_of(statement, sets, self._cursor, is_insert=is_insert)
         if statement.kind != "write":
             self.database.forget_catalog()
         if autocommit:
@@ -504,16 +510,14 @@ class Connection:
             self.core.note_read(tags, since)
 
     def _before_command(self, sql: str) -> Write | None:
-        match = _COMMAND.match(sql)
-        word = match["word"].upper() if match else ""
-        rest = match["rest"].upper() if match else ""
+        word = _first_word(sql)
         if word in {"COMMIT", "END", "RELEASE", "PREPARE"}:
             ends = "commit" if word in {"COMMIT", "END"} else "maybe"
             if not self._writes:
                 return Write((), ends=ends)
             tags = self._all_tags()
             return Write(tags, begun=self.run(lambda: self.core.begin_write(tags)), ends=ends)
-        if word in {"ROLLBACK", "ABORT"} and " TO " not in f"{rest} ":
+        if word in {"ROLLBACK", "ABORT"} and not _TO.search(sql):
             return Write((), ends="rollback")
         if word in {"BEGIN", "START"}:
             self.begin()
