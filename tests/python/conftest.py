@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import zoocache
+from postgres_server import PostgresServer
 
 # A test that is still running after this long is hung: print every stack and end the run.
 WATCHDOG_S = 120
@@ -55,3 +56,18 @@ def collected() -> Iterator[None]:
     """Garbage of earlier tests is gone before a test that counts objects or entries."""
     gc.collect()
     yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests that need one."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_database(postgres: PostgresServer) -> Iterator[str]:
+    """The name of an empty database of the test's own."""
+    with postgres.database() as name:
+        yield name
