@@ -62,4 +62,6 @@ def resolved_signature(fn: Any) -> inspect.Signature:
         for one in signature.parameters.values()
     ]
     returned = hints.get("return", signature.return_annotation)
+    if returned is type(None):
+        returned = None  # as it is written, and as FastAPI knows it
     return signature.replace(parameters=parameters, return_annotation=returned)
