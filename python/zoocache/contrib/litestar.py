@@ -27,7 +27,7 @@ from uuid import UUID
 
 from anyio import to_thread
 from litestar.connection import Request
-from litestar.params import BodyKwarg, DependencyKwarg, ParameterKwarg
+from litestar.params import BodyKwarg, ParameterKwarg
 from litestar.response import File, Response, ServerSentEvent, Stream
 from litestar.response.base import ASGIResponse
 
@@ -134,7 +134,7 @@ def _what(name: str, annotation: Any, marks: tuple[Any, ...], vary: Any) -> str 
     if getattr(annotation, "__name__", "") == "RequestCookies":
         return "all the request's cookies"
     for mark in marks:
-        if isinstance(mark, DependencyKwarg):
+        if type(mark).__name__ in ("Dependency", "DependencyKwarg"):  # as the version calls it
             return "a dependency"
         what = _what_parameter(mark, vary)
         if what is not None:
