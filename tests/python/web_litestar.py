@@ -14,8 +14,7 @@ try:
 except ImportError:  # older versions infer it
     from typing import Annotated, TypeVar
 
-    _T = TypeVar("_T")
-    FromPath = Annotated[_T, "path"]
+    FromPath = Annotated[TypeVar("T"), ...]
 
 from zoocache.contrib.litestar import cache_endpoint
 
