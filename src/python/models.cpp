@@ -27,8 +27,8 @@ PyObject* watch_models(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-PyMethodDef functions[] = {{"watch_models", watch_models, METH_VARARGS, nullptr},
-                           {nullptr, nullptr, 0, nullptr}};
+PyMethodDef model_functions[] = {{"watch_models", watch_models, METH_VARARGS, nullptr},
+                                 {nullptr, nullptr, 0, nullptr}};
 
 // Values that hold no other object.
 bool is_leaf(PyObject* value) {
@@ -70,6 +70,6 @@ bool tell_of_model(PyObject* object, bool is_keyed) {
   return answer != nullptr;
 }
 
-int init_models(PyObject* module) { return PyModule_AddFunctions(module, functions); }
+int init_models(PyObject* module) { return PyModule_AddFunctions(module, model_functions); }
 
 }  // namespace zoocache::python

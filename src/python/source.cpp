@@ -84,9 +84,9 @@ PyObject* distrust(PyObject*, PyObject*) {
   Py_RETURN_NONE;
 }
 
-PyMethodDef functions[] = {{"in_load", in_load_now, METH_NOARGS, nullptr},
-                           {"distrust", distrust, METH_NOARGS, nullptr},
-                           {nullptr, nullptr, 0, nullptr}};
+PyMethodDef source_functions[] = {{"in_load", in_load_now, METH_NOARGS, nullptr},
+                                  {"distrust", distrust, METH_NOARGS, nullptr},
+                                  {nullptr, nullptr, 0, nullptr}};
 
 // None, or a moment of that many engines ago. False with an error.
 bool read_moment(PyObject* told, std::uint64_t engines_left, core::Moment* moment, bool* is_ours) {
@@ -171,7 +171,7 @@ int init_source(PyObject* module) {
   bypass_type.tp_dealloc = bypass_dealloc;
   bypass_type.tp_methods = bypass_methods;
   if (PyType_Ready(&bypass_type) < 0) return -1;
-  return PyModule_AddFunctions(module, functions);
+  return PyModule_AddFunctions(module, source_functions);
 }
 
 }  // namespace zoocache::python
