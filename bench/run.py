@@ -26,6 +26,7 @@ import instructions_part
 import machine
 import published
 import python_part
+import web_part
 from environments import (
     BENCH,
     BUILD,
@@ -42,7 +43,7 @@ from environments import (
 from published import PYTHON_PARTS
 from python_part import MODULES
 
-PARTS = (*PYTHON_PARTS, "instructions", "homes", "cpp", "eviction")
+PARTS = (*PYTHON_PARTS, "instructions", "homes", "web", "cpp", "eviction")
 
 
 def listed(allowed: tuple[str, ...]) -> Any:
@@ -109,7 +110,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     why = cpp_part.build("cpp" in parts) if compiled else ""
     if why:
         raise SystemExit(why)
-    if parts & {*PYTHON_PARTS, "instructions", "homes"}:
+    if parts & {*PYTHON_PARTS, "instructions", "homes", "web"}:
         found = interpreters_of(given)
         if parts & set(PYTHON_PARTS):
             results["python"] = python_part.measure(found, parts, given.repeats, given.quick)
@@ -119,6 +120,8 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         if "homes" in parts:
             first = homes_of(given, found[0])
             results["homes"] = homes_part.measure(first, given.repeats, given.quick)
+        if "web" in parts and not given.here:
+            results["web"] = web_part.measure(found[0], given.repeats, given.quick)
     if "cpp" in parts:
         results["cpp"] = cpp_part.measure(given.repeats, given.quick)
     if "eviction" in parts:

@@ -8,6 +8,7 @@ from figures import GENERATED, Results, eviction_gain, interpreters, traces
 from homes_tables import homes_section
 from published import runs_of
 from tables import PAGE_COLUMNS, PEERS, cpp_tables, peer_table, quick_text, table, targets_table
+from web_tables import web_section
 
 POLICIES = ("s3fifo", "fifo", "lru", "sieve", "opt")
 HEAD = """# Benchmarks
@@ -129,6 +130,7 @@ def page(results: Results, plots: set[str]) -> str:
         )
         made += picture("cpp.svg", plots, "C++ hits beside concurrent maps")
     made += homes_section(results)
+    made += web_section(results)
     made += instructions_text(results)
     made += picture("growth.svg", plots, "cost by entries, dependencies, depth, threads, tags")
     if "eviction" in results:
