@@ -37,7 +37,7 @@ namespace state {
 
 inline constexpr std::uint64_t kFrequency = 3;    // two saturating bits
 inline constexpr std::uint64_t kTimed = 4;        // has an expiry: a hit must look at the clock
-inline constexpr std::uint64_t kUserBits = 0xB0;  // the owner's own three bits, fixed at the store
+inline constexpr std::uint64_t kUserBits = 0xB8;  // the owner's own four bits, fixed at the store
 // A load of the same key was started in the background.
 inline constexpr std::uint64_t kRefreshing = 0x40;
 // One of them: entries that carry it are counted in Function::counted.

@@ -36,6 +36,7 @@
 #include "core/dep_set.h"
 #include "core/engine.h"
 #include "core/entry.h"
+#include "core/moment.h"
 #include "core/policy.h"
 
 namespace zoocache::core {
@@ -69,6 +70,7 @@ class Flight : public UseCount {
   bool deps_complete = false;   // false: a failed load may have more that nobody could compute
   bool storable = true;         // false: the outcome must not be kept by an outer load either
   std::int64_t expires_ns = 0;  // bounds an outer entry's time to live; 0: does not
+  Moment since;                 // of the oldest data that the load used; `born` is no newer
 
  private:
   template <class Policy>

@@ -38,9 +38,14 @@ std::uint64_t begin_write(InvalidationLog& log, std::span<const TagPath> paths) 
 
 Epoch end_write(InvalidationLog& log, std::uint64_t token, std::span<const TagPath> paths,
                 std::uint32_t origin) {
-  const Release release(log, paths);
-  if (log.home() == nullptr) return log.apply(paths, origin);
-  return log.home()->fire_intent(log, token, changes_of(paths), origin);
+  return end_write(log, token, paths, paths, origin);
+}
+
+Epoch end_write(InvalidationLog& log, std::uint64_t token, std::span<const TagPath> held,
+                std::span<const TagPath> changed, std::uint32_t origin) {
+  const Release release(log, held);
+  if (log.home() == nullptr) return log.apply(changed, origin);
+  return log.home()->fire_intent(log, token, changes_of(changed), origin);
 }
 
 void cancel_write(InvalidationLog& log, std::uint64_t token,

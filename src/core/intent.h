@@ -59,6 +59,9 @@ std::uint64_t begin_write(InvalidationLog& log, std::span<const TagPath> paths);
 // Invalidates and lets go of the tags. Throws as InvalidationLog::invalidate, with the same effect.
 Epoch end_write(InvalidationLog& log, std::uint64_t token, std::span<const TagPath> paths,
                 std::uint32_t origin = 0);
+// The same for a write that turned out to change less than was held: invalidates `changed`.
+Epoch end_write(InvalidationLog& log, std::uint64_t token, std::span<const TagPath> held,
+                std::span<const TagPath> changed, std::uint32_t origin);
 // After a rollback: lets go without an invalidation elsewhere. Here what was loaded since the
 // beginning is not kept: it may have seen what was rolled back.
 void cancel_write(InvalidationLog& log, std::uint64_t token,

@@ -25,6 +25,7 @@
 
 #include "core/dep_set.h"
 #include "core/home.h"
+#include "core/moment.h"
 #include "core/second_level.h"
 
 namespace zoocache::core {
@@ -63,6 +64,10 @@ class LevelCall {
 
   // Before the loader runs: what it gives is born now. False: it will not be kept.
   bool begin_load() noexcept;
+  // After that: the load uses data that was read at that position.
+  void be_no_newer_than(const HomePosition& position) noexcept {
+    born_ = older_of(born_, position);
+  }
   // What the load gave, to be stored by `finish`.
   void keep(std::string payload, const DepSet& deps, std::int64_t lives_ns);
   // Its loader failed: who waits for it loads for itself.

@@ -15,6 +15,7 @@
 #include "core/counted.h"
 #include "core/dep_set.h"
 #include "core/flight.h"
+#include "core/moment.h"
 #include "core/policy.h"
 
 namespace zoocache::core {
@@ -30,7 +31,8 @@ class LoadFrame : public UseCount {
         flight(std::move(own_flight)),
         parent(std::move(outer)),
         log_(log),
-        deps_(log) {}
+        deps_(log),
+        storable_(parent == nullptr || !parent->bypasses()) {}
   virtual ~LoadFrame() = default;
   LoadFrame(const LoadFrame&) = delete;
   LoadFrame& operator=(const LoadFrame&) = delete;
@@ -51,19 +53,20 @@ class LoadFrame : public UseCount {
     bool wanted;              // false: this load's own result is not kept
     bool storable;            // false: nor is anything that is made of it
     std::int64_t expires_ns;  // 0: unbounded
+    Moment since;             // of the oldest data that was used
   };
 
   // REQUIRES: TagPath::parse accepts `tag`.
   void add_tag(std::string_view tag) {
     const std::lock_guard lock(mutex_);
-    if (open_) deps_.add_tag(tag);
+    if (takes()) deps_.add_tag(tag);
   }
 
   // The result of this load uses the cached value of an inner call.
   // REQUIRES: the inner entry's nodes are alive (Guard, or held by `inner`).
   void add_hit(DepSet::Key inner, std::span<TagNode* const> nodes, std::int64_t expires_ns) {
     const std::lock_guard lock(mutex_);
-    if (!open_) return;
+    if (!takes()) return;
     deps_.add_key(inner);
     deps_.add_nodes(nodes);
     bound_expiry(expires_ns);
@@ -73,23 +76,32 @@ class LoadFrame : public UseCount {
   void add_stale(DepSet::Key inner, const DepSet& deps) { add_load(inner, deps, 0, false); }
   // The same for an inner load, whatever became of it. `storable`: false if nothing that was made
   // of it may be kept, through any depth.
-  void add_load(DepSet::Key inner, const DepSet& deps, std::int64_t expires_ns, bool storable) {
+  void add_load(DepSet::Key inner, const DepSet& deps, std::int64_t expires_ns, bool storable,
+                const Moment& since = {}) {
     const std::lock_guard lock(mutex_);
-    if (!open_) return;
+    if (!takes()) return;
     deps_.add_key(inner);
     deps_.merge(deps);
     bound_expiry(expires_ns);
     storable_ = storable_ && storable;
+    since_ = older_of(since_, since);
   }
 
   // What a load for several calls at once gathered is every one's.
   void add_part(const DepSet& deps, const Gathered& gathered) {
     const std::lock_guard lock(mutex_);
-    if (!open_) return;
+    if (!takes()) return;
     deps_.merge(deps);
     bound_expiry(gathered.expires_ns);
     storable_ = storable_ && gathered.storable;
     wanted_ = wanted_ && gathered.wanted;
+    since_ = older_of(since_, gathered.since);
+  }
+
+  // The load uses data that was read then.
+  void loaded_since(const Moment& moment) {
+    const std::lock_guard lock(mutex_);
+    since_ = older_of(since_, moment);
   }
 
   // What went into the load is not known in full: nothing that is made of it is kept, through any
@@ -97,6 +109,26 @@ class LoadFrame : public UseCount {
   void distrust() {
     const std::lock_guard lock(mutex_);
     storable_ = false;
+  }
+
+  // From now until it ends, calls under this load pass the cache by: they neither hit, join, lead
+  // nor store. For code that sees what nobody else may see, or what will never have been.
+  void bypass() {
+    const std::lock_guard lock(mutex_);
+    bypass_ = true;
+    storable_ = false;
+  }
+  bool bypasses() const {
+    for (const LoadFrame* frame = this; frame != nullptr; frame = frame->parent.get()) {
+      const std::lock_guard lock(frame->mutex_);
+      if (frame->open_ && frame->bypass_) return true;
+    }
+    return false;
+  }
+  // It is none, but a stretch of code that loads may run under.
+  void gather_nothing() {
+    const std::lock_guard lock(mutex_);
+    gathers_ = false;
   }
   // The result is returned and not kept; what is made of it may be.
   void forbid_store() {
@@ -109,7 +141,13 @@ class LoadFrame : public UseCount {
     const std::lock_guard lock(mutex_);
     open_ = false;
     deps.take(deps_);
-    return {wanted_, storable_, expires_ns_};
+    return {wanted_, storable_, expires_ns_, since_};
+  }
+
+  // Ends what gathers nothing.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
   }
 
   // Flights of this load and of those around it, innermost first.
@@ -122,6 +160,7 @@ class LoadFrame : public UseCount {
   }
 
  private:
+  bool takes() const { return open_ && gathers_; }
   void bound_expiry(std::int64_t expires_ns) {
     if (expires_ns == 0) return;
     expires_ns_ = expires_ns_ == 0 ? expires_ns : std::min(expires_ns_, expires_ns);
@@ -132,8 +171,11 @@ class LoadFrame : public UseCount {
   DepSet deps_;
   bool open_ = true;
   bool wanted_ = true;
-  bool storable_ = true;
+  bool storable_;
+  bool gathers_ = true;
+  bool bypass_ = false;
   std::int64_t expires_ns_ = 0;
+  Moment since_;
 };
 
 }  // namespace zoocache::core

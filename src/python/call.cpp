@@ -1,6 +1,7 @@
 #include "python/call.h"
 
 #include "python/errors.h"
+#include "python/models.h"
 #include "python/tags.h"
 
 namespace zoocache::python {
@@ -136,14 +137,36 @@ BindResult Call::prepare() {
   // by the call, what was invalidated before may not.
   arrival_ = arrive(state_);
   if (!detached_ && !current_frame(&context_)) return kBindError;
+  bypass_ = context_ != nullptr && context_->bypasses();
   for (outer_ = context_; outer_ != nullptr && &outer_->log() != &state_->engine.log();) {
     outer_ = outer_->parent;
   }
   const BindResult bound = bind(*callable_->signature, args_, nargsf_, kwnames_, &bound_);
   if (bound != kBound) return bound;
+  met_model = false;
   if (!make_probe(callable_, bound_.items, bound_.size, &probe_)) return kBindError;
+  if (models != nullptr) look_at_models();
   if (probe_.has_instance && !check_instance(callable_, probe_.items[0])) return kBindError;
   return follow_reset() ? kBound : kBindError;
+}
+
+// After the items were hashed.
+void Call::look_at_models() {
+  const Py_ssize_t named = kwnames_ == nullptr ? 0 : PyTuple_GET_SIZE(kwnames_);
+  for (Py_ssize_t index = 0; index < PyVectorcall_NARGS(nargsf_) + named; ++index) {
+    has_models_ = has_models_ || is_model(args_[index]);
+  }
+  const bool in_key = met_model || (probe_.has_instance && is_model(probe_.items[0]));
+  bypass_ = bypass_ || in_key;
+}
+
+// The running load is told of them. False with an error.
+bool Call::tell_of_models() {
+  const Py_ssize_t named = kwnames_ == nullptr ? 0 : PyTuple_GET_SIZE(kwnames_);
+  for (Py_ssize_t index = 0; index < PyVectorcall_NARGS(nargsf_) + named; ++index) {
+    if (is_model(args_[index]) && !tell_of_model(args_[index], !bypass_)) return false;
+  }
+  return true;
 }
 
 // Foreign code may have reset the cache: the call goes on in the new engine, as if it had just
@@ -162,7 +185,7 @@ Look Call::look_up(PyObject** value) {
   auto& engine = state_->engine;
   Py_CLEAR(old_);
   born_ = engine.log().clock();
-  const core::EntryId id = find_entry(callable_, probe_);
+  const core::EntryId id = bypass_ ? core::kNoEntry : find_entry(callable_, probe_);
   if (PyErr_Occurred() != nullptr) return Look::kError;
   if (id != core::kNoEntry) {
     core::HotEntry& hot = engine.slab().hot(id);
@@ -231,6 +254,7 @@ core::Counted<PyFlight> Call::make_flight() {
 }
 
 Join Call::join(bool alone) {
+  alone = alone || bypass_;
   shared_ = !alone;
   core::Counted<PyFlight> mine = make_flight();
   if (mine == nullptr) return Join::kError;
@@ -343,7 +367,7 @@ void raise_flight_timeout(const Call& call) {
 }
 
 PyObject* Call::peek(PyObject* fallback) {
-  const core::EntryId id = find_entry(callable_, probe_);
+  const core::EntryId id = bypass_ ? core::kNoEntry : find_entry(callable_, probe_);
   if (PyErr_Occurred() != nullptr) return nullptr;
   auto& engine = state_->engine;
   const bool valid =

@@ -211,6 +211,8 @@ class Call final : public Pooled<Call> {
   bool follow_reset_slow();
   PyFlight* flight() const { return static_cast<PyFlight*>(flight_.get()); }
   core::Counted<PyFlight> make_flight();
+  void look_at_models();
+  bool tell_of_models();
   bool declare_template();
   bool declare_deps_after();
   bool declare(PyObject* tags);
@@ -234,7 +236,8 @@ class Call final : public Pooled<Call> {
   void tell_outer(const core::Flight& flight, bool complete) {
     untold_ = false;
     if (outer_ == nullptr) return;
-    outer_->add_load(own_key(), flight.deps, flight.expires_ns, complete && flight.storable);
+    outer_->add_load(own_key(), flight.deps, flight.expires_ns, complete && flight.storable,
+                     flight.since);
   }
   void keep_old(core::EntryId id);
   bool may_serve(double span_s, bool invalidated) const;
@@ -259,7 +262,9 @@ class Call final : public Pooled<Call> {
   FramePtr frame_;
   EnteredFrame entered_;
   bool shared_ = true;
-  bool nested_ = false;  // an edge from the enclosing flight to ours is set
+  bool bypass_ = false;      // the cache is passed by (LoadFrame::bypass)
+  bool has_models_ = false;  // among the arguments: see models.h
+  bool nested_ = false;      // an edge from the enclosing flight to ours is set
   bool leads_ = false;
   bool load_open_ = false;
   bool missed_ = false;

@@ -3,10 +3,17 @@
 
 #include "python/call.h"
 #include "python/errors.h"
+#include "python/models.h"
 
 namespace zoocache::python {
 
 PyObject* hand_out(const CachedFunction* callable, PyObject* kept) {
+  if (is_portable(kept)) {
+    Py_INCREF(kept);
+    PyObject* value = make_of_portable(kept);
+    Py_DECREF(kept);
+    return value;
+  }
   if (callable->options->on_hit == nullptr) return Py_NewRef(kept);
   Py_INCREF(kept);
   PyObject* value = PyObject_CallOneArg(callable->options->on_hit, kept);

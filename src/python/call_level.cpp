@@ -101,7 +101,7 @@ bool Call::make_level_key(core::LevelKey* key) {
 
 bool Call::begin_level() {
   core::LevelKey key;
-  if (!make_level_key(&key)) return false;
+  if (bypass_ || !make_level_key(&key)) return false;
   return guarded([&] {
     level_ =
         std::make_shared<LevelStep>(state_->engine.log(), state_->engine.level(), std::move(key));

@@ -1,7 +1,10 @@
 // The load of a call: from opening its frame to storing what came of it. See call.h.
+#include <algorithm>
+
 #include "python/awaitable.h"
 #include "python/call.h"
 #include "python/errors.h"
+#include "python/models.h"
 #include "python/tags.h"
 
 namespace zoocache::python {
@@ -38,6 +41,8 @@ bool Call::start_load() {
   if (options.deps_kind == DepsKind::kTemplate) {  // it may run users' code
     declared = enter() && declare_template();
   }
+  if (bypass_) frame_->distrust();
+  if (declared && has_models_) declared = enter() && tell_of_models();
   if (declared) return true;
   end_load(nullptr);
   return false;
@@ -110,6 +115,11 @@ core::LoadFrame<Policy>::Gathered Call::close_frame() {
   if (entered_ && !entered_.is_parent_of(*frame_)) leave();
   const auto gathered = frame_->close(flight_->deps);
   flight_->storable = gathered.storable;
+  flight_->since = gathered.since;
+  if (!gathered.since.is_now()) {
+    flight_->born = std::min(flight_->born, gathered.since.epoch);
+    if (level_ != nullptr) level_->call.be_no_newer_than(gathered.since.home);
+  }
   if (load_open_) --open_loads;
   load_open_ = false;
   if (entered_) entered_.forget();
@@ -224,14 +234,24 @@ PyObject* Call::finish_value(PyObject* result) {
   }
   bool lives = true;
   good = good && read_ttl(result, &ttl_s, &lives) && read_size(result, &size_bytes);
+  PyObject* form = nullptr;
+  if (good && models != nullptr && !bypass_) {
+    const Portable portable = enter() ? make_portable(result, &form) : Portable::kError;
+    good = portable != Portable::kError;
+    if (portable == Portable::kRefused) wanted = 0;
+  }
   ttl_s = core::jittered(ttl_s, options.jitter);
-  good = good && (wanted == 0 || !lives || encode_for_level(result));
-  if (good) {
+  good = good && (wanted == 0 || !lives || form != nullptr || encode_for_level(result));
+  if (good && form != nullptr) {
+    kept = form;
+    Py_SETREF(result, make_of_portable(form));
+    if (result == nullptr) Py_CLEAR(kept);
+  } else if (good) {
     kept = options.on_store == nullptr ? Py_NewRef(result)
                                        : PyObject_CallOneArg(options.on_store, result);
   }
   if (kept == nullptr) {
-    Py_DECREF(result);
+    Py_XDECREF(result);
     return nullptr;
   }
   const auto gathered = close_frame();
@@ -244,7 +264,7 @@ PyObject* Call::finish_value(PyObject* result) {
     core::count(function_->counters.not_stored);
     state_->engine.note_not_stored(*function_, probe_.hash,
                                    core::InvalidationLog::Standing::kCurrent);
-  } else if (!store(kept, 0, ttl_s, bound_ns, size_bytes)) {
+  } else if (!store(kept, form == nullptr ? 0 : kValueIsPortable, ttl_s, bound_ns, size_bytes)) {
     PyErr_WriteUnraisable(callable_->wrapped);  // the value is good, only not kept
   }
   if (ttl_s > 0) {
@@ -273,7 +293,7 @@ PyObject* Call::finish_error() {
     PyErr_Clear();
     complete = false;
   }
-  core::LoadFrame<Policy>::Gathered gathered{true, true, 0};
+  core::LoadFrame<Policy>::Gathered gathered{true, true, 0, {}};
   if (load_open_) gathered = close_frame();
   const std::int64_t bound_ns = gathered.expires_ns;
   flight_->deps_complete = complete;
@@ -319,6 +339,7 @@ PyObject* Call::replace(PyObject* value, PyObject* tags, double ttl_s) {
   if (!read_tags(tags, "deps", max_length, &read) || !read_size(value, &size_bytes)) return nullptr;
   // Outer entries that used the old value, or its absence, die; so do loads in flight.
   if (!invalidate_key(callable_->core->origins->current(1)) || !follow_reset()) return nullptr;
+  if (bypass_) Py_RETURN_NONE;
   born_ = state_->engine.log().clock();
   flight_ = make_flight();
   if (flight_ == nullptr) return nullptr;

@@ -11,6 +11,7 @@
 #include "python/errors.h"
 #include "python/home_status.h"
 #include "python/option_readers.h"
+#include "python/source.h"
 #include "python/static_type.h"
 #include "python/tags.h"
 
@@ -374,6 +375,9 @@ PyMethodDef core_methods[] = {
     {"begin_write", core_begin_write, METH_O, nullptr},
     {"end_write", core_end_write, METH_VARARGS, nullptr},
     {"cancel_write", core_cancel_write, METH_VARARGS, nullptr},
+    {"moment", core_moment, METH_NOARGS, nullptr},
+    {"note_read", core_note_read, METH_VARARGS, nullptr},
+    {"bypass", core_bypass, METH_NOARGS, nullptr},
     {"clear", core_clear, METH_NOARGS, kClearDoc},
     {"reset", core_reset, METH_NOARGS, nullptr},
     {"after_fork", core_after_fork, METH_NOARGS, nullptr},

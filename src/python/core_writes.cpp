@@ -40,19 +40,21 @@ PyObject* core_end_write(PyObject* object, PyObject* args) {
   unsigned long long engine, token;
   unsigned long origin;
   PyObject* tags;
-  if (!PyArg_ParseTuple(args, "KKOk", &engine, &token, &tags, &origin)) return nullptr;
+  PyObject* told = nullptr;  // what changed, if that is less than was held
+  if (!PyArg_ParseTuple(args, "KKOk|O", &engine, &token, &tags, &origin, &told)) return nullptr;
   StatePtr* state = core_state(self);
-  std::vector<core::TagPath> paths;
+  std::vector<core::TagPath> paths, changed;
   if (state == nullptr || !parse_held(self, tags, &paths)) return nullptr;
+  if (!parse_held(self, told == nullptr ? tags : told, &changed)) return nullptr;
   const StatePtr kept = *state;
   const bool is_same = engine == self->engines_left;
   core::InvalidationLog& log = kept->engine.log();
   const auto from = static_cast<std::uint32_t>(origin);
   const bool done = declared(log, [&] {
     if (is_same) {
-      core::end_write(log, token, paths, from);
+      core::end_write(log, token, paths, changed, from);
     } else {
-      log.invalidate(paths, from);
+      log.invalidate(changed, from);
     }
   });
   if (!done) return nullptr;

@@ -33,6 +33,18 @@ int init_frame(PyObject* module);
 bool current_frame_slow(FramePtr* frame);
 inline bool current_frame(FramePtr* frame) { return open_loads == 0 || current_frame_slow(frame); }
 
+// From the innermost open load around the caller outwards, until `look(frame)` is false. False with
+// a Python error.
+template <class Look>
+bool look_outwards(Look&& look) {
+  FramePtr frame;
+  if (!current_frame(&frame)) return false;
+  for (; frame != nullptr; frame = frame->parent) {
+    if (frame->is_open() && !look(*frame)) break;
+  }
+  return true;
+}
+
 // Whether the caller runs inside a load; true also if that could not be found out.
 bool in_load();
 

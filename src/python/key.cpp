@@ -1,6 +1,7 @@
 #include "python/key.h"
 
 #include "python/frozen.h"
+#include "python/models.h"
 
 namespace zoocache::python {
 namespace {
@@ -92,6 +93,7 @@ int hash_other(PyObject* item, uint64_t* hash) {
     *hash = combine(mix(float_bits(value.real), ItemKind::kComplex), float_bits(value.imag));
     return 0;
   }
+  met_model = met_model || is_model(item);
   if (hash_object(item, ItemKind::kObject, hash) < 0) return -1;
   *hash = combine(*hash, reinterpret_cast<uintptr_t>(type));
   return 0;

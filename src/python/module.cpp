@@ -13,6 +13,8 @@
 #include "python/key.h"
 #include "python/level_job.h"
 #include "python/method.h"
+#include "python/models.h"
+#include "python/source.h"
 #include "python/static_type.h"
 #include "python/sync_call.h"
 #include "python/value_codec.h"
@@ -54,6 +56,7 @@ NB_MODULE(_zoocache, module) {
   const bool ready = init_errors() == 0 && init_keys() == 0 && init_frame(raw) == 0 &&
                      init_instance() == 0 && init_level_job() == 0 && init_method(raw) == 0 &&
                      init_sync_call() == 0 && init_core_type(raw) == 0 &&
+                     init_source(raw) == 0 && init_models(raw) == 0 &&
                      init_callable_type(raw) == 0 && init_batch(raw) == 0 &&
                      init_awaitable(raw) == 0 && init_value_codec(raw) == 0 &&
                      PyModule_AddFunctions(raw, load_functions) == 0;

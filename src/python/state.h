@@ -23,6 +23,7 @@ using FlightPtr = core::FlightTable<Policy>::Ptr;
 using FramePtr = core::LoadFrame<Policy>::Ptr;
 
 // The owner's four bits of an entry's state.
+inline constexpr std::uint64_t kValueIsPortable = 0x08;  // a form to make values of (models.h)
 inline constexpr std::uint64_t kKeyIsInt = 0x10;      // the key word is the int's value itself
 inline constexpr std::uint64_t kValueIsError = 0x20;  // the value is an exception to be raised
 inline constexpr std::uint64_t kCollectable = core::state::kCounted;  // the collector has to see it
@@ -53,9 +54,13 @@ class Frame final : private StatePtr, public core::LoadFrame<Policy>, public Poo
                                 std::move(outer)),
         max_tag_length_(max_tag_length) {}
   std::size_t max_tag_length() const { return max_tag_length_; }
+  // Another one for every frame of the process; never 0.
+  std::uint64_t serial() const { return serial_; }
 
  private:
+  static inline std::uint64_t last_serial_ = 0;
   const std::size_t max_tag_length_;
+  const std::uint64_t serial_ = ++last_serial_;
 };
 
 // Gives back what an entry owns: references to its key and its value.

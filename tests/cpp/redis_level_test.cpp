@@ -383,7 +383,7 @@ TEST_F(RedisLevelTest, EveryKeyHasATimeToLive) {
   EXPECT_EQ(one->get("key")->lives_ns, 0);
   const auto mine = one->claim("key", SeenEntry{7, 1});
   const std::string claim = key_like("*:f:*");
-  EXPECT_GT(pttl(claim), 0);
+  EXPECT_GT(pttl(claim), 10'000) << "as long as the option says";
   EXPECT_LE(pttl(claim), 60'000);
   one->release("key", mine.token, true);
   EXPECT_GT(pttl(claim), 0);

@@ -1,1 +1,1 @@
-"""Integrations: one module or package for each framework, with an extra of the same name."""
+"""Integrations with frameworks, each in a module of its own that imports its framework."""
