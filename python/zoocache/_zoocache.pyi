@@ -42,6 +42,13 @@ def no_store() -> None:
 
 def in_load() -> int: ...
 def distrust() -> None: ...
+def watch_models(
+    told: dict[type, Callable[[Any, bool], None]],
+    form: type,
+    form_of: Callable[[Any], Any],
+    value_of: Callable[[Any], Any],
+    /,
+) -> None: ...
 def encode(value: object, registry: dict[str, type] | None, canonical: bool, /) -> bytes:
     """The value as bytes, from which decode() makes one that is equal in value and type.
 

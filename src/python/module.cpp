@@ -55,11 +55,10 @@ NB_MODULE(_zoocache, module) {
   PyObject* raw = module.ptr();
   const bool ready = init_errors() == 0 && init_keys() == 0 && init_frame(raw) == 0 &&
                      init_instance() == 0 && init_level_job() == 0 && init_method(raw) == 0 &&
-                     init_sync_call() == 0 && init_core_type(raw) == 0 &&
-                     init_source(raw) == 0 && init_models(raw) == 0 &&
-                     init_callable_type(raw) == 0 && init_batch(raw) == 0 &&
-                     init_awaitable(raw) == 0 && init_value_codec(raw) == 0 &&
-                     PyModule_AddFunctions(raw, load_functions) == 0;
+                     init_sync_call() == 0 && init_core_type(raw) == 0 && init_source(raw) == 0 &&
+                     init_models(raw) == 0 && init_callable_type(raw) == 0 &&
+                     init_batch(raw) == 0 && init_awaitable(raw) == 0 &&
+                     init_value_codec(raw) == 0 && PyModule_AddFunctions(raw, load_functions) == 0;
   if (!ready) throw nb::python_error();
   bind_introspection(module);
   module.attr("__version__") = ZOOCACHE_VERSION;

@@ -16,7 +16,8 @@ inline PyObject* plain_hit(CachedFunction* self, core::EntryId id, core::Epoch c
   core::HotEntry& hot = self->slab->hot(id);
   const std::uint64_t state = hot.state.load(std::memory_order_relaxed);
   const bool known = self->engine->is_validated(state, clock);
-  if ((state & (kValueIsError | kValueIsPortable)) != 0 || self->options->looks_at_hits) return nullptr;
+  if ((state & (kValueIsError | kValueIsPortable)) != 0 || self->options->looks_at_hits)
+    return nullptr;
   if (!known && self->engine->check(id, *self->function, clock) != core::Validity::kValid) {
     return nullptr;
   }

@@ -1,5 +1,5 @@
-// What code says that reads users' data for them, such as an ORM's integration: what a load has read
-// and as of when, and that a transaction has written what nobody else may see yet.
+// What code says that reads users' data for them, such as an ORM's integration: what a load has
+// read and as of when, and that a transaction has written what nobody else may see yet.
 // Thread-safety: the GIL guards everything.
 #pragma once
 

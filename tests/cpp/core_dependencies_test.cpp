@@ -250,6 +250,52 @@ TEST(LoadFrame, OneUnstorableInnerLoadIsEnough) {
   EXPECT_FALSE(distrusted.close(gathered).storable);
 }
 
+TEST(LoadFrame, IsAsOldAsTheOldestDataThatItUses) {
+  InvalidationLog log(64);
+  const auto moment = [](Epoch epoch, Epoch home_epoch, std::uint64_t generation = 7) {
+    return Moment{epoch, {true, generation, home_epoch}};
+  };
+  LoadFrame<ConcurrentPolicy> inner(log, 9, nullptr, nullptr);
+  DepSet deps(log);
+  EXPECT_TRUE(inner.close(deps).since.is_now());
+  LoadFrame<ConcurrentPolicy> frame(log, 9, nullptr, nullptr);
+  frame.loaded_since(moment(5, 3));
+  frame.loaded_since(moment(4, 8));
+  frame.add_load({1, 1}, deps, 0, true, moment(6, 2));
+  const auto gathered = frame.close(deps);
+  EXPECT_EQ(gathered.since.epoch, 4u);
+  EXPECT_TRUE(gathered.since.home.trusted);
+  EXPECT_EQ(gathered.since.home.epoch, 2u);
+  LoadFrame<ConcurrentPolicy> across(log, 9, nullptr, nullptr);
+  across.loaded_since(moment(5, 3));
+  across.add_part(deps, {true, true, 0, moment(6, 4, 8)});
+  EXPECT_FALSE(across.close(deps).since.home.trusted) << "of two generations";
+}
+
+TEST(LoadFrame, ABypassGathersNothingAndReachesWhatIsBelow) {
+  InvalidationLog log(64);
+  const auto make = [&log](auto around) {
+    return std::make_shared<LoadFrame<ConcurrentPolicy>>(log, 0, nullptr, around);
+  };
+  const auto outer = make(LoadFrame<ConcurrentPolicy>::Ptr());
+  const auto bypass = make(outer);
+  const auto before = make(bypass);
+  bypass->gather_nothing();
+  bypass->bypass();
+  const auto inner = make(bypass);
+  EXPECT_TRUE(inner->bypasses());
+  EXPECT_TRUE(before->bypasses());
+  EXPECT_FALSE(outer->bypasses());
+  bypass->add_tag("user:1");
+  bypass->close();
+  EXPECT_FALSE(inner->bypasses());
+  DepSet deps(log);
+  EXPECT_FALSE(inner->close(deps).storable) << "it began under the bypass";
+  bypass->close(deps);
+  EXPECT_TRUE(deps.empty());
+  EXPECT_TRUE(outer->close(deps).storable);
+}
+
 TEST(LoadFrame, AnUnwantedResultDoesNotConcernWhatIsMadeOfIt) {
   InvalidationLog log(64);
   LoadFrame<ConcurrentPolicy> frame(log, 0, nullptr, nullptr);

@@ -38,12 +38,14 @@ WHERE i.indisprimary AND k.place <= i.indnkeyatts AND {_OURS}
 ORDER BY 1, 2, k.place
 """  # noqa: S608
 _FOREIGN_KEYS = """
-SELECT pn.nspname::text, p.relname::text, cn.nspname::text, c.relname::text
+SELECT pn.nspname::text, p.relname::text, cn.nspname::text, c.relname::text, a.attname::text
 FROM pg_catalog.pg_constraint f
 JOIN pg_catalog.pg_class p ON p.oid = f.confrelid
 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
 JOIN pg_catalog.pg_class c ON c.oid = f.conrelid
 JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute a ON f.confupdtype IN ('c', 'n', 'd')
+  AND a.attrelid = f.confrelid AND a.attnum = ANY (f.confkey)
 WHERE f.contype = 'f' AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))
 """
 _HEIRS = """
@@ -76,8 +78,9 @@ def read(cursor: Cursor, drafts: Drafts) -> tuple[tuple[str, ...], frozenset[str
         keys.setdefault((str(schema), str(table)), []).append(str(column))
     for (schema, table), names in keys.items():
         drafts.key(schema, table, names)
-    for parent_schema, parent, schema, table in _ask(cursor, _FOREIGN_KEYS):
-        drafts.act((str(parent_schema), str(parent)), (str(schema), str(table)))
+    for parent_schema, parent, schema, table, column in _ask(cursor, _FOREIGN_KEYS):
+        acting = [] if column is None else [str(column)]
+        drafts.act((str(parent_schema), str(parent)), (str(schema), str(table)), acting)
     for parent_schema, parent, schema, table in _ask(cursor, _HEIRS):
         drafts.inherit((str(parent_schema), str(parent)), (str(schema), str(table)))
     return path, system

@@ -69,4 +69,7 @@ def _read_table(cursor: Cursor, drafts: Drafts, schema: str, name: str, text: st
     drafts.add(schema, name, Draft(kind, tuple(key[at] for at in sorted(key)), columns))
     for row in foreign:
         if not {str(row[5]).upper(), str(row[6]).upper()} <= _NO_ACTION:
-            drafts.act((schema, str(row[2])), (schema, name))
+            acting: list[str] | None = []
+            if str(row[5]).upper() not in _NO_ACTION:
+                acting = None if row[4] is None else [str(row[4])]  # None: the primary key
+            drafts.act((schema, str(row[2])), (schema, name), acting)

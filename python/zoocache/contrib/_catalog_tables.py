@@ -37,6 +37,7 @@ class Table:
             whose partition or heir it is, transitively.
         has_triggers: a user's trigger or rewrite rule may run when it is written.
         columns: its columns, lower case.
+        acting: those whose change makes foreign keys act, so that it changes `written_with`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Table:
     inherits: frozenset[str] = frozenset()
     has_triggers: bool = False
     columns: frozenset[str] = frozenset()
+    acting: frozenset[str] = frozenset()
 
 
 Place = tuple[str, str]  # schema and table in lower case
@@ -71,6 +73,7 @@ class Drafts:
         self._acted_on: dict[
             Place, set[Place]
         ] = {}  # parent -> children that its rows' end changes
+        self._acting: dict[Place, set[str | None]] = {}  # None: the primary key
         self._heirs: dict[Place, set[Place]] = {}
         self._parents: dict[Place, set[Place]] = {}
 
@@ -92,9 +95,14 @@ class Drafts:
         """The primary key of a table."""
         self._drafts[schema.lower(), table.lower()].key = tuple(columns)
 
-    def act(self, parent: Place, child: Place) -> None:
-        """A foreign key of `child` has an action when rows of `parent` go or change."""
+    def act(self, parent: Place, child: Place, acting: list[str] | None) -> None:
+        """A foreign key of `child` has an action when rows of `parent` go or change.
+
+        `acting`: the parent's columns whose change has one; None: its primary key.
+        """
         self._acted_on.setdefault(_lower(parent), set()).add(_lower(child))
+        columns = self._acting.setdefault(_lower(parent), set())
+        columns.update([None] if acting is None else [name.lower() for name in acting])
 
     def inherit(self, parent: Place, heir: Place) -> None:
         """`heir` is a partition of `parent` or inherits from it."""
@@ -128,7 +136,19 @@ class Drafts:
             frozenset(self._name(one) for one in related),
             draft.has_triggers or any(one is not None and one.has_triggers for one in triggers),
             frozenset(lower),
+            self._acting_of({place, *related}),
         )
+
+    def _acting_of(self, places: set[Place]) -> frozenset[str]:
+        found: set[str] = set()
+        for place in places:
+            for column in self._acting.get(place, ()):
+                draft = self._drafts.get(place)
+                if column is not None:
+                    found.add(column)
+                elif draft is not None:
+                    found.update(name.lower() for name in draft.key or draft.columns)
+        return frozenset(found)
 
     def _written(self, places: set[Place]) -> set[Place]:
         """What foreign keys change when rows of these tables go; a table itself where it does."""

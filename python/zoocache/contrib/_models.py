@@ -75,8 +75,7 @@ def add_kind(class_: type, kind: Kind) -> None:
 
 
 def refuse_type(class_: type, remedy: str) -> None:
-    """Values of that class, or of one that inherits from it, are not stored; `remedy` says what
-    is."""
+    """Values of that class or below it are not stored; `remedy` says what to return instead."""
     with _lock:
         _refused.append((class_, remedy))
 
@@ -156,7 +155,7 @@ class Portable:
         self.parts[part.number] = (kind, content)
         return part
 
-    def _take_tuple(self, value: tuple[Any, ...]) -> Any:
+    def _take_tuple(self, value: Any) -> Any:
         before = len(self.parts)
         items = [self.take(one) for one in value]
         if len(self.parts) == before and not any(isinstance(one, _Part) for one in items):
@@ -191,8 +190,9 @@ class Portable:
             return [self.put(one) for one in value]
         if kind is tuple:
             return tuple(self.put(one) for one in value)
-        if isinstance(value, tuple) and hasattr(value, "_make"):
-            return value._make([self.put(one) for one in value])
+        make = getattr(value, "_make", None)
+        if make is not None and isinstance(value, tuple):
+            return make([self.put(one) for one in value])
         if kind is dict:
             return {self.put(key): self.put(one) for key, one in value.items()}
         if kind in {set, frozenset}:

@@ -10,6 +10,7 @@ Thread-safety: what is global is made once, under a lock; the rest belongs to a 
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ from zoocache import _zoocache
 from zoocache.contrib._models import Kind, Portable, add_kind, once, refuse_type
 
 if TYPE_CHECKING:
-    from zoocache.contrib._database import Connection, Database
+    from zoocache.contrib._connection import Connection
+    from zoocache.contrib._database import Database
 
 __all__ = ["follow_sessions"]
 
@@ -76,21 +78,25 @@ def follow_sessions(connection_of: Callable[[Any], Connection | None]) -> None:
     event.listen(Session, "after_begin", after_begin)
     event.listen(Session, "after_transaction_end", after_end)
     event.listen(Session, "pending_to_persistent", _became_persistent)
-    event.listen(Mapper, "load", _loaded, raw=True, propagate=True)
-    event.listen(Mapper, "refresh", _refreshed, raw=True, propagate=True)
-    event.listen(Mapper, "instrument_class", lambda mapper, class_: _watch(class_))
-    for known in list(_all_registries()):
+    event.listen(Mapper, "load", _loaded, raw=True)
+    event.listen(Mapper, "refresh", _refreshed, raw=True)
+    event.listen(Mapper, "instrument_class", _instrumented)
+    for known in _all_registries():
         for mapper in known.mappers:
             _watch(mapper.class_)
-    InstrumentedAttribute.__get__ = _get  # type: ignore[method-assign, assignment]
+    InstrumentedAttribute.__get__ = _get  # type: ignore[method-assign]
     for lazy in (Query, Result, ScalarResult, MappingResult):
         refuse_type(lazy, "return what it gives, as list(...) or .all() does")
 
 
 def _all_registries() -> list[registry]:
-    from sqlalchemy.orm.mapperlib import _all_registries as known  # noqa: PLC0415
+    module = importlib.import_module("sqlalchemy.orm.mapper")  # there is no public list of them
+    return list(module._all_registries())  # noqa: SLF001
 
-    return list(known())
+
+def _instrumented(mapper: Any, class_: type) -> None:
+    del mapper
+    _watch(class_)
 
 
 def _watch(class_: type) -> None:
@@ -107,7 +113,7 @@ def _tell_of_identities(session: Session) -> None:
         telling = _maps.get(kind)
         if telling is None:
             telling = _maps[kind] = _telling(kind)
-    identity_map.__class__ = telling  # type: ignore[assignment]
+    identity_map.__class__ = telling
 
 
 def _telling(kind: Any) -> type:
@@ -153,9 +159,7 @@ def _loaded(state: Any, context: Any) -> None:
 def _refreshed(state: Any, context: Any, names: Any) -> None:
     # Only what a whole refresh has replaced is as new as that.
     known = state.info.get(_INFO)
-    has_more = names is not None or any(
-        key in state.dict for key in state.mapper.relationships.keys()
-    )
+    has_more = names is not None or any(one.key in state.dict for one in state.mapper.relationships)
     if known is None or not has_more:
         _loaded(state, context)
 
@@ -193,7 +197,7 @@ def _note_relationship(state: Any, name: str) -> None:
     if relationship.secondary is not None:
         tables.append(relationship.secondary)
     tags = None if database is None else _scan_tags(database, tables)
-    if since is None or tags is None:
+    if since is None or database is None or tags is None:
         _zoocache.distrust()
     else:
         database.core.note_read(tags, since)
@@ -255,15 +259,14 @@ def _take_apart(instance: Any, portable: Portable) -> Any:
     if state.key is None:
         return None
     values: dict[str, Any] = {}
-    for key in state.mapper.column_attrs.keys():
+    for key in [one.key for one in state.mapper.column_attrs]:
         if key in state.dict:
             values[key] = portable.own(state.dict[key])
     related: dict[str, Any] = {}
-    for key, relationship in state.mapper.relationships.items():
+    for key in [one.key for one in state.mapper.relationships]:
         if key in state.dict:
             _note_relationship(state, key)
-            found = state.dict[key]
-            related[key] = portable.take(found)
+            related[key] = portable.take(state.dict[key])
     return (type(instance), state.key, values, related)
 
 
