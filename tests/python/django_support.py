@@ -59,7 +59,7 @@ def database(alias: str, given: dict[str, Any]) -> Iterator[BaseDatabaseWrapper]
     finally:
         wrapper.close()
         with contextlib.suppress(AttributeError):
-            delattr(connections, alias)
+            del connections[alias]
         _connections._databases.clear()
 
 

@@ -47,7 +47,7 @@ def watched(call: Callable[..., Any]) -> tuple[Any, Callable[[], int]]:
 
 
 READS: dict[str, Callable[[], Any]] = {
-    "get": lambda: Book.objects.get(pk=1).title,
+    "first": lambda: [one.title for one in Book.objects.filter(pk=1)],
     "filter": lambda: [book.title for book in Book.objects.filter(price__gte=1).order_by("id")],
     "values": lambda: list(Book.objects.order_by("id").values("title", "price")),
     "values_list": lambda: list(Book.objects.order_by("id").values_list("title", flat=True)),
@@ -63,9 +63,7 @@ READS: dict[str, Callable[[], Any]] = {
         (one.name, sorted(book.title for book in one.book_set.all()))
         for one in Publisher.objects.prefetch_related("book_set").order_by("id")
     ],
-    "relation": lambda: [
-        book.title for book in Publisher.objects.get(pk=1).book_set.order_by("id")
-    ],
+    "relation": lambda: [book.title for book in Publisher(pk=1).book_set.order_by("id")],
     "iterator": lambda: [book.title for book in Book.objects.order_by("id").iterator()],
     "subquery": lambda: list(
         Publisher.objects.filter(

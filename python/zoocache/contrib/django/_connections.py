@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,9 +20,9 @@ from django.db import IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-import zoocache
 from zoocache._errors import shown
-from zoocache.contrib._database import Connection, Database, Write
+from zoocache.contrib._connection import Connection
+from zoocache.contrib._database import Database, Write, default_cache
 from zoocache.contrib._sql import analyse
 
 _LINK = "_zoocache_link"
@@ -131,7 +131,7 @@ def _make(wrapper: BaseDatabaseWrapper, options: dict[str, Any]) -> Database | N
     if wrapper.vendor not in {"sqlite", "postgresql"} or not options.get("enabled", True):
         return None
     return Database(
-        zoocache._default,  # noqa: SLF001  the module's own
+        default_cache(),
         str(options.get("alias", wrapper.alias)),
         wrapper.vendor,
         reads=options.get("reads"),
@@ -168,7 +168,7 @@ def is_certain(error: BaseException) -> bool:
 
 
 @contextmanager
-def _seen(cursor: CursorWrapper, sql: Any, params: Any, many: bool) -> Iterator[None]:
+def _seen(cursor: CursorWrapper, sql: Any, params: Any, many: bool) -> Generator[None]:
     link = link_of(cursor.db)
     if link is None:
         yield

@@ -34,7 +34,7 @@ def follow() -> None:
     refuse_type(QuerySet, "return list(queryset), which is what it gives now")
     plain = Model.from_db.__func__
 
-    def from_db(cls: Any, db: Any, field_names: Any, values: Any, **more: Any) -> Any:
+    def from_db(cls: type[Any], /, db: Any, field_names: Any, values: Any, **more: Any) -> Any:
         made = plain(cls, db, field_names, values, **more)
         load = _zoocache.in_load()
         if load:
@@ -42,7 +42,7 @@ def follow() -> None:
         return made
 
     from_db.__doc__ = plain.__doc__
-    Model.from_db = classmethod(from_db)
+    setattr(Model, "from_db", classmethod(from_db))  # noqa: B010  its type is not told
 
 
 def watch(model: type[Model]) -> None:
@@ -66,7 +66,8 @@ def _tell_of_argument(instance: Any, is_keyed: bool) -> None:
 
 def _take_apart(instance: Any, portable: Portable) -> Any:
     state = instance._state  # noqa: SLF001
-    if not state.adding and getattr(state, _STAMP, 0) != _zoocache.in_load():
+    # Loads are numbered as they begin: one with a higher number is this one, or inside of it.
+    if not state.adding and getattr(state, _STAMP, 0) < _zoocache.in_load():
         _zoocache.distrust()
     values: dict[str, Any] = {}
     prefetched: dict[str, Any] = {}
@@ -84,7 +85,8 @@ def _take_apart(instance: Any, portable: Portable) -> Any:
 def _put_together(content: Any, portable: Portable) -> tuple[Any, Callable[[], None]]:
     model, db, adding, values, related, prefetched = content
     instance = model.__new__(model)
-    state = instance._state = ModelState()  # noqa: SLF001
+    state: Any = ModelState()
+    instance._state = state  # noqa: SLF001
     state.db, state.adding = db, adding
     load = _zoocache.in_load()
     if load:
