@@ -45,7 +45,7 @@ def database(alias: str, given: dict[str, Any]) -> Iterator[BaseDatabaseWrapper]
         alias
     ]
     with contextlib.suppress(AttributeError):
-        delattr(connections, alias)
+        del connections[alias]
     _connections._databases.clear()
     wrapper: Any = connections[alias]
     if wrapper.vendor == "sqlite":
