@@ -339,3 +339,12 @@ def test_the_names_of_tags(db: Any) -> None:
     read()
     found = [tag for tag in map(str, zoocache.tags("db")) if "book" in tag]
     assert any("db:default:django_shop_book:1" in tag for tag in found)
+
+
+def test_loads_in_a_transaction_are_stored(db: Any) -> None:
+    read, loads = watched(lambda: book().title)
+    with transaction.atomic():
+        read()
+        read()
+    read()
+    assert loads() == 1
