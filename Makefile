@@ -1,5 +1,5 @@
 # Each target is one line and works on a fresh clone. ARGS are passed on: make demo ARGS="--days 7"
-.PHONY: help setup demo demo-cpp test lint bench fuzz soak faults docs models clean
+.PHONY: help setup demo demo-cpp test lint bench fuzz soak faults docs models mutants clean
 help:      ; @grep -E '^[a-z-]+ *: *;.*\#\#' Makefile | sed -E 's/ *:.*\#\# */: /'
 setup:     ; @scripts/setup              ## install what is missing, build, install into .venv
 demo:      ; @scripts/demo $(ARGS)       ## the departures board on real flights
@@ -12,4 +12,5 @@ soak:      ; @scripts/soak $(MINUTES)    ## a long run of everything at once: ma
 faults:    ; @scripts/faults $(ARGS)     ## inject every fault, and write docs/RELIABILITY.md
 docs:      ; @scripts/docs               ## check the documents
 models:    ; @scripts/models $(ARGS)     ## model-check the protocol, mutants included
+mutants:   ; @scripts/mutants $(ARGS)    ## break the engine on purpose in every way; a test has to notice
 clean:     ; rm -rf build .venv          ## remove everything that was built

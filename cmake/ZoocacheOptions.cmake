@@ -6,6 +6,8 @@ set(ZOOCACHE_REDIS AUTO CACHE STRING
 option(ZOOCACHE_PYTHON "Build the Python extension module" OFF)
 option(ZOOCACHE_TESTS "Build the C++ tests (GoogleTest, RapidCheck)" OFF)
 set(ZOOCACHE_TEST_PATTERN "." CACHE STRING "Which of them, by a regular expression of their names")
+option(ZOOCACHE_PLAIN_TESTS
+  "Do not optimise the programs of those tests that do little: they are mostly templates" OFF)
 option(ZOOCACHE_EXAMPLES "Build the C++ examples" OFF)
 option(ZOOCACHE_BENCH "Build the C++ benchmarks (Google Benchmark)" OFF)
 option(ZOOCACHE_FUZZ "Build the fuzz targets (clang, libFuzzer)" OFF)

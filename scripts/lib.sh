@@ -7,6 +7,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 VENV=${ZOOCACHE_VENV:-$ROOT/.venv}
 JOBS=${ZOOCACHE_JOBS:-$(nproc)}
 export VENV JOBS
+# The same source with the same flags is compiled once, in whatever build folder: paths below the
+# root count as relative, and the folder that is noted in debug information does not count.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$ROOT} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
 
 say() { printf '%s\n' "$*"; }
 heading() { printf '\n==== %s ====\n' "$*"; }

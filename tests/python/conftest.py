@@ -8,11 +8,14 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import zoocache
-from postgres_server import PostgresServer
+
+if TYPE_CHECKING:
+    from postgres_server import PostgresServer
 
 # A test that is still running after this long is hung: print every stack and end the run.
 WATCHDOG_S = 120
@@ -61,6 +64,8 @@ def collected() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One PostgreSQL for all tests that need one."""
+    from postgres_server import PostgresServer  # few environments have its driver
+
     server = PostgresServer()
     yield server
     server.stop()

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.orm import Session, selectinload
 
 import zoocache
+from sqlalchemy_fixtures import cache, engine, nothing_said, url
 from sqlalchemy_support import (
     Author,
     Base,
@@ -23,8 +24,6 @@ from sqlalchemy_support import (
     titles,
 )
 from zoocache.contrib.sqlalchemy import install
-
-pytest_plugins = ("sqlalchemy_fixtures",)
 
 
 def test_a_row_dies_alone(cache: Any, engine: Any) -> None:

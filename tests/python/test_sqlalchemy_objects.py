@@ -16,11 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, selectinload, sessionmaker
 
 import zoocache
+from sqlalchemy_fixtures import cache, engine, nothing_said, url
 from sqlalchemy_support import Author, Book, Counted, author_column, commit, reading, rename
 from zoocache.contrib import _connection
 from zoocache.contrib.sqlalchemy import install
-
-pytest_plugins = ("sqlalchemy_fixtures",)
 
 
 def test_objects_as_values_are_made_for_each_caller(cache: Any, engine: Any) -> None:

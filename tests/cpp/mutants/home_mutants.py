@@ -31,7 +31,6 @@ HOME_MUTANTS = [
         "      home_->refresh(*this);\n",
         "",
         program=CONFORMANCE,
-        quick=True,
     ),
     Mutant(
         "a home's news takes effect after a hit has read the local clock",

@@ -48,7 +48,6 @@ REDIS_MUTANTS = [
         LEASE,
         "    return nonce_ != 0 && !is_lost_ && !has_gap() ? until_ns_ : 0;\n",
         "    return nonce_ != 0 && !is_lost_ ? until_ns_ : 0;\n",
-        quick=True,
     ),
     redis(
         "a message moves what is applied over a gap",
@@ -165,7 +164,6 @@ REDIS_MUTANTS = [
         LEASE,
         "    if (may_serve) return false;\n",
         "    if (is_registered_) return false;\n",
-        quick=True,
     ),
     redis(
         "without trust everything is forgotten once, and not again after a lease",
