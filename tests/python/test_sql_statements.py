@@ -170,7 +170,8 @@ STATEMENTS: list[tuple[tuple[str, ...], str, str, str, str, dict[str, Any]]] = [
     (PG, "RESET ALL", "session", "", "", {}),
     (LITE, "ATTACH 'x' AS y", "session", "", "", {}),
     (LITE, "PRAGMA foreign_keys", "other", "", "", {}),
-    (LITE, "PRAGMA foreign_keys = ON", "session", "", "", {}),
+    (LITE, "PRAGMA foreign_keys = ON", "other", "", "", {}),
+    (LITE, "PRAGMA case_sensitive_like = 1", "session", "", "", {}),
     (LITE, "PRAGMA main.table_info('t')", "other", "", "", {}),
     (
         PG,

@@ -42,11 +42,16 @@ _KINDS: dict[str, PlainKind] = {
         words("create alter drop comment grant revoke reassign security import"), "ddl"
     ),
 }
-# With an argument in parentheses these only ask; the others set something.
-_ASKING_PRAGMAS = words(
+# These ask, or set what changes neither names nor rows nor values of later statements; foreign keys
+# are taken to act whether they are on or off.
+_HARMLESS_PRAGMAS = words(
     "collation_list compile_options database_list foreign_key_check foreign_key_list function_list"
     " index_info index_list index_xinfo integrity_check module_list pragma_list quick_check"
     " table_info table_list table_xinfo wal_checkpoint optimize incremental_vacuum"
+    " analysis_limit application_id auto_vacuum automatic_index busy_timeout cache_size cache_spill"
+    " defer_foreign_keys foreign_keys journal_mode journal_size_limit locking_mode mmap_size"
+    " page_size query_only secure_delete synchronous temp_store threads user_version"
+    " wal_autocheckpoint"
 )
 _UNKNOWN = Plain("unknown")
 
@@ -125,7 +130,7 @@ def _pragma(part: list[Token]) -> Plain:
     texts = [token.text for token in part[1:]]
     if texts[1:2] == ["."]:
         texts = texts[2:]
-    if len(texts) == 1 or (texts[1:2] == ["("] and texts[0] in _ASKING_PRAGMAS):
+    if len(texts) == 1 or texts[0] in _HARMLESS_PRAGMAS:
         return Plain("other")
     return Plain("session")
 

@@ -1,0 +1,273 @@
+"""Django's connections: every statement at the cursor, every commit at the connection.
+
+What is wrapped is what everything passes through: `CursorWrapper._execute`, below the wrappers of
+users; `BaseDatabaseWrapper._commit` and its like, before the callbacks of `on_commit`.
+Thread-safety: Django's connections belong to one thread at a time, and so does what hangs on them.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from zoocache._errors import shown
+from zoocache.contrib._connection import Connection
+from zoocache.contrib._database import Database, Write, default_cache
+from zoocache.contrib._sql import analyse
+
+_LINK = "_zoocache_link"
+_OPTIONS = frozenset({"alias", "reads", "writes", "replica_of", "replica_lag", "enabled"})
+_lock = threading.Lock()
+_databases: dict[tuple[str, bool], Database | None] = {}
+_is_following = False
+
+
+class Link:
+    """What hangs on one of Django's connections, for as long as its DBAPI connection lives."""
+
+    def __init__(self, wrapper: BaseDatabaseWrapper, database: Database, is_replica: bool) -> None:
+        self.dbapi: Any = wrapper.connection
+        self.is_sqlite = database.dialect == "sqlite"
+        self.connection = Connection(
+            database,
+            self.dbapi.cursor,
+            in_transaction=(lambda: bool(self.dbapi.in_transaction)) if self.is_sqlite else None,
+            is_replica=is_replica,
+        )
+        # Writes whose new keys the compiler of an INSERT will tell; None: none is awaited.
+        self.awaited: list[Write] | None = None
+        # SQLite: cursors that may still hold the snapshot of a read, and when they took it.
+        self._open: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+    def is_idle(self) -> bool:
+        """Whether no transaction is open now."""
+        if self.is_sqlite:
+            return not self.dbapi.in_transaction
+        return int(self.dbapi.info.transaction_status) == 0
+
+    def is_autocommit(self) -> bool:
+        """Whether a statement that is executed now commits itself."""
+        if self.is_sqlite:
+            return self.dbapi.isolation_level is None and self.is_idle()
+        return bool(self.dbapi.autocommit) and self.is_idle()
+
+    def before(self, cursor: Any, sql: str, params: Any, many: bool) -> Write | None:
+        """A statement is about to be executed."""
+        connection = self.connection
+        autocommit = self.is_autocommit()
+        if not autocommit and self.is_idle():
+            connection.begin()
+        if autocommit and self.is_sqlite and analyse(sql, "sqlite").kind == "read":
+            self._open.pop(cursor, None)
+            # A cursor that is not read to its end keeps the connection in its snapshot.
+            oldest = next(iter(self._open.values()), None)
+            if oldest is not None:
+                connection.begun = oldest
+                autocommit = False
+            self._open[cursor] = connection.database.moment() if oldest is None else oldest
+        return connection.before(sql, params, many=many, autocommit=autocommit)
+
+    def after(self, write: Write | None, *, failed: bool = False) -> None:
+        """It was executed."""
+        if write is None:
+            return
+        if self.awaited is not None and write.insert is not None and not failed:
+            self.awaited.append(write)
+            return
+        self.connection.after(write, failed=failed)
+
+
+def database_of(alias: str) -> Database | None:
+    """The database that a name of DATABASES stands for; None if it is not followed."""
+    wrapper = connections[alias]
+    return _database_of(wrapper)[0]
+
+
+def options_of(alias: str) -> dict[str, Any]:
+    """The options for a name of DATABASES.
+
+    Raises:
+        ImproperlyConfigured: they are none.
+    """
+    every = getattr(settings, "ZOOCACHE_DATABASES", {})
+    options = every.get(alias, {}) if isinstance(every, dict) else None
+    if not isinstance(options, dict) or not options.keys() <= _OPTIONS:
+        raise ImproperlyConfigured(
+            f"ZOOCACHE_DATABASES[{shown(alias)}] is {shown(options)}: a dict is wanted whose keys "
+            f"are among {', '.join(sorted(_OPTIONS))}"
+        )
+    return options
+
+
+def _database_of(wrapper: BaseDatabaseWrapper) -> tuple[Database | None, bool]:
+    """The database of a connection, and whether it is a replica of it."""
+    options = options_of(wrapper.alias)
+    test = wrapper.settings_dict.get("TEST") or {}
+    primary = options.get("replica_of") or test.get("MIRROR")
+    is_replica = primary is not None
+    name = str(primary or wrapper.alias)
+    with _lock:
+        place = (wrapper.alias, is_replica)
+        if place not in _databases:
+            known = next((one for (key, _), one in _databases.items() if key == name), None)
+            shared = options if not is_replica else {**options_of(name), **options}
+            if is_replica and "alias" not in options:
+                shared["alias"] = options_of(name).get("alias", name)
+            _databases[place] = _make(wrapper, shared) if known is None or is_replica else known
+        return _databases[place], is_replica
+
+
+def _make(wrapper: BaseDatabaseWrapper, options: dict[str, Any]) -> Database | None:
+    if wrapper.vendor not in {"sqlite", "postgresql"} or not options.get("enabled", True):
+        return None
+    return Database(
+        default_cache(),
+        str(options.get("alias", wrapper.alias)),
+        wrapper.vendor,
+        reads=options.get("reads"),
+        writes=options.get("writes"),
+        replica_lag=options.get("replica_lag"),
+    )
+
+
+def link_of(wrapper: Any) -> Link | None:
+    """What hangs on a connection; None while it has no DBAPI connection or is not followed."""
+    dbapi = getattr(wrapper, "connection", None)
+    if dbapi is None:
+        return None
+    link: Link | None = getattr(wrapper, _LINK, None)
+    if link is not None and link.dbapi is dbapi:
+        return link
+    if link is not None:
+        link.connection.ended()
+    database, is_replica = _database_of(wrapper)
+    if database is None:
+        return None
+    link = Link(wrapper, database, is_replica)
+    setattr(wrapper, _LINK, link)
+    return link
+
+
+def is_certain(error: BaseException) -> bool:
+    """Whether nothing was committed when a commit raised this."""
+    if isinstance(error, IntegrityError):
+        return True
+    cause = error.__cause__ or error
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
+    return str(state)[:2] in {"23", "40"} or "database is locked" in str(cause)
+
+
+@contextmanager
+def _seen(cursor: CursorWrapper, sql: Any, params: Any, many: bool) -> Generator[None]:
+    link = link_of(cursor.db)
+    if link is None:
+        yield
+        return
+    write = link.before(cursor, _text(sql, link), params, many)
+    try:
+        yield
+    except BaseException:
+        link.after(write, failed=True)
+        raise
+    link.after(write)
+
+
+def _text(sql: Any, link: Link) -> str:
+    if isinstance(sql, str):
+        return sql
+    if isinstance(sql, bytes):
+        return sql.decode(errors="replace")
+    compose = getattr(sql, "as_string", None)  # psycopg's Composable
+    return str(compose(link.dbapi)) if compose is not None else str(sql)
+
+
+def follow() -> None:
+    """Begins to follow all connections of this process. Called any number of times."""
+    global _is_following  # noqa: PLW0603  once for the process
+    with _lock:
+        if _is_following:
+            return
+        _is_following = True
+    _follow_cursors()
+    _follow_transactions()
+
+
+def _wrap(owner: type, name: str, make: Callable[[Any], Any]) -> None:
+    plain = getattr(owner, name)
+    setattr(owner, name, functools.wraps(plain)(make(plain)))
+
+
+def _follow_cursors() -> None:
+    def execute(plain: Any) -> Any:
+        def _execute(self: Any, sql: Any, params: Any, *ignored: Any) -> Any:
+            with _seen(self, sql, params, many=False):
+                return plain(self, sql, params, *ignored)
+
+        return _execute
+
+    def executemany(plain: Any) -> Any:
+        def _executemany(self: Any, sql: Any, param_list: Any, *ignored: Any) -> Any:
+            listed = list(param_list)
+            with _seen(self, sql, listed, many=True):
+                return plain(self, sql, listed, *ignored)
+
+        return _executemany
+
+    def callproc(plain: Any) -> Any:
+        def call(self: Any, procname: Any, *args: Any, **kwargs: Any) -> Any:
+            with _seen(self, f"CALL {procname}", None, many=False):  # who knows what it does
+                return plain(self, procname, *args, **kwargs)
+
+        return call
+
+    _wrap(CursorWrapper, "_execute", execute)
+    _wrap(CursorWrapper, "_executemany", executemany)
+    _wrap(CursorWrapper, "callproc", callproc)
+
+
+def _follow_transactions() -> None:
+    def commit(plain: Any) -> Any:
+        def _commit(self: Any) -> Any:
+            link = link_of(self)
+            if link is None:
+                return plain(self)
+            return link.connection.commit(lambda: plain(self), is_certain)
+
+        return _commit
+
+    def set_autocommit(plain: Any) -> Any:
+        def set_autocommit(self: Any, autocommit: bool, *args: Any, **kwargs: Any) -> Any:
+            link = link_of(self)
+            if link is None or not autocommit or not link.connection.has_writes:
+                return plain(self, autocommit, *args, **kwargs)
+            # SQLite commits what is open when it goes back to autocommit.
+            done = functools.partial(plain, self, autocommit, *args, **kwargs)
+            return link.connection.commit(done, is_certain)
+
+        return set_autocommit
+
+    def ending(plain: Any) -> Any:
+        def end(self: Any) -> Any:
+            link = link_of(self)
+            try:
+                return plain(self)
+            finally:
+                if link is not None:
+                    link.connection.ended()
+
+        return end
+
+    _wrap(BaseDatabaseWrapper, "_commit", commit)
+    _wrap(BaseDatabaseWrapper, "set_autocommit", set_autocommit)
+    for name in ("_rollback", "_close"):
+        _wrap(BaseDatabaseWrapper, name, ending)

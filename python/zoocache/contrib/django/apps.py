@@ -1,0 +1,35 @@
+"""The application that INSTALLED_APPS names; it follows every connection from then on."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig, apps
+from django.db.models.signals import class_prepared
+
+from zoocache.contrib.django import _connections, _inserts, _instances
+
+
+class ZoocacheConfig(AppConfig):
+    """Follows all connections, also those of threads that come later.
+
+    `settings.ZOOCACHE_DATABASES` gives options by the name of the connection in DATABASES:
+        alias: the database's name in tags, the same in every program that uses it (str). Default:
+            the connection's name; the one that it mirrors for a replica under test.
+        reads, writes: see `zoocache.contrib._database.Database`.
+        replica_of: the connection's name whose replica this one is (str).
+        replica_lag: seconds that the replica is behind at the most (float). Default: what is read
+            there is not stored.
+        enabled: whether it is followed (bool). Default: True.
+    """
+
+    name = "zoocache.contrib.django"
+    label = "zoocache"
+    verbose_name = "Zoocache"
+
+    def ready(self) -> None:
+        """Begins; called by Django once all models are there."""
+        _connections.follow()
+        _inserts.follow()
+        for model in apps.get_models(include_auto_created=True):
+            _instances.watch(model)
+        class_prepared.connect(_instances.watch_sender, dispatch_uid="zoocache")
+        _instances.follow()

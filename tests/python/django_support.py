@@ -1,0 +1,97 @@
+"""Django for the tests: settings once for the process, its tables in a database of each test."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings
+
+if not settings.configured:
+    settings.configure(
+        INSTALLED_APPS=["django.contrib.contenttypes", "django_shop", "zoocache.contrib.django"],
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        USE_TZ=True,
+        SECRET_KEY="tests",
+        MIDDLEWARE=[],
+    )
+    django.setup()
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_shop import models
+from zoocache.contrib.django import _connections
+
+ENGINES = {"sqlite": "django.db.backends.sqlite3", "postgresql": "django.db.backends.postgresql"}
+
+
+def database_settings(dialect: str, folder: Path, postgres: Any, name: str) -> dict[str, Any]:
+    """As in DATABASES; with the write-ahead log, so that readers of SQLite do not wait."""
+    if dialect == "sqlite":
+        return {"ENGINE": ENGINES[dialect], "NAME": str(folder / f"{name}.db"), "OPTIONS": {}}
+    kept = {"HOST": "127.0.0.1", "PORT": str(postgres.port), "USER": "zoo"}
+    return {"ENGINE": ENGINES[dialect], "NAME": name, **kept}
+
+
+@contextlib.contextmanager
+def database(alias: str, given: dict[str, Any]) -> Iterator[BaseDatabaseWrapper]:
+    """A connection of that name with the tables of all models, for the time of the block."""
+    connections.settings[alias] = connections.configure_settings({"default": {}, alias: given})[
+        alias
+    ]
+    with contextlib.suppress(AttributeError):
+        del connections[alias]
+    _connections._databases.clear()
+    wrapper: Any = connections[alias]
+    if wrapper.vendor == "sqlite":
+        with wrapper.cursor() as cursor:
+            cursor.execute("PRAGMA journal_mode = wal")
+    with wrapper.schema_editor() as editor:
+        for name in ("Publisher", "Tag", "Book", "Comic", "Code", "Pending"):
+            editor.create_model(getattr(models, name))
+    try:
+        yield wrapper
+    finally:
+        wrapper.close()
+        with contextlib.suppress(AttributeError):
+            del connections[alias]
+        _connections._databases.clear()
+
+
+@contextlib.contextmanager
+def other_connection(alias: str) -> Iterator[BaseDatabaseWrapper]:
+    """Another connection to the same database, as another thread has one."""
+    wrapper = connections.create_connection(alias)
+    wrapper.inc_thread_sharing()
+    try:
+        yield wrapper
+    finally:
+        wrapper.close()
+
+
+@contextlib.contextmanager
+def using(wrapper: BaseDatabaseWrapper, alias: str = "default") -> Iterator[None]:
+    """In the block, the name stands for that connection."""
+    mine = connections[alias]
+    connections[alias] = wrapper
+    try:
+        yield
+    finally:
+        connections[alias] = mine
+
+
+class Counted:
+    """A function that counts how often it is run."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+        self.loads = 0
+
+    def __call__(self, *args: Any) -> Any:
+        self.loads += 1
+        return self.call(*args)
