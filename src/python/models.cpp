@@ -59,7 +59,7 @@ Portable make_portable(PyObject* value, PyObject** form) {
 PyObject* make_of_portable(PyObject* form) { return PyObject_CallOneArg(of_portable, form); }
 
 bool tell_of_model(PyObject* object, bool is_keyed) {
-  PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
+  auto* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
   PyObject* told = PyDict_GetItemWithError(models, type);
   if (told == nullptr) return PyErr_Occurred() == nullptr;
   Py_INCREF(told);

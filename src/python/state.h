@@ -24,8 +24,8 @@ using FramePtr = core::LoadFrame<Policy>::Ptr;
 
 // The owner's four bits of an entry's state.
 inline constexpr std::uint64_t kValueIsPortable = 0x08;  // a form to make values of (models.h)
-inline constexpr std::uint64_t kKeyIsInt = 0x10;      // the key word is the int's value itself
-inline constexpr std::uint64_t kValueIsError = 0x20;  // the value is an exception to be raised
+inline constexpr std::uint64_t kKeyIsInt = 0x10;         // the key word is the int's value itself
+inline constexpr std::uint64_t kValueIsError = 0x20;     // the value is an exception to be raised
 inline constexpr std::uint64_t kCollectable = core::state::kCounted;  // the collector has to see it
 
 // A clock that tests move by hand.

@@ -167,8 +167,8 @@ MUTANTS = [
         "the hidden dependency on the inner key is left out",
         "",
         "src/core/load_frame.h",
-        "    if (!open_) return;\n    deps_.add_key(inner);\n    deps_.merge(deps);\n",
-        "    if (!open_) return;\n    deps_.merge(deps);\n",
+        "    if (!takes()) return;\n    deps_.add_key(inner);\n    deps_.merge(deps);\n",
+        "    if (!takes()) return;\n    deps_.merge(deps);\n",
         "*Outer*",
     ),
     Mutant(
