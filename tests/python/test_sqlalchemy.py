@@ -282,6 +282,30 @@ def test_sessions_that_resolve_names_their_own_way_keep_nothing(cache: Any, engi
     assert not reading(cache, engine, read).is_kept()
 
 
+def test_a_commit_in_two_phases(cache: Any, engine: Any) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has no two phases")
+    name = reading(cache, engine, author_column)
+    assert name.is_kept(1)
+    for how, expected in (("rollback", "author 1"), ("commit", "both phases")):
+        with engine.connect() as connection:
+            transaction = connection.begin_twophase()
+            connection.execute(rename(1, "both phases"))
+            transaction.prepare()
+            getattr(transaction, how)()
+        assert name(1) == expected
+        assert name.hits(1)
+    with engine.connect() as connection:
+        transaction = connection.begin_twophase()
+        connection.execute(rename(1, "recovered"))
+        transaction.prepare()
+        prepared = transaction.xid
+        connection.invalidate()
+    with engine.connect() as connection:
+        connection.commit_prepared(prepared, recover=True)
+    assert name(1) == "recovered"
+
+
 def test_other_caches_keep_nothing(cache: Any, engine: Any) -> None:
     assert not reading(zoocache.Cache(), engine, author_column).is_kept(1)
     outer = Counted(cache, reading(zoocache.Cache(), engine, author_column).load)
