@@ -39,7 +39,7 @@ from zoocache.contrib._sql import Statement, analyse
 if TYPE_CHECKING:
     from zoocache._zoocache import Moment
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "nothing_was_committed", "run_here"]
 
 _log = logging.getLogger("zoocache.database")
 
@@ -47,8 +47,19 @@ _COMMAND = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(?P<word>\w+)", re.DOTALL)
 _TO = re.compile(r"\bTO\b", re.IGNORECASE)  # a savepoint
 
 
-def _no_run(call: Callable[[], Any]) -> Any:
+def run_here(call: Callable[[], Any]) -> Any:
+    """Runs what may wait for a home in the caller's thread."""
     return call()
+
+
+def nothing_was_committed(error: BaseException) -> bool:
+    """Whether nothing was committed when a commit raised this error of the DBAPI.
+
+    A broken constraint, a serialization failure, a lock of SQLite; what a broken connection means
+    nobody knows.
+    """
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+    return str(state)[:2] in {"23", "40"} or "database is locked" in str(error)
 
 
 def _first_word(sql: str) -> str:
@@ -72,7 +83,7 @@ class Connection:
         database: Database,
         cursor: Callable[[], Any],
         *,
-        run: Callable[[Callable[[], Any]], Any] = _no_run,
+        run: Callable[[Callable[[], Any]], Any] = run_here,
         in_transaction: Callable[[], bool] | None = None,
         is_replica: bool = False,
     ) -> None:
@@ -132,7 +143,7 @@ class Connection:
             return None
         if statement.kind == "transaction":
             return self._before_command(sql)
-        if statement.kind == "unknown" and _zoocache.in_load():
+        if statement.kind == "unknown":
             _zoocache.distrust()
         sets = list(parameters or ()) if many else [parameters]
         is_insert = len(statement.writes) == 1 and _first_word(sql) == "INSERT"
@@ -140,19 +151,15 @@ class Connection:
         if statement.kind != "write":
             self.database.forget_catalog()
         if autocommit:
-            self._distrust_load()
+            _zoocache.distrust()
             write.begun = self.run(lambda: self.core.begin_write(write.tags))
             return write
         self._wrote(write)
         return write
 
-    def _distrust_load(self) -> None:
-        if _zoocache.in_load():
-            _zoocache.distrust()
-
     def _note_read(self, statement: Statement, parameters: Any, autocommit: bool) -> None:
         since: Moment | None = None
-        usable = not statement.locks and (not self.is_tainted or self.database.has_key_context)
+        usable = not statement.locks and not self.is_tainted
         if self.is_replica:
             since = self.database.moment_of_replica()
             usable = usable and since is not None

@@ -63,8 +63,6 @@ class Database:
         writes: tables with triggers, and what tables those change.
         replica_lag: seconds that replicas are behind at the most; None: nothing that was read
             there is stored.
-        has_key_context: keys say who asks, so that sessions which resolve names or rows in their
-            own way may store.
 
     Raises:
         InvalidOption: a value that is not allowed.
@@ -79,7 +77,6 @@ class Database:
         reads: Mapping[str, Iterable[str]] | None = None,
         writes: Mapping[str, Iterable[str]] | None = None,
         replica_lag: float | None = None,
-        has_key_context: bool = False,
     ) -> None:
         if dialect not in ("sqlite", "postgresql"):
             raise InvalidOption(
@@ -100,7 +97,6 @@ class Database:
         self.alias = alias
         self.max_commit_time = float(cache.options.get("max_commit_time", 60))
         self.tag = f"db:{encode_segment(alias, _SEGMENT)}"
-        self.has_key_context = has_key_context
         self.replica_lag = replica_lag
         self._reads = _tables_by_name("reads", reads)
         self._writes = _tables_by_name("writes", writes)

@@ -34,7 +34,7 @@ except ImportError as error:  # pragma: no cover
     ) from error
 
 from zoocache._errors import InvalidOption, shown
-from zoocache.contrib._connection import Connection
+from zoocache.contrib._connection import Connection, nothing_was_committed, run_here
 from zoocache.contrib._database import Database, Write, default_cache
 from zoocache.contrib._sqlalchemy_objects import follow_sessions
 
@@ -210,7 +210,7 @@ class _Follower:
             link = connection.info[_INFO] = Connection(
                 self.database,
                 dbapi_connection.cursor,
-                run=self._run if self.engine.dialect.is_async else _run_here,
+                run=self._run if self.engine.dialect.is_async else run_here,
                 in_transaction=_asks_for_transaction(dbapi_connection)
                 if self.database.dialect == "sqlite"
                 else None,
@@ -318,12 +318,7 @@ class _Follower:
         dbapi: Any = self.engine.dialect.loaded_dbapi
         if isinstance(original, dbapi.IntegrityError):
             return True
-        state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or ""
-        return str(state)[:2] in {"23", "40"} or "database is locked" in str(original)
-
-
-def _run_here(call: Callable[[], Any]) -> Any:
-    return call()
+        return nothing_was_committed(original)
 
 
 def _asks_for_transaction(dbapi_connection: Any) -> Callable[[], bool]:
@@ -338,7 +333,7 @@ def _new_keys(context: Any, clause: Any, write: Write) -> list[tuple[Any, ...]] 
     if primary is None or write.insert is None:
         return None
     names = [column.name.lower() for column in primary.columns]
-    if set(names) != set(write.insert.key) or (context.executemany and not context.isinsert):
+    if set(names) != set(write.insert.key):
         return None
     try:
         rows = context.inserted_primary_key_rows

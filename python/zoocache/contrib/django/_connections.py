@@ -21,7 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from zoocache._errors import shown
-from zoocache.contrib._connection import Connection
+from zoocache.contrib._connection import Connection, nothing_was_committed
 from zoocache.contrib._database import Database, Write, default_cache
 from zoocache.contrib._sql import analyse
 
@@ -29,7 +29,6 @@ _LINK = "_zoocache_link"
 _OPTIONS = frozenset({"alias", "reads", "writes", "replica_of", "replica_lag", "enabled"})
 _lock = threading.Lock()
 _databases: dict[tuple[str, bool], Database | None] = {}
-_is_following = False
 
 
 class Link:
@@ -158,13 +157,9 @@ def link_of(wrapper: Any) -> Link | None:
     return link
 
 
-def is_certain(error: BaseException) -> bool:
+def _is_certain(error: BaseException) -> bool:
     """Whether nothing was committed when a commit raised this."""
-    if isinstance(error, IntegrityError):
-        return True
-    cause = error.__cause__ or error
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
-    return str(state)[:2] in {"23", "40"} or "database is locked" in str(cause)
+    return isinstance(error, IntegrityError) or nothing_was_committed(error.__cause__ or error)
 
 
 @contextmanager
@@ -191,13 +186,9 @@ def _text(sql: Any, link: Link) -> str:
     return str(compose(link.dbapi)) if compose is not None else str(sql)
 
 
+@functools.cache
 def follow() -> None:
     """Begins to follow all connections of this process. Called any number of times."""
-    global _is_following  # noqa: PLW0603  once for the process
-    with _lock:
-        if _is_following:
-            return
-        _is_following = True
     _follow_cursors()
     _follow_transactions()
 
@@ -241,7 +232,7 @@ def _follow_transactions() -> None:
             link = link_of(self)
             if link is None:
                 return plain(self)
-            return link.connection.commit(lambda: plain(self), is_certain)
+            return link.connection.commit(lambda: plain(self), _is_certain)
 
         return _commit
 
@@ -252,7 +243,7 @@ def _follow_transactions() -> None:
                 return plain(self, autocommit, *args, **kwargs)
             # SQLite commits what is open when it goes back to autocommit.
             done = functools.partial(plain, self, autocommit, *args, **kwargs)
-            return link.connection.commit(done, is_certain)
+            return link.connection.commit(done, _is_certain)
 
         return set_autocommit
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from typing import Any
 
 from django.db import connections
@@ -11,17 +10,10 @@ from django.db.models.sql.compiler import SQLInsertCompiler
 
 from zoocache.contrib.django._connections import link_of
 
-_lock = threading.Lock()
-_is_following = False
 
-
+@functools.cache
 def follow() -> None:
     """Begins. Called any number of times."""
-    global _is_following  # noqa: PLW0603  once for the process
-    with _lock:
-        if _is_following:
-            return
-        _is_following = True
     plain = SQLInsertCompiler.execute_sql
 
     @functools.wraps(plain)

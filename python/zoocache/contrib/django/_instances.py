@@ -7,7 +7,7 @@ what is computed from an instance among the arguments.
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,17 +20,11 @@ from zoocache.contrib._models import Kind, Portable, add_kind, once, refuse_type
 
 _STAMP = "_zoocache_load"
 _PREFETCHED = "_prefetched_objects_cache"
-_lock = threading.Lock()
-_is_following = False
 
 
+@functools.cache
 def follow() -> None:
     """Begins. Called any number of times."""
-    global _is_following  # noqa: PLW0603  once for the process
-    with _lock:
-        if _is_following:
-            return
-        _is_following = True
     refuse_type(QuerySet, "return list(queryset), which is what it gives now")
     plain = Model.from_db.__func__
 
