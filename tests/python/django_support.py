@@ -38,6 +38,15 @@ def database_settings(dialect: str, folder: Path, postgres: Any, name: str) -> d
     return {"ENGINE": ENGINES[dialect], "NAME": name, **kept}
 
 
+def settings_of(request: Any, folder: Path) -> dict[str, Any]:
+    """For a fixture with a parameter: "sqlite" or "postgresql"."""
+    server, name = None, "django"
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        name = request.getfixturevalue("postgres_database")
+    return database_settings(request.param, folder, server, name)
+
+
 @contextlib.contextmanager
 def database(alias: str, given: dict[str, Any]) -> Iterator[BaseDatabaseWrapper]:
     """A connection of that name with the tables of all models, for the time of the block."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from django_support import database, database_settings, other_connection, using
+from django_support import database, other_connection, settings_of, using
 
 # isort: split
 from django.db import connection, transaction
@@ -31,11 +31,7 @@ SEEDS = 4
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    server, name = None, "django"
-    if request.param == "postgresql":
-        server = request.getfixturevalue("postgres")
-        name = request.getfixturevalue("postgres_database")
-    with database("default", database_settings(request.param, tmp_path, server, name)) as wrapper:
+    with database("default", settings_of(request, tmp_path)) as wrapper:
         yield wrapper
 
 
