@@ -144,11 +144,18 @@ def check_script(source: str, *, timeout_s: float = 50.0) -> str:
 
 
 class Versions:
-    """A counter behind a cached function: every load returns the next number."""
+    """A counter behind a cached function: every load returns the next number.
 
-    def __init__(self) -> None:
+    With a gate, the first load is held there.
+    """
+
+    def __init__(self, gate: Gate | None = None) -> None:
         self.loads = 0
+        self._gate = gate
 
     def next(self) -> int:
         self.loads += 1
-        return self.loads
+        value = self.loads
+        if value == 1 and self._gate is not None:
+            self._gate.hold()
+        return value
