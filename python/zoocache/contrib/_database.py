@@ -25,6 +25,7 @@ from uuid import UUID
 from zoocache._errors import InvalidOption, shown
 from zoocache._template import encode_segment
 from zoocache.contrib._catalog import Catalog, Table, load
+from zoocache.contrib._once import Once
 from zoocache.contrib._sql import Statement, row_keys
 from zoocache.contrib._sql_text import Dialect
 
@@ -95,6 +96,7 @@ class Database:
         self.core = cache.core
         self.dialect: Dialect = "sqlite" if dialect == "sqlite" else "postgresql"
         self.alias = alias
+        self.once = Once(_log)
         self.max_commit_time = float(cache.options.get("max_commit_time", 60))
         self.tag = f"db:{encode_segment(alias, _SEGMENT)}"
         self.replica_lag = replica_lag
@@ -104,17 +106,7 @@ class Database:
         self._catalog: Catalog | None = None
         self._unknown: dict[str, float] = {}  # names that the catalog did not have, and since when
         self._asks_again = 0.0
-        self._told: set[str] = set()
         self._samples: deque[tuple[float, Moment]] = deque(maxlen=4096)
-
-    def once(self, message: str, *args: object) -> None:
-        """Logs the same line once."""
-        line = message % args
-        with self._lock:
-            if line in self._told or len(self._told) >= 1000:
-                return
-            self._told.add(line)
-        _log.warning("%s", line)
 
     def forget_catalog(self) -> None:
         """The schema has changed: what the database says of itself is asked anew when needed."""

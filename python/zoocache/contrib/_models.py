@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoocache import _zoocache
+from zoocache.contrib._once import Once
 
 __all__ = ["Form", "Kind", "Portable", "add_kind", "once", "refuse_type"]
 
-_log = logging.getLogger("zoocache.database")
+once = Once(logging.getLogger("zoocache.database"))
 
 # What the engine is told of arguments: type -> callable(object, is_keyed).
 _told: dict[type, Callable[[Any, bool], None]] = {}
 _kinds: dict[type, Kind] = {}
 _refused: list[tuple[type, str]] = []
-_lines: set[str] = set()
 _lock = threading.Lock()
 _PLAIN = (
     type(None),
@@ -78,15 +78,6 @@ def refuse_type(class_: type, remedy: str) -> None:
     """Values of that class or below it are not stored; `remedy` says what to return instead."""
     with _lock:
         _refused.append((class_, remedy))
-
-
-def once(message: str) -> None:
-    """Logs a line, the first time."""
-    with _lock:
-        if message in _lines or len(_lines) >= 1000:
-            return
-        _lines.add(message)
-    _log.warning("%s", message)
 
 
 class _RefusedError(Exception):
