@@ -143,8 +143,9 @@ def test_a_mirror_of_the_tests_is_a_replica(places: Places) -> None:
     assert read() == "new"
 
 
-def test_instances_remember_where_they_were_read(places: Places) -> None:
+def test_instances_remember_where_they_were_read(places: Places, clock: list[float]) -> None:
     open_replica(places, replica_lag=0)
+    clock[0] += 1
     read = Counted(lambda: Book.objects.get(pk=1))
     assert read.is_kept()
     assert read()._state.db == "replica"
