@@ -108,7 +108,11 @@ class Connection:
 
     def begin(self) -> None:
         """A transaction begins, or may: before its first statement."""
-        self.begun = self.database.moment()
+        self.begun = self.moment()
+
+    def moment(self) -> Moment | None:
+        """As old as what is read here now can be; None: that is not known."""
+        return self.database.moment_of_replica() if self.is_replica else self.database.moment()
 
     def before(
         self, sql: str, parameters: Any = None, *, many: bool = False, autocommit: bool = False
@@ -160,11 +164,11 @@ class Connection:
     def _note_read(self, statement: Statement, parameters: Any, autocommit: bool) -> None:
         since: Moment | None = None
         usable = not statement.locks and not self.is_tainted
-        if self.is_replica:
-            since = self.database.moment_of_replica()
-            usable = usable and since is not None
-        elif not autocommit and self.is_snapshot:
+        if not autocommit and self.is_snapshot:
             since = self.begun
+            usable = usable and since is not None
+        elif self.is_replica:
+            since = self.moment()
             usable = usable and since is not None
         tags = None
         if usable:

@@ -13,7 +13,7 @@ class ZoocacheConfig(AppConfig):
 
     `settings.ZOOCACHE_DATABASES` gives options by the name of the connection in DATABASES:
         alias: the database's name in tags, the same in every program that uses it (str). Default:
-            the connection's name; the one that it mirrors for a replica under test.
+            the connection's name, or of several with the same HOST, PORT and NAME the first one's.
         reads, writes: see `zoocache.contrib._database.Database`.
         replica_of: the connection's name whose replica this one is (str).
         replica_lag: seconds that the replica is behind at the most (float). Default: what is read
@@ -26,7 +26,12 @@ class ZoocacheConfig(AppConfig):
     verbose_name = "Zoocache"
 
     def ready(self) -> None:
-        """Begins; called by Django once all models are there."""
+        """Begins; called by Django once all models are there.
+
+        Raises:
+            ImproperlyConfigured: `ZOOCACHE_DATABASES` is not as described above.
+        """
+        _connections.check_options()
         _connections.follow()
         _inserts.follow()
         for model in apps.get_models(include_auto_created=True):
