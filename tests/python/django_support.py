@@ -61,7 +61,7 @@ def database(alias: str, given: dict[str, Any]) -> Iterator[BaseDatabaseWrapper]
         with wrapper.cursor() as cursor:
             cursor.execute("PRAGMA journal_mode = wal")
     with wrapper.schema_editor() as editor:
-        for name in ("Publisher", "Tag", "Book", "Comic", "Code", "Pending"):
+        for name in ("Publisher", "Tag", "Book", "Comic", "Code", "Pending", "Room", "Shelf"):
             editor.create_model(getattr(models, name))
     try:
         yield wrapper
