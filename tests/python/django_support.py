@@ -17,6 +17,7 @@ if not settings.configured:
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         USE_TZ=True,
         SECRET_KEY="tests",
+        ALLOWED_HOSTS=["testserver"],
         MIDDLEWARE=[],
     )
     django.setup()

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from zoocache.contrib.django._backend import ZoocacheBackend
     from zoocache.contrib.django._querysets import (
         CacheableQuerySet,
         ZooCacheManager,
@@ -24,13 +25,20 @@ if TYPE_CHECKING:
         cached,
     )
 
-__all__ = ["CacheableQuerySet", "ZooCacheManager", "ZooCacheQuerySet", "cached"]
+__all__ = [
+    "CacheableQuerySet",
+    "ZooCacheManager",
+    "ZooCacheQuerySet",
+    "ZoocacheBackend",
+    "cached",
+]
 
 # Django imports this before there are models, and few programs need all of it.
 _PLACES = {
     "CacheableQuerySet": "_querysets",
     "ZooCacheManager": "_querysets",
     "ZooCacheQuerySet": "_querysets",
+    "ZoocacheBackend": "_backend",
     "cached": "_querysets",
 }
 
