@@ -194,3 +194,29 @@ def test_no_cached_answer_differs(db: Any, seed: int) -> None:
             run.compare(step)
     print(f"{run.calls} calls, {run.loads} loads, {run.needless} of them needless")  # pytest -rP
     assert run.loads < run.calls
+
+
+@pytest.mark.parametrize("seed", seeds()[:1])
+def test_no_cached_answer_differs_in_a_test_case(db: Any, seed: int) -> None:
+    run = Run(seed)
+    for step in range(2):
+        run.write()
+        with case():
+            run.write()
+            for _ in range(2):
+                with case():
+                    for _ in range(4):
+                        run.block(step) if run.numbers.random() < 0.5 else run.write()
+                        run.compare(step)
+                run.compare(step)
+        run.compare(step)
+
+
+@contextlib.contextmanager
+def case() -> Iterator[None]:
+    """As TestCase puts it around a test, or around a class."""
+    block: Any = transaction.atomic()
+    block._from_testcase = True
+    with block:
+        yield
+        transaction.set_rollback(True)

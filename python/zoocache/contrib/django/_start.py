@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 
-from zoocache.contrib.django import _connections, _inserts, _instances
+from zoocache.contrib.django import _connections, _inserts, _instances, _tests
 
 
 def see_writes() -> None:
     """From now on writes are seen; before the applications are loaded, too."""
     _connections.follow()
     _inserts.follow()
+    _tests.follow()
 
 
 @functools.cache
