@@ -180,7 +180,9 @@ class Connection:
 
     def _before_command(self, sql: str) -> Write | None:
         word = _first_word(sql)
-        if word in {"COMMIT", "END", "RELEASE", "PREPARE"}:
+        if word == "RELEASE" and self.database.dialect == "postgresql":
+            return None
+        if word in {"COMMIT", "END", "RELEASE", "PREPARE"}:  # SQLite may commit by a RELEASE
             ends = "commit" if word in {"COMMIT", "END"} else "maybe"
             if not self._writes:
                 return Write((), ends=ends)

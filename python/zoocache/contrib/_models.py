@@ -23,7 +23,7 @@ from typing import Any
 from zoocache import _zoocache
 from zoocache.contrib._once import Once
 
-__all__ = ["Form", "Kind", "Portable", "add_kind", "once", "refuse_type"]
+__all__ = ["PLAIN_TYPES", "Form", "Kind", "Portable", "add_kind", "once", "own", "refuse_type"]
 
 once = Once(logging.getLogger("zoocache.database"))
 
@@ -48,7 +48,7 @@ _PLAIN = (
     uuid.UUID,
     range,
 )
-_PLAIN_TYPES = frozenset(_PLAIN)
+PLAIN_TYPES = frozenset(_PLAIN)
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,23 @@ def refuse_type(class_: type, remedy: str) -> None:
     """Values of that class or below it are not stored; `remedy` says what to return instead."""
     with _lock:
         _refused.append((class_, remedy))
+
+
+def own(value: Any) -> Any:
+    """A column's value, or a row of such, or a copy that nobody else has."""
+    kind = type(value)
+    if kind in PLAIN_TYPES or isinstance(value, enum.Enum):
+        return value
+    if kind is dict:
+        return {own(key): own(one) for key, one in value.items()}
+    if kind is list:
+        return [own(one) for one in value]
+    if kind is tuple:
+        return tuple([own(one) for one in value])
+    make = getattr(value, "_make", None)
+    if make is not None and isinstance(value, tuple):
+        return make([own(one) for one in value])
+    return copy.deepcopy(value)
 
 
 class _RefusedError(Exception):
@@ -113,7 +130,7 @@ class Portable:
     def take(self, value: Any) -> Any:
         """The value without live objects: containers anew, objects as parts."""
         kind = type(value)
-        if kind in _PLAIN_TYPES:
+        if kind in PLAIN_TYPES:
             return value
         known = _kinds.get(kind)
         if known is not None:
@@ -173,7 +190,7 @@ class Portable:
     def put(self, value: Any) -> Any:
         """The reverse of `take`."""
         kind = type(value)
-        if kind in _PLAIN_TYPES:
+        if kind in PLAIN_TYPES:
             return value
         if kind is _Part:
             return self._put_object(value)
@@ -189,13 +206,6 @@ class Portable:
         if kind in {set, frozenset}:
             return kind(self.put(one) for one in value)
         return value
-
-    def own(self, value: Any) -> Any:
-        """A column's value, or a copy that nobody else has."""
-        kind = type(value)
-        if kind in _PLAIN_TYPES or isinstance(value, enum.Enum):
-            return value
-        return copy.deepcopy(value)
 
     def _put_object(self, part: _Part) -> Any:
         if part.number in self._made:

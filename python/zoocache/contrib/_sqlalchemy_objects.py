@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapper, Query, Session, attributes, registry
 from sqlalchemy.orm.attributes import InstrumentedAttribute, set_committed_value
 
 from zoocache import _zoocache
-from zoocache.contrib._models import Kind, Portable, add_kind, once, refuse_type
+from zoocache.contrib._models import Kind, Portable, add_kind, once, own, refuse_type
 
 if TYPE_CHECKING:
     from zoocache.contrib._connection import Connection
@@ -261,7 +261,7 @@ def _take_apart(instance: Any, portable: Portable) -> Any:
     values: dict[str, Any] = {}
     for key in [one.key for one in state.mapper.column_attrs]:
         if key in state.dict:
-            values[key] = portable.own(state.dict[key])
+            values[key] = own(state.dict[key])
     related: dict[str, Any] = {}
     for key in [one.key for one in state.mapper.relationships]:
         if key in state.dict:
@@ -278,7 +278,7 @@ def _put_together(content: Any, portable: Portable) -> tuple[Any, Callable[[], N
     state = attributes.instance_state(instance)
     state.key = key
     for name, value in values.items():
-        set_committed_value(instance, name, portable.own(value))
+        set_committed_value(instance, name, own(value))
 
     def relate() -> None:
         for name, value in related.items():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig, apps
-from django.db.models.signals import class_prepared
+from django.apps import AppConfig
 
-from zoocache.contrib.django import _connections, _inserts, _instances
+from zoocache.contrib.django import _start
 
 
 class ZoocacheConfig(AppConfig):
@@ -32,9 +31,4 @@ class ZoocacheConfig(AppConfig):
             ImproperlyConfigured: `ZOOCACHE_DATABASES` is not as described above.
         """
         _connections.check_options()
-        _connections.follow()
-        _inserts.follow()
-        for model in apps.get_models(include_auto_created=True):
-            _instances.watch(model)
-        class_prepared.connect(_instances.watch_sender, dispatch_uid="zoocache")
-        _instances.follow()
+        _start.begin()
