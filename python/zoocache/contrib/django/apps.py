@@ -18,6 +18,13 @@ class ZoocacheConfig(AppConfig):
         replica_of: the connection's name whose replica this one is (str).
         replica_lag: seconds that the replica is behind at the most (float). Default: what is read
             there is not stored.
+        key_context: a function without arguments, or its dotted path, that returns what decides
+            beside the arguments what is read: a tenant, a role, a schema. It is called at every
+            cached call, and a part of every key.
+        outbox: True, or the name of a table that `outbox.create_outbox` made: what a commit changes
+            is kept there until it is invalidated. Default: False.
+        outbox_interval: seconds from one look for what others have left there to the next (float).
+            Default: 5.
         enabled: whether it is followed (bool). Default: True.
     """
 
@@ -27,6 +34,7 @@ class ZoocacheConfig(AppConfig):
 
     def ready(self) -> None:
         """Begins; called by Django once all models are there."""
+        _connections.add_contexts()
         _connections.follow()
         _inserts.follow()
         for model in apps.get_models(include_auto_created=True):
