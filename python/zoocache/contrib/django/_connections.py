@@ -19,14 +19,23 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
+from django.utils.module_loading import import_string
 
 from zoocache._errors import shown
 from zoocache.contrib._connection import Connection, nothing_was_committed
+from zoocache.contrib._context import add_context
 from zoocache.contrib._database import Database, Write, default_cache
+from zoocache.contrib._outbox import DEFAULT_INTERVAL_S
 from zoocache.contrib._sql import analyse
+from zoocache.contrib.django.outbox import start_draining
 
 _LINK = "_zoocache_link"
-_OPTIONS = frozenset({"alias", "reads", "writes", "replica_of", "replica_lag", "enabled"})
+_OPTIONS = frozenset(
+    {
+        *("alias", "reads", "writes", "replica_of", "replica_lag", "key_context"),
+        *("outbox", "outbox_interval", "enabled"),
+    }
+)
 _lock = threading.Lock()
 _databases: dict[tuple[str, bool], Database | None] = {}
 # Of a pool, connections whose statements resolve names or rows in another way for whoever is next.
@@ -42,7 +51,7 @@ class Link:
         self.is_sqlite = database.dialect == "sqlite"
         self.connection = Connection(
             database,
-            self.dbapi.cursor,
+            self.dbapi,
             in_transaction=(lambda: bool(self.dbapi.in_transaction)) if self.is_sqlite else None,
             is_replica=is_replica,
         )
@@ -197,7 +206,32 @@ def _make(wrapper: BaseDatabaseWrapper, options: dict[str, Any]) -> Database | N
         reads=options.get("reads"),
         writes=options.get("writes"),
         replica_lag=options.get("replica_lag"),
+        key_context=_key_context(options),
+        outbox=options.get("outbox", False),
+        outbox_interval=options.get("outbox_interval", DEFAULT_INTERVAL_S),
     )
+
+
+def _key_context(options: dict[str, Any]) -> Callable[[], object] | None:
+    given = options.get("key_context")
+    if not isinstance(given, str):
+        return given
+    try:
+        return import_string(given)  # type: ignore[no-any-return]
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"ZOOCACHE_DATABASES: key_context={shown(given)} cannot be imported; a dotted path of "
+            "a function, or the function, is wanted"
+        ) from error
+
+
+def add_contexts() -> None:
+    """Makes the contexts of all databases a part of keys, before the first of them is used."""
+    for alias in getattr(settings, "ZOOCACHE_DATABASES", {}):
+        options = options_of(alias)
+        key_context = _key_context(options)
+        if key_context is not None and options.get("enabled", True):
+            add_context(default_cache().core, str(options.get("alias", alias)), key_context)
 
 
 def link_of(wrapper: Any) -> Link | None:
@@ -215,6 +249,8 @@ def link_of(wrapper: Any) -> Link | None:
         return None
     link = Link(wrapper, database, is_replica)
     setattr(wrapper, _LINK, link)
+    if not is_replica:
+        start_draining(database, wrapper)
     return link
 
 
