@@ -58,3 +58,56 @@ configure_python_asan() {
     -DZOOCACHE_PYTHON=ON -DZOOCACHE_WERROR=ON -DZOOCACHE_SANITIZE=address,undefined \
     -DPython_EXECUTABLE="$VENV/bin/python" -DCMAKE_INSTALL_PREFIX="$ROOT/build/python-asan/site")
 }
+
+# Prints every CPython here that may do, a line for each real file.
+interpreters() {
+  local candidate
+  for candidate in "$("$VENV/bin/python" -c 'import sys; print(sys._base_executable)')" \
+    "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python \
+    /usr/bin/python3 /usr/{,local/}bin/python3.1[0-3]; do
+    if [[ -x $candidate ]]; then readlink -f "$candidate"; fi
+  done | awk '!seen[$0]++'
+}
+
+# Prints why an interpreter is left out, nothing if it is not.
+unusable() { # interpreter
+  "$1" - <<'PY' 2>/dev/null || echo "it does not run, or is too old"
+import pathlib, platform, sys, sysconfig
+if platform.python_implementation() != "CPython" or not (3, 10) <= sys.version_info[:2] <= (3, 13):
+    print("not CPython 3.10 to 3.13")
+elif not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists():
+    print("without headers")
+else:
+    try:
+        import ensurepip
+    except ImportError:
+        print("without ensurepip")
+PY
+}
+
+# Prints the wheel for an interpreter's minor version, which is built when there is none of these
+# sources: optimised for .venv's version, and for all when ZOOCACHE_WHEELS is "release".
+wheel_for() { # interpreter
+  local minor folder stamp pip settings=(--config-settings=build-dir="$ROOT/build/wheels")
+  minor=$("$1" -c 'import sys; print(sys.version_info[1])')
+  folder=$ROOT/build/wheelhouse/$minor
+  stamp="$(sources_stamp) ${ZOOCACHE_WHEELS:-}"
+  if [[ $(cat "$folder/stamp" 2>/dev/null) != "$stamp" ]]; then
+    # One build folder for all, each time empty: what knows nothing of Python is compiled once with
+    # ccache. As deep below the root as the one of scripts/setup, whose objects fit, too.
+    rm -rf "$folder" "$ROOT/build/wheels"
+    mkdir -p "$folder"
+    if [[ $minor == "$("$VENV/bin/python" -c 'import sys; print(sys.version_info[1])')" ]]; then
+      pip=$VENV/bin/pip settings+=(--no-build-isolation)
+    else
+      "$1" -m venv "$folder/pip" >&2
+      pip=$folder/pip/bin/pip
+      [[ ${ZOOCACHE_WHEELS:-} == release ]] || settings+=(--config-settings=cmake.build-type=Debug
+        --config-settings=cmake.define.CMAKE_CXX_FLAGS_DEBUG=-O0)
+    fi
+    PATH="$VENV/bin:$PATH" "$pip" wheel -q --no-deps "${settings[@]}" -w "$folder" "$ROOT" >&2
+    rm -rf "$folder/pip"
+    printf '%s\n' "$stamp" >"$folder/stamp"
+  fi
+  printf '%s\n' "$folder"/*.whl
+}

@@ -17,6 +17,7 @@ if not settings.configured:
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         USE_TZ=True,
         SECRET_KEY="tests",
+        ALLOWED_HOSTS=["testserver"],
         MIDDLEWARE=[],
     )
     django.setup()
@@ -25,6 +26,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_shop import models
+from zoocache import cacheable
 from zoocache.contrib.django import _connections
 
 ENGINES = {"sqlite": "django.db.backends.sqlite3", "postgresql": "django.db.backends.postgresql"}
@@ -38,6 +40,9 @@ def database_settings(dialect: str, folder: Path, postgres: Any, name: str) -> d
     return {"ENGINE": ENGINES[dialect], "NAME": name, **kept}
 
 
+MODELS = ("Publisher", "Tag", "Book", "Comic", "Code", "Pending", "Room", "Shelf")
+
+
 def settings_of(request: Any, folder: Path) -> dict[str, Any]:
     """For a fixture with a parameter: "sqlite" or "postgresql"."""
     server, name = None, "django"
@@ -48,8 +53,11 @@ def settings_of(request: Any, folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def database(alias: str, given: dict[str, Any]) -> Iterator[BaseDatabaseWrapper]:
+def database(
+    alias: str, given: dict[str, Any], *, tables: bool = True
+) -> Iterator[BaseDatabaseWrapper]:
     """A connection of that name with the tables of all models, for the time of the block."""
+    kept = connections.settings.get(alias)
     connections.settings[alias] = connections.configure_settings({"default": {}, alias: given})[
         alias
     ]
@@ -60,15 +68,19 @@ def database(alias: str, given: dict[str, Any]) -> Iterator[BaseDatabaseWrapper]
     if wrapper.vendor == "sqlite":
         with wrapper.cursor() as cursor:
             cursor.execute("PRAGMA journal_mode = wal")
-    with wrapper.schema_editor() as editor:
-        for name in ("Publisher", "Tag", "Book", "Comic", "Code", "Pending"):
-            editor.create_model(getattr(models, name))
     try:
+        if tables:
+            with wrapper.schema_editor() as editor:
+                for name in MODELS:
+                    editor.create_model(getattr(models, name))
         yield wrapper
     finally:
         wrapper.close()
         with contextlib.suppress(AttributeError):
             del connections[alias]
+        del connections.settings[alias]
+        if kept is not None:
+            connections.settings[alias] = kept
         _connections._databases.clear()
 
 
@@ -95,12 +107,23 @@ def using(wrapper: BaseDatabaseWrapper, alias: str = "default") -> Iterator[None
 
 
 class Counted:
-    """A function that counts how often it is run."""
+    """A cached function, and how often it was run."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
-        self.call = call
         self.loads = 0
 
+        def load(*args: Any) -> Any:
+            self.loads += 1
+            return call(*args)
+
+        self.load = cacheable(load)
+
     def __call__(self, *args: Any) -> Any:
-        self.loads += 1
-        return self.call(*args)
+        return self.load(*args)
+
+    def is_kept(self, *args: Any) -> bool:
+        """Whether what a call gives is there for the next."""
+        self.load(*args)
+        before = self.loads
+        self.load(*args)
+        return self.loads == before

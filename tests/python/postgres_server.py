@@ -68,6 +68,7 @@ class PostgresServer:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self._numbers = itertools.count(1)
+        self._emptied: list[str] = []
         self._run("initdb", "-D", "data", "-U", "zoo", "-A", "trust", "-E", "UTF8", "--no-sync")
         options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
         options += [f"-cunix_socket_directories={self.folder}", "-p", str(self.port)]
@@ -128,12 +129,34 @@ class PostgresServer:
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
-        """A database for the time of the block."""
-        name = self.create_database()
+        """An empty database for the time of the block."""
+        name = self._emptied.pop() if self._emptied else self.create_database()
         try:
             yield name
         finally:
-            self.drop_database(name)
+            if self._empty(name):
+                self._emptied.append(name)
+            else:
+                self.drop_database(name)
+
+    def _empty(self, name: str) -> bool:
+        """Whether it is as new; that takes a tenth of the time that making one takes."""
+        sessions = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+        changed = (
+            "SELECT 1 FROM pg_db_role_setting UNION SELECT 1 FROM pg_prepared_xacts "
+            "UNION SELECT 1 FROM pg_event_trigger UNION SELECT 1 FROM pg_publication"
+        )
+        own = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$'"
+        with self.connect("postgres") as connection:
+            connection.execute(sessions, [name])
+        with self.connect(name) as connection:
+            if connection.execute(changed).fetchone() is not None:
+                return False
+            for (schema,) in connection.execute(own).fetchall():
+                connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+            connection.execute("CREATE SCHEMA public")
+            connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+        return True
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)  # ends sessions, then the server

@@ -129,6 +129,12 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(bounded())
 
 
+def plain_id(value: object) -> str | None:
+    """`repr` as the id of a case, where it is the same in every process."""
+    text = repr(value)
+    return None if " at 0x" in text else text
+
+
 def run_script(source: str, *, timeout_s: float = 50.0) -> subprocess.CompletedProcess[str]:
     """Runs the source in a new interpreter and returns what it printed and its exit code."""
     return subprocess.run(

@@ -128,7 +128,8 @@ def touched(
     calls: set[str] = set()
 
     def authorise(action: int, one: str | None, two: str | None, *_: Any) -> int:
-        if action == sqlite3.SQLITE_READ and one:
+        # Without a column, the name is what the text says, and may be that of a CTE.
+        if action == sqlite3.SQLITE_READ and one and (two or "WITH " not in text):
             reads.add(one.lower())
         elif action in {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}:
             writes.add((one or "").lower())

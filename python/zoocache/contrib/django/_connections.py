@@ -12,23 +12,34 @@ import threading
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
+from django.utils.module_loading import import_string
 
 from zoocache._errors import shown
 from zoocache.contrib._connection import Connection, nothing_was_committed
+from zoocache.contrib._context import add_context
 from zoocache.contrib._database import Database, Write, default_cache
+from zoocache.contrib._outbox import DEFAULT_INTERVAL_S
 from zoocache.contrib._sql import analyse
+from zoocache.contrib.django.outbox import start_draining
 
 _LINK = "_zoocache_link"
-_OPTIONS = frozenset({"alias", "reads", "writes", "replica_of", "replica_lag", "enabled"})
+_OPTIONS = frozenset(
+    {
+        *("alias", "reads", "writes", "replica_of", "replica_lag", "key_context"),
+        *("outbox", "outbox_interval", "enabled"),
+    }
+)
 _lock = threading.Lock()
 _databases: dict[tuple[str, bool], Database | None] = {}
+# Of a pool, connections whose statements resolve names or rows in another way for whoever is next.
+_tainted: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class Link:
@@ -36,13 +47,15 @@ class Link:
 
     def __init__(self, wrapper: BaseDatabaseWrapper, database: Database, is_replica: bool) -> None:
         self.dbapi: Any = wrapper.connection
+        self.blocks: list[Any] = wrapper.atomic_blocks  # Django's own, innermost last
         self.is_sqlite = database.dialect == "sqlite"
         self.connection = Connection(
             database,
-            self.dbapi.cursor,
+            self.dbapi,
             in_transaction=(lambda: bool(self.dbapi.in_transaction)) if self.is_sqlite else None,
             is_replica=is_replica,
         )
+        self.connection.is_tainted = not self.is_sqlite and self.dbapi in _tainted
         # Writes whose new keys the compiler of an INSERT will tell; None: none is awaited.
         self.awaited: list[Write] | None = None
         # SQLite: cursors that may still hold the snapshot of a read, and when they took it.
@@ -56,6 +69,8 @@ class Link:
 
     def is_autocommit(self) -> bool:
         """Whether a statement that is executed now commits itself."""
+        if is_of_test(self.blocks):
+            return True  # as far as the code under test can tell
         if self.is_sqlite:
             return self.dbapi.isolation_level is None and self.is_idle()
         return bool(self.dbapi.autocommit) and self.is_idle()
@@ -69,11 +84,11 @@ class Link:
         if autocommit and self.is_sqlite and analyse(sql, "sqlite").kind == "read":
             self._open.pop(cursor, None)
             # A cursor that is not read to its end keeps the connection in its snapshot.
-            oldest = next(iter(self._open.values()), None)
-            if oldest is not None:
-                connection.begun = oldest
+            snapshots = list(self._open.values())
+            if snapshots:
+                connection.begun = snapshots[0]
                 autocommit = False
-            self._open[cursor] = connection.database.moment() if oldest is None else oldest
+            self._open[cursor] = snapshots[0] if snapshots else connection.moment()
         return connection.before(sql, params, many=many, autocommit=autocommit)
 
     def after(self, write: Write | None, *, failed: bool = False) -> None:
@@ -84,6 +99,51 @@ class Link:
             self.awaited.append(write)
             return
         self.connection.after(write, failed=failed)
+
+    def closed(self) -> None:
+        """The DBAPI connection was closed, or given back to its pool."""
+        if self.connection.is_tainted and not self.is_sqlite:
+            _tainted.add(self.dbapi)
+        self.connection.ended()
+
+
+def check_options() -> None:
+    """Looks through `settings.ZOOCACHE_DATABASES`.
+
+    Raises:
+        ImproperlyConfigured: it holds something that is no option of a connection.
+    """
+    given = getattr(settings, "ZOOCACHE_DATABASES", {})
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(
+            f"ZOOCACHE_DATABASES is {shown(given)}: a dict is wanted that gives options by the "
+            "names of DATABASES"
+        )
+    for alias in given:
+        _check_alias(alias, "ZOOCACHE_DATABASES")
+        primary = options_of(alias).get("replica_of")
+        if primary is not None:
+            _check_alias(primary, f"ZOOCACHE_DATABASES[{shown(alias)}]['replica_of']")
+
+
+def _check_alias(alias: object, where: str) -> None:
+    known = _all_settings()
+    if alias not in known:
+        raise ImproperlyConfigured(
+            f"{where} names {shown(alias)}, which is not in DATABASES; there are "
+            f"{', '.join(sorted(known))}"
+        )
+
+
+def _all_settings() -> dict[str, Any]:
+    """DATABASES, with what is not said in it."""
+    found: Any = connections.settings
+    return cast("dict[str, Any]", found)
+
+
+def is_of_test(blocks: list[Any]) -> bool:
+    """Whether the innermost atomic block is one that TestCase puts around a test or its class."""
+    return bool(blocks) and bool(blocks[-1]._from_testcase)  # noqa: SLF001
 
 
 def database_of(alias: str) -> Database | None:
@@ -98,8 +158,7 @@ def options_of(alias: str) -> dict[str, Any]:
     Raises:
         ImproperlyConfigured: they are none.
     """
-    every = getattr(settings, "ZOOCACHE_DATABASES", {})
-    options = every.get(alias, {}) if isinstance(every, dict) else None
+    options = getattr(settings, "ZOOCACHE_DATABASES", {}).get(alias, {})
     if not isinstance(options, dict) or not options.keys() <= _OPTIONS:
         raise ImproperlyConfigured(
             f"ZOOCACHE_DATABASES[{shown(alias)}] is {shown(options)}: a dict is wanted whose keys "
@@ -108,21 +167,32 @@ def options_of(alias: str) -> dict[str, Any]:
     return options
 
 
+def _name_of(alias: str) -> str:
+    """The database's name in tags: one for all connections that lead to one place."""
+    known = _all_settings()
+
+    def place(one: str) -> tuple[str, ...]:
+        return tuple(str(known[one][part]) for part in ("HOST", "PORT", "NAME"))
+
+    name = options_of(alias).get("alias")
+    if name is not None:
+        return str(name)
+    first = next(one for one in known if place(one) == place(alias))
+    return str(options_of(first).get("alias", first))
+
+
 def _database_of(wrapper: BaseDatabaseWrapper) -> tuple[Database | None, bool]:
     """The database of a connection, and whether it is a replica of it."""
     options = options_of(wrapper.alias)
     test = wrapper.settings_dict.get("TEST") or {}
-    primary = options.get("replica_of") or test.get("MIRROR")
+    primary: Any = options.get("replica_of") or test.get("MIRROR")
     is_replica = primary is not None
-    name = str(primary or wrapper.alias)
     with _lock:
         place = (wrapper.alias, is_replica)
         if place not in _databases:
-            known = next((one for (key, _), one in _databases.items() if key == name), None)
-            shared = options if not is_replica else {**options_of(name), **options}
-            if is_replica and "alias" not in options:
-                shared["alias"] = options_of(name).get("alias", name)
-            _databases[place] = _make(wrapper, shared) if known is None or is_replica else known
+            shared = {**options_of(primary), **options} if is_replica else {**options}
+            shared["alias"] = options.get("alias") or _name_of(primary or wrapper.alias)
+            _databases[place] = _make(wrapper, shared)
         return _databases[place], is_replica
 
 
@@ -131,12 +201,37 @@ def _make(wrapper: BaseDatabaseWrapper, options: dict[str, Any]) -> Database | N
         return None
     return Database(
         default_cache(),
-        str(options.get("alias", wrapper.alias)),
+        str(options["alias"]),
         wrapper.vendor,
         reads=options.get("reads"),
         writes=options.get("writes"),
         replica_lag=options.get("replica_lag"),
+        key_context=_key_context(options),
+        outbox=options.get("outbox", False),
+        outbox_interval=options.get("outbox_interval", DEFAULT_INTERVAL_S),
     )
+
+
+def _key_context(options: dict[str, Any]) -> Callable[[], object] | None:
+    given = options.get("key_context")
+    if not isinstance(given, str):
+        return given
+    try:
+        return import_string(given)  # type: ignore[no-any-return]
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"ZOOCACHE_DATABASES: key_context={shown(given)} cannot be imported; a dotted path of "
+            "a function, or the function, is wanted"
+        ) from error
+
+
+def add_contexts() -> None:
+    """Makes the contexts of all databases a part of keys, before the first of them is used."""
+    for alias in getattr(settings, "ZOOCACHE_DATABASES", {}):
+        options = options_of(alias)
+        key_context = _key_context(options)
+        if key_context is not None and options.get("enabled", True):
+            add_context(default_cache().core, str(options.get("alias", alias)), key_context)
 
 
 def link_of(wrapper: Any) -> Link | None:
@@ -148,12 +243,14 @@ def link_of(wrapper: Any) -> Link | None:
     if link is not None and link.dbapi is dbapi:
         return link
     if link is not None:
-        link.connection.ended()
+        link.closed()
     database, is_replica = _database_of(wrapper)
     if database is None:
         return None
     link = Link(wrapper, database, is_replica)
     setattr(wrapper, _LINK, link)
+    if not is_replica:
+        start_draining(database, wrapper)
     return link
 
 
@@ -247,8 +344,8 @@ def _follow_transactions() -> None:
 
         return set_autocommit
 
-    def ending(plain: Any) -> Any:
-        def end(self: Any) -> Any:
+    def rollback(plain: Any) -> Any:
+        def _rollback(self: Any) -> Any:
             link = link_of(self)
             try:
                 return plain(self)
@@ -256,9 +353,20 @@ def _follow_transactions() -> None:
                 if link is not None:
                     link.connection.ended()
 
-        return end
+        return _rollback
+
+    def close(plain: Any) -> Any:  # and not _close, which PostgreSQL has one of its own of
+        def close(self: Any) -> Any:
+            link = link_of(self)
+            try:
+                return plain(self)
+            finally:  # unless it belongs to another thread
+                if link is not None and (self.connection is None or self.closed_in_transaction):
+                    link.closed()
+
+        return close
 
     _wrap(BaseDatabaseWrapper, "_commit", commit)
     _wrap(BaseDatabaseWrapper, "set_autocommit", set_autocommit)
-    for name in ("_rollback", "_close"):
-        _wrap(BaseDatabaseWrapper, name, ending)
+    _wrap(BaseDatabaseWrapper, "_rollback", rollback)
+    _wrap(BaseDatabaseWrapper, "close", close)
