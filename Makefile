@@ -1,10 +1,11 @@
 # Each target is one line and works on a fresh clone. ARGS are passed on: make demo ARGS="--days 7"
-.PHONY: help setup demo demo-cpp test lint bench fuzz soak faults docs models mutants clean
+.PHONY: help setup demo demo-cpp test consumer lint bench fuzz soak faults docs models mutants clean
 help:      ; @grep -E '^[a-z-]+ *: *;.*\#\#' Makefile | sed -E 's/ *:.*\#\# */: /'
 setup:     ; @scripts/setup              ## install what is missing, build, install into .venv
 demo:      ; @scripts/demo $(ARGS)       ## the departures board on real flights
 demo-cpp:  ; @scripts/demo-cpp $(ARGS)   ## the same in C++
 test:      ; @scripts/test $(ARGS)       ## everything that must hold
+consumer:  ; @scripts/consumer $(ARGS)   ## the C++ library as a stranger installs it; ARGS=all for every way
 lint:      ; @scripts/lint $(ARGS)       ## formatting, static analysis, house rules
 bench:     ; @scripts/bench $(ARGS)      ## benchmarks
 fuzz:      ; @scripts/fuzz $(ARGS)       ## libFuzzer targets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from sqlalchemy_support import Author, Book, commit, rename
 from support import run
 from web_apps import Reply, Request, Site
 from web_client import Answer, Asked, ask_asgi
+from zoocache.contrib.sqlalchemy import install
 
 SITES = pytest.mark.parametrize("kind", web_apps.THERE)
 
@@ -88,6 +90,23 @@ def test_what_was_not_committed_is_not_kept(site: Site) -> None:
         answer = site.ask("/seen")
         assert (answer.text, answer.is_hit) == ("seen", False)
     assert site.ask("/authors/2").text == "author 2"
+
+
+@SITES
+def test_tenants_of_one_url_do_not_share_a_response(kind: str, engine: Any) -> None:
+    tenant = contextvars.ContextVar("tenant", default="nobody")
+    cache = zoocache.Cache()
+    install(engine, cache=cache, alias="shop", key_context=tenant.get)
+    site = Site(kind)
+    site.add("/", lambda _: Reply(tenant.get()), cache=cache)
+
+    def ask(name: str) -> Answer:
+        tenant.set(name)  # as a middleware does
+        return site.ask("/")
+
+    answers = [contextvars.copy_context().run(ask, name) for name in "abab"]
+    assert [one.text for one in answers] == ["a", "b", "a", "b"]
+    assert [one.is_hit for one in answers] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
