@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent / "report"))
 
 import cpp_part
+import django_part
 import eviction_part
 import homes_part
 import instructions_part
@@ -43,7 +44,7 @@ from environments import (
 from published import PYTHON_PARTS
 from python_part import MODULES
 
-PARTS = (*PYTHON_PARTS, "instructions", "homes", "web", "cpp", "eviction")
+PARTS = (*PYTHON_PARTS, "instructions", "homes", "web", "django", "cpp", "eviction")
 
 
 def listed(allowed: tuple[str, ...]) -> Any:
@@ -110,7 +111,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     why = cpp_part.build("cpp" in parts) if compiled else ""
     if why:
         raise SystemExit(why)
-    if parts & {*PYTHON_PARTS, "instructions", "homes", "web"}:
+    if parts & {*PYTHON_PARTS, "instructions", "homes", "web", "django"}:
         found = interpreters_of(given)
         if parts & set(PYTHON_PARTS):
             results["python"] = python_part.measure(found, parts, given.repeats, given.quick)
@@ -123,6 +124,8 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         if "web" in parts:
             web = web_part.measure(found[0], given.repeats, given.quick, given.here)
             results |= {"web": web} if web else {}
+        if "django" in parts and not given.here:
+            results["django"] = django_part.measure(found[0], given.repeats, given.quick)
     if "cpp" in parts:
         results["cpp"] = cpp_part.measure(given.repeats, given.quick)
     if "eviction" in parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django_tables import django_section
 from figures import GENERATED, Results, eviction_gain, interpreters, traces
 from homes_tables import homes_section
 from published import runs_of
@@ -131,6 +132,7 @@ def page(results: Results, plots: set[str]) -> str:
         made += picture("cpp.svg", plots, "C++ hits beside concurrent maps")
     made += homes_section(results)
     made += web_section(results)
+    made += django_section(results)
     made += instructions_text(results)
     made += picture("growth.svg", plots, "cost by entries, dependencies, depth, threads, tags")
     if "eviction" in results:

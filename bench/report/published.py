@@ -12,7 +12,7 @@ Results = dict[str, Any]
 
 ABOUT = ("date", "machine", "quick", "repeats")
 PYTHON_PARTS = ("calls", "import", "invalidate", "memory", "growth")
-OTHERS = ("instructions", "homes", "web", "cpp", "eviction")
+OTHERS = ("instructions", "homes", "web", "django", "cpp", "eviction")
 GROWTH = ("entries", "dependencies", "depth", "threads", "live_tags")
 
 
@@ -44,7 +44,7 @@ def about(results: Results) -> Results:
     pythons = results.get("python", {})
     order = results.get("python_order", [])
     made["pythons"] = [[n, pythons[n]["version"], pythons[n]["compiler"]] for n in order]
-    homes = results.get("homes") or results.get("web")
+    homes = results.get("homes") or results.get("web") or results.get("django")
     if homes and not order:
         made["pythons"] = [[homes["interpreter"], homes["version"], homes["compiler"]]]
     return made

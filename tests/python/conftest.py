@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from redis_server import RedisServer
 
 # A test that is still running after this long is hung: print every stack and end the run.
-WATCHDOG_S = 120
+WATCHDOG_S = int(os.environ.get("ZOOCACHE_WATCHDOG_S", "120"))
 
 _stderr_key = pytest.StashKey[int]()
 

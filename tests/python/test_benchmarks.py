@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench" / "report"))
+import django_tables
 import figures
 import homes_tables
 import page
@@ -89,6 +90,24 @@ def test_a_target_is_met_or_not_by_its_limit_for_the_interpreter() -> None:
     assert first.is_met("debian-3.11")
     first.reached["pyenv-3.11"] = figures.Figure(0.66)
     assert not first.is_met("pyenv-3.11")
+
+
+def test_djangos_tables_count_hits_and_stale_answers() -> None:
+    counts = {"reads": 200, "hits": 50, "loads": 150, "needless": 30, "stale": 0, "stale_after": {}}
+    stale = {**counts, "stale": 7, "stale_after": {"raw": 2, "update": 5}}
+    peers = dict.fromkeys(django_tables.TITLES, counts) | {"cacheops": stale}
+    one = {name: {"us": 20.0, "ratio": 0.1} for name in django_tables.TIMES}
+    found = {
+        "interpreter": "debian-3.11",
+        "versions": dict.fromkeys(django_tables.TITLES, "7.2"),
+        "workloads": dict.fromkeys(django_tables.WORKLOADS, peers),
+        "times": dict.fromkeys(django_tables.TITLES, one),
+    }
+    section = django_tables.django_section({"django": found})
+    assert "| django-cacheops 7.2 | 200 | 25.0 % | 30 of 150 | 7 | update 5, raw 2 |" in section
+    assert "in one process | 200 | 25.0 % | 30 of 150 | 0 | – |" in section
+    assert "| `save()` | 20.0 us | 20.0 us (0.10) |" in section
+    assert django_tables.django_section({}) == ""
 
 
 def run_of(part: str, date: str, value: float) -> dict[str, Any]:

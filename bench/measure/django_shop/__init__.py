@@ -1,0 +1,1 @@
+"""The application of Django that `django_worker` measures."""
