@@ -109,7 +109,7 @@ class Outbox:
             InvalidOption: there is no such table, or no right to it.
         """
         made = uuid.uuid4().hex
-        text = " ".join(tags).replace("'", "''")
+        text = " ".join(sorted(tags)).replace("'", "''")
         try:
             _execute(
                 cursor,
@@ -148,7 +148,7 @@ class Outbox:
         connection.commit()
 
     def drain(self, connection: Any, core: Core) -> int:
-        """Invalidates what is there and deletes it; returns the number of rows.
+        """Invalidates what is there and deletes it; returns how many rows were told.
 
         Args:
             connection: of the DBAPI, without an open transaction.
@@ -156,26 +156,27 @@ class Outbox:
 
         Raises whatever the connection raises, and HomeUnreachable; what is left is found again.
         """
-        found = 0
+        told = kept = 0
         while True:
             rows = _execute(
                 connection.cursor,
                 f"SELECT id, tags, in_doubt, {self._now} - created "  # noqa: S608
-                f"FROM {self._table} ORDER BY id LIMIT {_AT_ONCE} OFFSET {found}",
+                f"FROM {self._table} ORDER BY id LIMIT {_AT_ONCE} OFFSET {kept}",
                 fetch=True,
             )
             connection.rollback()  # no transaction is held while the home is told
             tags = sorted({tag for row in rows for tag in str(row[1]).split()})
             if not tags or core.invalidate_from(0, tuple(tags), False) == 0:
-                return found
+                return told
             old = [
                 str(row[0]) for row in rows if not row[2] or float(row[3]) > self._max_commit_time_s
             ]
             if old:
                 self._delete(connection, ", ".join(f"'{one}'" for one in old))
-            found += len(rows) - len(old)
+            told += len(rows)
+            kept += len(rows) - len(old)
             if len(rows) < _AT_ONCE:
-                return found + len(old)
+                return told
 
 
 class Drainer:
