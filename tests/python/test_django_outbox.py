@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from django_support import database, settings_of
-from outbox_support import killed
+from outbox_support import killed, shared_home
 
 # isort: split
+from django.core import management
 from django.db import connection, transaction
 from django.test import override_settings
 
@@ -20,6 +21,7 @@ from django_shop.models import Pending
 from support import wait_until
 from zoocache import cacheable
 from zoocache.contrib import _outbox
+from zoocache.contrib.django import _connections
 from zoocache.contrib.django.outbox import create_outbox
 
 WRITER = """
@@ -52,10 +54,12 @@ else:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
     given = settings_of(request, tmp_path)
     options = {"default": {"outbox": True, "outbox_interval": 0.1}}
-    with override_settings(ZOOCACHE_DATABASES=options), database("default", given) as wrapper:
+    with database("default", given) as wrapper, override_settings(ZOOCACHE_DATABASES=options):
         create_outbox()
         create_outbox()
-        Pending.objects.create(pk=1, value=1)
+        wrapper.close()
+        _connections._databases.clear()
+        Pending.objects.create(value=1)
         yield dict(wrapper.settings_dict)
     for drainer in list(_outbox._drainers):
         drainer.stop()
@@ -114,6 +118,14 @@ def test_a_killed_writer_whose_home_is_shared(
     """Without an outbox: by its intent."""
     zoocache.configure(**shared_home)
     killed_beside(place, shared_home, False, how)
+
+
+def test_migrations_make_the_table(place: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE zoocache_outbox")
+    management.call_command("migrate", run_syncdb=True, verbosity=0)
+    Pending.objects.update(value=9)
+    assert rows() == []
 
 
 def test_a_table_that_is_missing(place: Any) -> None:
