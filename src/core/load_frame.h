@@ -116,6 +116,7 @@ class LoadFrame : public UseCount {
   // do not hit at all). For code that sees what nobody else may see, or what will never have been.
   void bypass(std::uint64_t tag_hash) {
     const std::lock_guard lock(mutex_);
+    if (!gathers_ && bypassed_ != 0) return;  // a stretch for another tag, which this one is around
     bypassed_ = bypassed_ == 0 || bypassed_ == tag_hash ? tag_hash : root_hash();
     storable_ = false;
   }

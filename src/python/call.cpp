@@ -123,6 +123,18 @@ core::Epoch arrive(const StatePtr& state) {
   return clock;
 }
 
+// Whether this call's key has objects of models.h in it: calls inside of it have their own answer.
+class MetModel {
+ public:
+  MetModel() : before_(met_model) { met_model = false; }
+  ~MetModel() { met_model = before_; }
+  MetModel(const MetModel&) = delete;
+  MetModel& operator=(const MetModel&) = delete;
+
+ private:
+  bool before_;
+};
+
 }  // namespace
 
 BindResult Call::prepare() {
@@ -141,9 +153,9 @@ BindResult Call::prepare() {
   for (outer_ = context_; outer_ != nullptr && &outer_->log() != &state_->engine.log();) {
     outer_ = outer_->parent;
   }
+  const MetModel met;  // by the hash of a set already, when that is frozen
   const BindResult bound = bind(*callable_->signature, args_, nargsf_, kwnames_, &bound_);
   if (bound != kBound) return bound;
-  met_model = false;
   if (callable_->core->key_context != nullptr && !add_context()) return kBindError;
   if (!make_probe(callable_, bound_.items, bound_.size, &probe_)) return kBindError;
   if (models != nullptr) look_at_models();

@@ -305,6 +305,16 @@ def test_arguments_that_are_instances(db: Any) -> None:
     assert loads() == 3
 
 
+@pytest.mark.parametrize("wrap", [list, lambda one: {"a": {"b": one}}])
+def test_arguments_that_hold_instances(db: Any, wrap: Any) -> None:
+    loads = []
+    one = book()
+    read = cacheable(key=lambda given: 1)(lambda given: loads.append(one.title) or one.title)
+    for _ in range(2):
+        read(wrap([one]))
+    assert len(loads) == 2, "they may be older than their rows"
+
+
 def test_a_queryset_is_not_stored(db: Any) -> None:
     read, loads = watched(lambda: Book.objects.filter(pk=1))
     read()

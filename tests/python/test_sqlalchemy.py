@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,41 @@ def test_uncommitted_writes_are_seen_by_the_writer_alone(cache: Any, engine: Any
         session.rollback()
         assert name.hits(1), "what others had is still there"
         assert name(1) == "author 1"
+
+
+def test_what_lies_in_other_databases_is_hit_beside_uncommitted_writes(
+    cache: Any, engine: Any, tmp_path: Path
+) -> None:
+    other = create_engine(f"sqlite:///{tmp_path}/other.db")
+    install(other, cache=cache, alias="shop_2")
+    Base.metadata.create_all(other)
+    here = reading(cache, engine, author_column)
+    there = reading(cache, other, author_column)
+    nowhere = Counted(cache, lambda one: one, ttl=1000, refresh_ahead=1000)
+    outer = Counted(cache, lambda one: (here(one), there(one)))
+    behind = Counted(cache, lambda one: there(one))
+    kept = (there, nowhere, behind)
+    for call in (*kept, here, outer):
+        assert call.is_kept(1)
+    with Session(engine) as session:
+        session.execute(rename(1, "uncommitted"))
+        runs = nowhere.runs
+        assert [call.hits(1) for call in kept] == [True] * 3
+        assert not here.hits(1)
+        assert not outer.hits(1)
+        assert not there.is_kept(2), "nothing is stored"
+        assert nowhere.runs == runs, "nor loaded in the background"
+        with Session(other) as second:
+            second.execute(rename(2, "uncommitted"))
+            assert [call.hits(1) for call in kept] == [False, True, False]
+            assert not here.hits(1)
+            second.rollback()
+        assert [call.hits(1) for call in kept] == [True] * 3
+        commit(other, rename(1, "new"))
+        assert not there.hits(1)
+        session.rollback()
+    assert here.hits(1)
+    other.dispose()
 
 
 def test_another_context_that_uses_the_session_passes_the_cache_by(cache: Any, engine: Any) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import dataclasses
+import functools
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,7 @@ from sqlalchemy.orm import Session, selectinload, sessionmaker
 import zoocache
 from sqlalchemy_fixtures import cache, engine, nothing_said, url
 from sqlalchemy_support import Author, Book, Counted, author_column, commit, reading, rename
-from zoocache.contrib import _connection
+from zoocache.contrib import _connection, _search
 from zoocache.contrib.sqlalchemy import install
 
 
@@ -58,6 +62,76 @@ def test_objects_as_arguments(cache: Any, engine: Any, caplog: Any) -> None:
     assert by_key.is_kept(author)
     commit(engine, rename(1, "new"))
     assert not by_key.hits(author), "the load depends on the argument's row"
+
+
+@pytest.mark.parametrize("wrap", [list, tuple, set, lambda one: {"a": (one[0], [one[0]])}])
+def test_objects_in_containers_as_arguments(cache: Any, engine: Any, wrap: Any) -> None:
+    with Session(engine, expire_on_commit=False) as session:
+        author = session.get(Author, 1)
+        session.commit()
+    given = wrap([author])
+    assert not Counted(cache, lambda one: 7).is_kept(given)
+    by_key = Counted(cache, lambda one: author.__dict__["name"], key=lambda one: 1)
+    runs: list[Any] = []
+    ignored = cache.cacheable(ignore=["two"])(lambda one, two: runs.append(one))
+    assert by_key.is_kept(given)
+    for _ in range(2):
+        ignored(1, given)
+    assert len(runs) == 1
+    commit(engine, rename(1, "new"))
+    assert not by_key.hits(given), "the load depends on the argument's row"
+    ignored(1, given)
+    assert len(runs) == 2
+
+
+class Holder:
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+
+class Slotted:
+    __slots__ = ("held", "unset")
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+
+@dataclasses.dataclass
+class Page:
+    rows: list[Any]
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        Holder,
+        lambda one: Holder(Holder(one)),
+        lambda one: [Holder({"a": [one]})],
+        Slotted,
+        lambda one: Page([Page([one])]),
+        lambda one: collections.deque([one]),
+        lambda one: functools.partial(print, one),
+        lambda one: lambda: one,
+        lambda one: Holder(one).__init__,  # type: ignore[misc]
+        ValueError,
+    ],
+)
+def test_objects_that_others_hide_are_not_shared(
+    cache: Any, engine: Any, hide: Any, caplog: Any
+) -> None:
+    hidden = reading(cache, engine, lambda session: hide(session.get(Author, 1)))
+    assert not hidden.is_kept()
+    assert any("holds a Author" in line for line in caplog.messages)
+
+
+def test_values_that_hide_nothing_are_kept(cache: Any, monkeypatch: Any, caplog: Any) -> None:
+    ring = Holder(None)
+    ring.held = [ring, Slotted(ring), lambda: ring, threading.Lock(), Holder, ValueError(1)]
+    kept = Counted(cache, lambda: ring)
+    assert kept.is_kept()
+    monkeypatch.setattr(_search, "MAX_OBJECTS", 10)
+    assert not Counted(cache, lambda: Holder([[] for _ in range(20)])).is_kept()
+    assert any("more than" in line for line in caplog.messages)
 
 
 def test_async_sessions(engine: Any) -> None:
@@ -148,6 +222,10 @@ def test_a_commit_that_is_not_declared_is_not_done(
     with Session(engine) as session, pytest.raises(zoocache.HomeUnreachable):
         session.execute(rename(1, "lost"))
         session.commit()
+    with engine.connect() as connection, pytest.raises(zoocache.HomeUnreachable):
+        connection.execute(rename(1, "lost"))
+        connection.commit()
+    commit(engine)  # perhaps by the same connection
     engine.dispose()
     monkeypatch.undo()
     with Session(engine) as session:

@@ -382,9 +382,20 @@ class Connection:
         """Commits by `do_commit`; `is_certain(error)`: nothing was committed when it raised that.
 
         Raises:
-            HomeUnreachable: before the commit, which is not done then; or after it.
+            HomeUnreachable: before the commit, in whose place all is rolled back; or after it.
         """
-        self.declare()
+        try:
+            self.declare()
+        except BaseException:
+            # Whoever gets the connection next must not commit this: it is no error of the DBAPI,
+            # after which the ORMs roll back.
+            try:
+                self._dbapi.rollback()
+            except Exception:  # noqa: BLE001 - as it is, for one, in two phases
+                _log.debug("%s: no rollback", self.database.alias, exc_info=True)
+            else:
+                self.ended()
+            raise
         try:
             do_commit()
         except BaseException as error:

@@ -95,7 +95,7 @@ class Outbox:
     def __init__(
         self, table: bool | str, dialect: Dialect, interval_s: float, max_commit_time_s: float
     ) -> None:
-        self._table = _table_name(table)
+        self.table = _table_name(table)
         if not interval_s > 0:
             raise InvalidOption(f"outbox_interval={shown(interval_s)}: seconds, more than 0")
         self.interval_s = float(interval_s)
@@ -109,11 +109,11 @@ class Outbox:
             InvalidOption: there is no such table, or no right to it.
         """
         made = uuid.uuid4().hex
-        text = " ".join(tags).replace("'", "''")
+        text = " ".join(sorted(tags)).replace("'", "''")
         try:
             _execute(
                 cursor,
-                f"INSERT INTO {self._table} (id, tags, in_doubt, created) "  # noqa: S608 - names
+                f"INSERT INTO {self.table} (id, tags, in_doubt, created) "  # noqa: S608 - names
                 f"VALUES ('{made}', '{text}', {int(in_doubt)}, {self._now})",
             )
         except Exception as error:
@@ -121,7 +121,7 @@ class Outbox:
                 return ""
             if _state(error) in _IS_MISSING or "no such table" in str(error):
                 raise InvalidOption(
-                    f"outbox: {self._table} cannot be written ({shown(str(error))}), so that "
+                    f"outbox: {self.table} cannot be written ({shown(str(error))}), so that "
                     "nothing is committed: make the table with create_outbox(), and allow "
                     "INSERT, SELECT and DELETE"
                 ) from error
@@ -139,16 +139,16 @@ class Outbox:
         try:
             self._delete(connection, listed)
         except Exception as error:  # noqa: BLE001 - the commit has come to pass
-            _log.debug("%s: a row stays: %s", self._table, error)
+            _log.debug("%s: a row stays: %s", self.table, error)
             _quietly(connection.rollback)
 
     def _delete(self, connection: Any, listed: str) -> None:
-        statement = f"DELETE FROM {self._table} WHERE id IN ({listed})"  # noqa: S608 - ids
+        statement = f"DELETE FROM {self.table} WHERE id IN ({listed})"  # noqa: S608 - ids
         _execute(connection.cursor, statement)
         connection.commit()
 
     def drain(self, connection: Any, core: Core) -> int:
-        """Invalidates what is there and deletes it; returns the number of rows.
+        """Invalidates what is there and deletes it; returns how many rows were told.
 
         Args:
             connection: of the DBAPI, without an open transaction.
@@ -156,26 +156,27 @@ class Outbox:
 
         Raises whatever the connection raises, and HomeUnreachable; what is left is found again.
         """
-        found = 0
+        told = kept = 0
         while True:
             rows = _execute(
                 connection.cursor,
                 f"SELECT id, tags, in_doubt, {self._now} - created "  # noqa: S608
-                f"FROM {self._table} ORDER BY id LIMIT {_AT_ONCE} OFFSET {found}",
+                f"FROM {self.table} ORDER BY id LIMIT {_AT_ONCE} OFFSET {kept}",
                 fetch=True,
             )
             connection.rollback()  # no transaction is held while the home is told
             tags = sorted({tag for row in rows for tag in str(row[1]).split()})
             if not tags or core.invalidate_from(0, tuple(tags), False) == 0:
-                return found
+                return told
             old = [
                 str(row[0]) for row in rows if not row[2] or float(row[3]) > self._max_commit_time_s
             ]
             if old:
                 self._delete(connection, ", ".join(f"'{one}'" for one in old))
-            found += len(rows) - len(old)
+            told += len(rows)
+            kept += len(rows) - len(old)
             if len(rows) < _AT_ONCE:
-                return found + len(old)
+                return told
 
 
 class Drainer:

@@ -116,10 +116,9 @@ def install(
             outbox_interval=outbox_interval,
         )
         _databases[engine.dialect] = database
-    _Follower(database, engine, is_replica).listen()
-    if database.outbox is not None and not is_replica:
+    if database.outbox is not None:
         _refuse_memory(engine)
-        Drainer(database.outbox, database.core, engine, _with_connection, alias)
+    _Follower(database, engine, is_replica).listen()
     follow_sessions(_connection_of)
     return database
 
@@ -212,6 +211,7 @@ class _Follower:
         self.database = database
         self.engine = engine
         self.is_replica = is_replica
+        self._drainer: Drainer | None = None
 
     def listen(self) -> None:
         """Begins. Commits are wrapped where the DBAPI does them: events come earlier."""
@@ -289,7 +289,19 @@ class _Follower:
                 else None,
                 is_replica=self.is_replica,
             )
+            self._drain()
         return link
+
+    def _drain(self) -> None:
+        """From now on, the outbox is: the engine is used, so that its dialect knows the server."""
+        database = self.database
+        if database.outbox is None or self.is_replica or self._drainer is not None:
+            return
+        with _lock:
+            if self._drainer is None:
+                self._drainer = Drainer(
+                    database.outbox, database.core, self.engine, _with_connection, database.alias
+                )
 
     def _run(self, call: Callable[[], Any]) -> Any:
         if not self.database.core.has_home():

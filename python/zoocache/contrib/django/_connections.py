@@ -27,7 +27,7 @@ from zoocache.contrib._context import add_context
 from zoocache.contrib._database import Database, Write, default_cache
 from zoocache.contrib._outbox import DEFAULT_INTERVAL_S
 from zoocache.contrib._sql import analyse
-from zoocache.contrib.django.outbox import start_draining
+from zoocache.contrib.django.outbox import create_outbox, start_draining
 
 _LINK = "_zoocache_link"
 _OPTIONS = frozenset(
@@ -232,6 +232,13 @@ def add_contexts() -> None:
         key_context = _key_context(options)
         if key_context is not None and options.get("enabled", True):
             add_context(default_cache().core, str(options.get("alias", alias)), key_context)
+
+
+def before_migrations(using: str, **_: Any) -> None:
+    """For Django's signal pre_migrate: makes the table, if the option wants it."""
+    database = database_of(using)
+    if database is not None and database.outbox is not None:
+        create_outbox(using, database.outbox.table)
 
 
 def link_of(wrapper: Any) -> Link | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import pre_migrate
 
 from zoocache.contrib.django import _connections, _start
 
@@ -20,7 +21,7 @@ class ZoocacheConfig(AppConfig):
         key_context: a function without arguments, or its dotted path, that returns what decides
             beside the arguments what is read: a tenant, a role, a schema. It is called at every
             cached call, and a part of every key.
-        outbox: True, or the name of a table that `outbox.create_outbox` made: what a commit changes
+        outbox: True, or the name of a table, which `manage.py migrate` makes: what a commit changes
             is kept there until it is invalidated. Default: False.
         outbox_interval: seconds from one look for what others have left there to the next (float).
             Default: 5.
@@ -39,4 +40,5 @@ class ZoocacheConfig(AppConfig):
         """
         _connections.check_options()
         _connections.add_contexts()
+        pre_migrate.connect(_connections.before_migrations, dispatch_uid="zoocache")
         _start.begin()

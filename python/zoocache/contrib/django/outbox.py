@@ -1,10 +1,6 @@
 """The outbox of Django's databases: `ZOOCACHE_DATABASES[...]["outbox"]`, see `contrib._outbox`.
 
-    def forwards(apps, schema_editor):
-        create_outbox(schema_editor.connection.alias)
-
-    operations = [migrations.RunPython(forwards, migrations.RunPython.noop)]
-
+`manage.py migrate` makes the table before anything else, since migrations write, too.
 Thread-safety: everything from any thread.
 """
 
