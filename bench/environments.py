@@ -4,6 +4,7 @@
     build/bench/<interpreter>/published   the published package of the same name
     build/bench/<interpreter>/homes       this package and others, with what reaches a Redis server
     build/bench/<interpreter>/published-homes   the published package with it
+    build/bench/<interpreter>/web         this package, with the frameworks of the example apps
     build/bench/<interpreter>/wheel       this package, built once for all of these
     build/bench/report                    what draws the plots
 

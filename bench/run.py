@@ -121,8 +121,9 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         if "homes" in parts:
             first = homes_of(given, found[0])
             results["homes"] = homes_part.measure(first, given.repeats, given.quick)
-        if "web" in parts and not given.here:
-            results["web"] = web_part.measure(found[0], given.repeats, given.quick)
+        if "web" in parts:
+            web = web_part.measure(found[0], given.repeats, given.quick, given.here)
+            results |= {"web": web} if web else {}
         if "django" in parts and not given.here:
             results["django"] = django_part.measure(found[0], given.repeats, given.quick)
     if "cpp" in parts:

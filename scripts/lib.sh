@@ -86,19 +86,26 @@ PY
 }
 
 # Prints the wheel for an interpreter's minor version, which is built when there is none of these
-# sources.
+# sources: optimised for .venv's version, and for all when ZOOCACHE_WHEELS is "release".
 wheel_for() { # interpreter
-  local minor folder stamp
+  local minor folder stamp pip settings=(--config-settings=build-dir="$ROOT/build/wheels")
   minor=$("$1" -c 'import sys; print(sys.version_info[1])')
   folder=$ROOT/build/wheelhouse/$minor
-  stamp=$(sources_stamp)
+  stamp="$(sources_stamp) ${ZOOCACHE_WHEELS:-}"
   if [[ $(cat "$folder/stamp" 2>/dev/null) != "$stamp" ]]; then
     # One build folder for all, each time empty: what knows nothing of Python is compiled once with
     # ccache. As deep below the root as the one of scripts/setup, whose objects fit, too.
     rm -rf "$folder" "$ROOT/build/wheels"
-    "$1" -m venv "$folder/pip" >&2
-    "$folder/pip/bin/pip" wheel -q --no-deps --config-settings=build-dir="$ROOT/build/wheels" \
-      -w "$folder" "$ROOT" >&2
+    mkdir -p "$folder"
+    if [[ $minor == "$("$VENV/bin/python" -c 'import sys; print(sys.version_info[1])')" ]]; then
+      pip=$VENV/bin/pip settings+=(--no-build-isolation)
+    else
+      "$1" -m venv "$folder/pip" >&2
+      pip=$folder/pip/bin/pip
+      [[ ${ZOOCACHE_WHEELS:-} == release ]] || settings+=(--config-settings=cmake.build-type=Debug
+        --config-settings=cmake.define.CMAKE_CXX_FLAGS_DEBUG=-O0)
+    fi
+    PATH="$VENV/bin:$PATH" "$pip" wheel -q --no-deps "${settings[@]}" -w "$folder" "$ROOT" >&2
     rm -rf "$folder/pip"
     printf '%s\n' "$stamp" >"$folder/stamp"
   fi

@@ -7,7 +7,7 @@ from typing import Any
 
 from figures import Results
 from published import runs_of
-from tables import NOTHING, QUICK, TITLES, duration, number, table
+from tables import NOTHING, QUICK, TITLES, duration, number, table, with_block
 
 START = "<!-- scaling: made by bench/report/write.py -->"
 END = "<!-- /scaling -->"
@@ -286,8 +286,4 @@ def scaling_block(results: Results) -> str:
 
 
 def with_scaling_block(text: str, results: Results) -> str:
-    before, found, rest = text.partition(START)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
-        raise SystemExit(f"docs/SCALING.md lacks {START} or {END}")
-    return before + scaling_block(results) + after
+    return with_block(text, "docs/SCALING.md", scaling_block(results), (START, END))

@@ -83,9 +83,9 @@ def merged(old: Results, new: Results, parts: list[str]) -> Results:
     for part in OTHERS:
         if part in parts and part in new:
             made[part] = new[part]
-    of_python = about({**new, "homes": None})
+    of_python = about({**new, "homes": None, "web": None})
     of_homes = about({**new, "python_order": []})
     for part in parts_in(new):
-        runs[part] = of_homes if part == "homes" else of_python
+        runs[part] = of_homes if part in ("homes", "web") else of_python
     made["runs"] = runs
     return made

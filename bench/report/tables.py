@@ -163,12 +163,18 @@ def readme_block(results: Results) -> str:
     return f"{START}\n{quick_text(run)}{text}\n{found}{END}"
 
 
-def with_readme_block(readme: str, results: Results) -> str:
-    before, found, rest = readme.partition(START)
-    _, ended, after = rest.partition(END)
+def with_block(document: str, name: str, block: str, ends: tuple[str, str]) -> str:
+    """The document with another block in place of what stands between two marks."""
+    start, end = ends
+    before, found, rest = document.partition(start)
+    _, ended, after = rest.partition(end)
     if not found or not ended:
-        raise SystemExit(f"README.md lacks {START} or {END}")
-    return before + readme_block(results) + after
+        raise SystemExit(f"{name} lacks {start} or {end}")
+    return before + block + after
+
+
+def with_readme_block(readme: str, results: Results) -> str:
+    return with_block(readme, "README.md", readme_block(results), (START, END))
 
 
 def reached_text(figure: Figure | None) -> str:

@@ -1,12 +1,15 @@
-"""Notes on Litestar and SQLite.
+"""Notes on Litestar and async SQLAlchemy.
 
+Needs zoocache[litestar,sqlalchemy], aiosqlite, greenlet and uvicorn.
 Usage: NOTES_DATABASE=notes.sqlite uvicorn --app-dir examples/litestar_notes app:app
 
     GET  /notes               all titles
     GET  /notes/3             one
     PUT  /notes/3?title=new   changes it
 
-ZOOCACHE_OFF=1 leaves the cache out, for comparisons.
+No tag is written: a response depends on what its handler reads through SQLAlchemy, and dies with
+the commit that changes that. NOTES_CACHE=lmdb:///path/of/a/folder lets several processes share
+responses and invalidations (uvicorn's --workers); ZOOCACHE_OFF=1 leaves the cache out.
 """
 
 import os
@@ -15,13 +18,27 @@ from typing import Any
 from litestar import Litestar, get, put
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery
-from sqlalchemy import create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy import Connection, insert, inspect, select
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import CreateTable
 
 import zoocache
 from zoocache.contrib.litestar import cache_endpoint
+from zoocache.contrib.sqlalchemy import install
 
-engine = create_engine(f"sqlite:///{os.environ.get('NOTES_DATABASE', 'notes.sqlite')}")
+path = os.environ.get("NOTES_DATABASE", "notes.sqlite")
+engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+new_session = async_sessionmaker(engine)
+
+if "ZOOCACHE_OFF" in os.environ:
+
+    def cached(**_: Any) -> Any:
+        return lambda handler: handler
+else:
+    zoocache.configure(storage_url=os.environ.get("NOTES_CACHE"))
+    install(new_session, alias="notes")
+    cached = cache_endpoint
 
 
 class Base(DeclarativeBase):
@@ -34,26 +51,18 @@ class Note(Base):
     title: Mapped[str]
 
 
-# Who reads names it, who writes invalidates it.
-NOTE = "notes:{note_id}"
-
-
-def cached(**options: Any) -> Any:
-    return (lambda fn: fn) if "ZOOCACHE_OFF" in os.environ else cache_endpoint(**options)
-
-
 @get("/notes")
-@cached(deps="note-list")
+@cached()
 async def notes() -> list[str]:
-    with Session(engine) as database:
-        return list(database.scalars(select(Note.title).order_by(Note.id)))
+    async with new_session() as database:
+        return list(await database.scalars(select(Note.title).order_by(Note.id)))
 
 
 @get("/notes/{note_id:int}")
-@cached(deps=NOTE, cache_status=[404])
+@cached(cache_status=[404])
 async def note(note_id: FromPath[int]) -> dict[str, Any]:
-    with Session(engine) as database:
-        found = database.get(Note, note_id)
+    async with new_session() as database:
+        found = await database.get(Note, note_id)
         if found is None:
             raise NotFoundException("no such note")
         return {"id": found.id, "title": found.title}
@@ -61,17 +70,23 @@ async def note(note_id: FromPath[int]) -> dict[str, Any]:
 
 @put("/notes/{note_id:int}")
 async def change(note_id: FromPath[int], title: FromQuery[str]) -> dict[str, Any]:
-    with Session(engine) as database:
-        database.merge(Note(id=note_id, title=title))
-        database.commit()
-    zoocache.invalidate(zoocache.tag("notes", note_id), "note-list")
+    async with new_session() as database:
+        await database.merge(Note(id=note_id, title=title))
+        await database.commit()
     return {"id": note_id, "title": title}
 
 
-Base.metadata.create_all(engine)
-with Session(engine) as first:
-    if first.get(Note, 1) is None:
-        first.add_all(Note(id=n, title=f"note {n}") for n in range(1, 51))
-        first.commit()
+def make_table(connection: Connection) -> None:
+    """Several processes may do it at once."""
+    if not inspect(connection).has_table("notes"):
+        connection.execute(CreateTable(Base.metadata.tables["notes"], if_not_exists=True))
+        rows = [{"id": n, "title": f"note {n}"} for n in range(1, 51)]
+        connection.execute(insert(Note).prefix_with("OR IGNORE"), rows)
 
-app = Litestar([notes, note, change])
+
+async def start() -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(make_table)
+
+
+app = Litestar([notes, note, change], on_startup=[start], on_shutdown=[engine.dispose])

@@ -37,10 +37,10 @@ class Record:
     def __init__(self, cls: type, names: Iterable[str] = ()) -> None:
         self.names = tuple(names)
         self.shape = ",".join(self.names)
-        self._slots = _slot_names(cls) - set(self.names)
+        self._slots = _names_of(types.MemberDescriptorType, cls) - set(self.names)
         # What else a __dict__ may have: what is computed anew, and what typing leaves on an object
         # of a generic class.
-        self._known = {"__orig_class__", *_cached_properties(cls)}
+        self._known = {"__orig_class__", *_names_of(functools.cached_property, cls)}
         if self.in_dict:
             self._known.update(self.names)
         # attrgetter of one name returns no tuple.
@@ -171,7 +171,7 @@ class _Model(Record):
         super().__init__(cls, cls.model_fields)
         self._private = frozenset(cls.__private_attributes__)
         self._has_extra = cls.model_config.get("extra") == "allow"
-        self._slots -= _slot_names(_pydantic().BaseModel)
+        self._slots -= _names_of(types.MemberDescriptorType, _pydantic().BaseModel)
 
     def take(self, value: Any) -> Taken:
         self._check_attributes(value)
@@ -266,21 +266,13 @@ def _model_base(cls: type) -> Any:
     return pydantic.RootModel if issubclass(cls, pydantic.RootModel) else pydantic.BaseModel
 
 
-def _cached_properties(cls: type) -> set[str]:
+def _names_of(kind: type, cls: type) -> set[str]:
+    """The names of members of that kind, inherited ones included."""
     return {
         name
         for base in cls.__mro__
         for name, member in base.__dict__.items()
-        if isinstance(member, functools.cached_property)
-    }
-
-
-def _slot_names(cls: type) -> set[str]:
-    return {
-        name
-        for base in cls.__mro__
-        for name, member in base.__dict__.items()
-        if isinstance(member, types.MemberDescriptorType)
+        if isinstance(member, kind)
     }
 
 

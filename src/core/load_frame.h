@@ -111,19 +111,22 @@ class LoadFrame : public UseCount {
     storable_ = false;
   }
 
-  // From now until it ends, calls under this load pass the cache by: they neither hit, join, lead
-  // nor store. For code that sees what nobody else may see, or what will never have been.
-  void bypass() {
+  // From now until it ends, calls under this load pass the cache by: they neither join, lead nor
+  // store, nor do they hit what depends on anything below the tag of that hash (root_hash(): they
+  // do not hit at all). For code that sees what nobody else may see, or what will never have been.
+  void bypass(std::uint64_t tag_hash) {
     const std::lock_guard lock(mutex_);
-    bypass_ = true;
+    bypassed_ = bypassed_ == 0 || bypassed_ == tag_hash ? tag_hash : root_hash();
     storable_ = false;
   }
   bool bypasses() const {
-    for (const LoadFrame* frame = this; frame != nullptr; frame = frame->parent.get()) {
-      const std::lock_guard lock(frame->mutex_);
-      if (frame->open_ && frame->bypass_) return true;
-    }
-    return false;
+    return any_bypassed([](std::uint64_t) { return true; });
+  }
+  // Whether what depends on the nodes is not to be hit.
+  bool bypasses(std::span<TagNode* const> nodes) const {
+    return any_bypassed([nodes](std::uint64_t tag_hash) {
+      return tag_hash == root_hash() || is_any_below(nodes, tag_hash);
+    });
   }
   // It is none, but a stretch of code that loads may run under.
   void gather_nothing() {
@@ -161,6 +164,22 @@ class LoadFrame : public UseCount {
 
  private:
   bool takes() const { return open_ && gathers_; }
+  template <class Is>
+  bool any_bypassed(Is&& is) const {
+    for (const LoadFrame* frame = this; frame != nullptr; frame = frame->parent.get()) {
+      const std::lock_guard lock(frame->mutex_);
+      if (frame->open_ && frame->bypassed_ != 0 && is(frame->bypassed_)) return true;
+    }
+    return false;
+  }
+  static bool is_any_below(std::span<TagNode* const> nodes, std::uint64_t tag_hash) noexcept {
+    for (const TagNode* node : nodes) {
+      for (; node != nullptr; node = node->parent) {
+        if (node->hash == tag_hash) return true;
+      }
+    }
+    return false;
+  }
   void bound_expiry(std::int64_t expires_ns) {
     if (expires_ns == 0) return;
     expires_ns_ = expires_ns_ == 0 ? expires_ns : std::min(expires_ns_, expires_ns);
@@ -173,7 +192,7 @@ class LoadFrame : public UseCount {
   bool wanted_ = true;
   bool storable_;
   bool gathers_ = true;
-  bool bypass_ = false;
+  std::uint64_t bypassed_ = 0;  // 0: nothing
   std::int64_t expires_ns_ = 0;
   Moment since_;
 };

@@ -239,6 +239,28 @@ int BoundArguments::reserve(Py_ssize_t capacity) {
   return 0;
 }
 
+bool BoundArguments::append(PyObject* item) {
+  BoundArguments more;
+  if (more.reserve(size + 1) < 0) {
+    Py_DECREF(item);
+    return false;
+  }
+  for (Py_ssize_t i = 0; i < size; ++i) more.push(Py_NewRef(items[i]));
+  more.push(item);
+  clear();
+  // What is inline moves, what is allocated changes hands.
+  owned_count_ = size = more.owned_count_;
+  if (more.owned_ == more.inline_) {
+    std::copy(more.inline_, more.inline_ + size, inline_);
+    owned_ = inline_;
+  } else {
+    owned_ = more.owned_;
+  }
+  items = owned_;
+  more.owned_ = nullptr;
+  return true;
+}
+
 void BoundArguments::drop() {
   // Emptied first: dropping the last reference to an item may run any code.
   PyObject** owned = owned_;

@@ -61,6 +61,8 @@ class Signature {
   const Parameter* parameters() const { return parameters_; }
   Py_ssize_t size() const { return size_; }
   PyObject* key() const { return key_; }  // borrowed, or nullptr
+  // Some arguments, or parts of them, are not in the items: by `key=` or `ignore=`.
+  bool leaves_out() const { return key_ != nullptr || item_count_ != size_; }
   // Items per call.
   Py_ssize_t item_count() const { return item_count_; }
   // Item 0 is the instance, neither frozen nor to be hashed.
@@ -115,6 +117,8 @@ class BoundArguments {
     owned_[owned_count_++] = item;
     size = owned_count_;
   }
+  // One more item, which it takes over, behind those that it has. False with MemoryError.
+  bool append(PyObject* item);
   void clear() {
     if (owned_ != nullptr) drop();
     items = nullptr;

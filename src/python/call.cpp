@@ -144,10 +144,27 @@ BindResult Call::prepare() {
   const BindResult bound = bind(*callable_->signature, args_, nargsf_, kwnames_, &bound_);
   if (bound != kBound) return bound;
   met_model = false;
+  if (callable_->core->key_context != nullptr && !add_context()) return kBindError;
   if (!make_probe(callable_, bound_.items, bound_.size, &probe_)) return kBindError;
   if (models != nullptr) look_at_models();
   if (probe_.has_instance && !check_instance(callable_, probe_.items[0])) return kBindError;
   return follow_reset() ? kBound : kBindError;
+}
+
+// One more item: what decides beside the arguments. False with an error.
+bool Call::add_context() {
+  PyObject* told = PyObject_CallNoArgs(callable_->core->key_context);
+  if (told == nullptr) return false;
+  // No argument is equal to it: keys that were made without it stay others.
+  PyObject* whole = PyList_New(1);
+  if (whole == nullptr) {
+    Py_DECREF(told);
+    return false;
+  }
+  PyList_SET_ITEM(whole, 0, told);
+  PyObject* item = freeze(whole, nullptr);
+  Py_DECREF(whole);
+  return item != nullptr && bound_.append(item);
 }
 
 // After the items were hashed.
@@ -156,15 +173,22 @@ void Call::look_at_models() {
   for (Py_ssize_t index = 0; index < PyVectorcall_NARGS(nargsf_) + named; ++index) {
     has_models_ = has_models_ || is_model(args_[index]);
   }
+  // In a container they are in the key, if the argument is.
+  has_models_ = has_models_ || callable_->signature->leaves_out();
   const bool in_key = met_model || (probe_.has_instance && is_model(probe_.items[0]));
   bypass_ = bypass_ || in_key;
+  in_key_ = in_key;
 }
 
 // The running load is told of them. False with an error.
 bool Call::tell_of_models() {
   const Py_ssize_t named = kwnames_ == nullptr ? 0 : PyTuple_GET_SIZE(kwnames_);
   for (Py_ssize_t index = 0; index < PyVectorcall_NARGS(nargsf_) + named; ++index) {
-    if (is_model(args_[index]) && !tell_of_model(args_[index], !bypass_)) return false;
+    if (is_model(args_[index])) {
+      if (!tell_of_model(args_[index], !bypass_)) return false;
+    } else if (!tell_of_models_inside(args_[index], !bypass_)) {
+      return false;
+    }
   }
   return true;
 }
@@ -180,13 +204,21 @@ bool Call::follow_reset_slow() {
   return true;
 }
 
+// An entry in whose data nothing was written that is not committed.
+bool Call::hits_in_bypass(core::EntryId id) const {
+  auto& engine = state_->engine;
+  return engine.check(id, *function_, born_) == core::Validity::kValid &&
+         !context_->bypasses(engine.slab().cold(id).deps.nodes());
+}
+
 Look Call::look_up(PyObject** value) {
   if (!follow_reset()) return Look::kError;
   auto& engine = state_->engine;
   Py_CLEAR(old_);
   born_ = engine.log().clock();
-  const core::EntryId id = bypass_ ? core::kNoEntry : find_entry(callable_, probe_);
+  core::EntryId id = may_look() ? find_entry(callable_, probe_) : core::kNoEntry;
   if (PyErr_Occurred() != nullptr) return Look::kError;
+  if (bypass_ && id != core::kNoEntry && !hits_in_bypass(id)) id = core::kNoEntry;
   if (id != core::kNoEntry) {
     core::HotEntry& hot = engine.slab().hot(id);
     const core::Validity validity = engine.check(id, *function_, born_);
@@ -207,7 +239,8 @@ Look Call::look_up(PyObject** value) {
         Py_DECREF(error);
         return Look::kError;
       }
-      refresh_wanted_ = engine.wants_refresh(id, *function_);
+      // In a bypass a load in the background might see what nobody else may.
+      refresh_wanted_ = !bypass_ && engine.wants_refresh(id, *function_);
       *value = hand_out(callable_, to_object(hot.value));
       return *value == nullptr ? Look::kError : Look::kHit;
     }

@@ -211,6 +211,9 @@ class Call final : public Pooled<Call> {
   bool follow_reset_slow();
   PyFlight* flight() const { return static_cast<PyFlight*>(flight_.get()); }
   core::Counted<PyFlight> make_flight();
+  bool add_context();
+  bool may_look() const { return !bypass_ || (context_ != nullptr && !in_key_); }
+  bool hits_in_bypass(core::EntryId id) const;
   void look_at_models();
   bool tell_of_models();
   bool declare_template();
@@ -262,7 +265,8 @@ class Call final : public Pooled<Call> {
   FramePtr frame_;
   EnteredFrame entered_;
   bool shared_ = true;
-  bool bypass_ = false;      // the cache is passed by (LoadFrame::bypass)
+  bool bypass_ = false;      // the cache is passed by (LoadFrame::bypass), see hits_in_bypass
+  bool in_key_ = false;      // objects of models.h are in the key
   bool has_models_ = false;  // among the arguments: see models.h
   bool nested_ = false;      // an edge from the enclosing flight to ours is set
   bool leads_ = false;

@@ -68,6 +68,8 @@ void Origins::clear() {
   for (const Place& place : places) Py_DECREF(place.code);
 }
 
+Py_ssize_t key_contexts = 0;
+
 StatePtr* core_state(Core* core) {
   if (*core->state == nullptr) {
     const bool made =
@@ -111,6 +113,8 @@ PyObject* core_new(PyTypeObject* type, PyObject*, PyObject*) {
 void core_dealloc(PyObject* object) {
   Core* self = as_core(object);
   if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
+  if (self->key_context != nullptr) --key_contexts;
+  Py_CLEAR(self->key_context);
   delete self->state;
   delete self->options;
   delete self->callables;
@@ -282,6 +286,15 @@ PyObject* core_after_fork(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
+// (callable): from now on what it gives, without arguments, is a part of every key; None: nothing.
+PyObject* core_set_key_context(PyObject* object, PyObject* callable) {
+  Core* self = as_core(object);
+  PyObject* given = callable == Py_None ? nullptr : Py_NewRef(callable);
+  key_contexts += (given != nullptr) - (self->key_context != nullptr);
+  Py_XSETREF(self->key_context, given);
+  Py_RETURN_NONE;
+}
+
 // For tests: from now on the time of entries is what they say, in seconds, until reset().
 PyObject* core_set_time(PyObject* object, PyObject* seconds) {
   StatePtr* state = core_state(as_core(object));
@@ -377,11 +390,12 @@ PyMethodDef core_methods[] = {
     {"cancel_write", core_cancel_write, METH_VARARGS, nullptr},
     {"moment", core_moment, METH_NOARGS, nullptr},
     {"note_read", core_note_read, METH_VARARGS, nullptr},
-    {"bypass", core_bypass, METH_NOARGS, nullptr},
+    {"bypass", core_bypass, METH_O, nullptr},
     {"clear", core_clear, METH_NOARGS, kClearDoc},
     {"reset", core_reset, METH_NOARGS, nullptr},
     {"after_fork", core_after_fork, METH_NOARGS, nullptr},
     {"configure", core_configure, METH_O, nullptr},
+    {"set_key_context", core_set_key_context, METH_O, nullptr},
     {"has_home", core_has_home, METH_NOARGS, nullptr},
     {"reach", core_reach, METH_VARARGS, nullptr},
     {"has_storage", core_has_storage, METH_NOARGS, nullptr},

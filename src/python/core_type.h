@@ -52,8 +52,12 @@ struct Core {
   std::unordered_set<CachedFunction*>* callables;
   Origins* origins;
   std::uint64_t engines_left;  // how many engines were forgotten: tells one from the next
+  PyObject* key_context;       // strong; () -> a part of every key; nullptr: none
 };
 inline Core* as_core(PyObject* self) { return reinterpret_cast<Core*>(self); }
+
+// How many cores have a `key_context`.
+extern Py_ssize_t key_contexts;
 
 extern PyTypeObject CoreType;
 int init_core_type(PyObject* module);

@@ -50,15 +50,12 @@ PyObject* core_end_write(PyObject* object, PyObject* args) {
   const bool is_same = engine == self->engines_left;
   core::InvalidationLog& log = kept->engine.log();
   const auto from = static_cast<std::uint32_t>(origin);
+  core::Epoch epoch = 0;
   const bool done = declared(log, [&] {
-    if (is_same) {
-      core::end_write(log, token, paths, changed, from);
-    } else {
-      log.invalidate(changed, from);
-    }
+    epoch = is_same ? core::end_write(log, token, paths, changed, from)
+                    : log.invalidate(changed, from);
   });
-  if (!done) return nullptr;
-  Py_RETURN_NONE;
+  return done ? PyLong_FromUnsignedLongLong(epoch) : nullptr;
 }
 
 PyObject* core_cancel_write(PyObject* object, PyObject* args) {

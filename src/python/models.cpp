@@ -10,13 +10,16 @@ namespace {
 
 PyObject* to_portable = nullptr;  // value -> a form, None if there is no need, False to refuse
 PyObject* of_portable = nullptr;  // form -> value
+PyObject* tell_inside = nullptr;  // (argument, is_keyed)
 
-// (models, portable_type, to_portable, of_portable): from now on.
+// (models, portable_type, to_portable, of_portable, tell_inside): from now on.
 PyObject* watch_models(PyObject*, PyObject* args) {
-  PyObject *types, *form, *make, *use;
-  if (!PyArg_ParseTuple(args, "O!O!OO", &PyDict_Type, &types, &PyType_Type, &form, &make, &use)) {
+  PyObject *types, *form, *make, *use, *tell;
+  if (!PyArg_ParseTuple(args, "O!O!OOO", &PyDict_Type, &types, &PyType_Type, &form, &make, &use,
+                        &tell)) {
     return nullptr;
   }
+  Py_XSETREF(tell_inside, Py_NewRef(tell));
   Py_XSETREF(models, Py_NewRef(types));
   Py_XSETREF(to_portable, Py_NewRef(make));
   Py_XSETREF(of_portable, Py_NewRef(use));
@@ -66,6 +69,14 @@ bool tell_of_model(PyObject* object, bool is_keyed) {
   PyObject* answer =
       PyObject_CallFunctionObjArgs(told, object, is_keyed ? Py_True : Py_False, nullptr);
   Py_DECREF(told);
+  Py_XDECREF(answer);
+  return answer != nullptr;
+}
+
+bool tell_of_models_inside(PyObject* argument, bool is_keyed) {
+  if (is_leaf(argument)) return true;
+  PyObject* answer = PyObject_CallFunctionObjArgs(tell_inside, argument,
+                                                  is_keyed ? Py_True : Py_False, nullptr);
   Py_XDECREF(answer);
   return answer != nullptr;
 }

@@ -33,6 +33,8 @@ inline bool is_portable(PyObject* kept) {
 PyObject* make_of_portable(PyObject* form);
 // Tells of an argument. False with an error.
 bool tell_of_model(PyObject* object, bool is_keyed);
+// Tells of those in an argument that is a container. False with an error.
+bool tell_of_models_inside(PyObject* argument, bool is_keyed);
 
 int init_models(PyObject* module);
 

@@ -130,6 +130,7 @@ inline PyObject* quick_hit(CachedFunction* self, PyObject* const* args, size_t n
                            PyObject* kwnames) {
   const Signature& signature = *self->signature;
   if (self->function == nullptr || !signature.is_direct()) return nullptr;
+  if (key_contexts != 0 && self->core->key_context != nullptr) return nullptr;
   const Py_ssize_t positional = PyVectorcall_NARGS(nargsf);
   Py_ssize_t count = positional;
   if (kwnames != nullptr) count += PyTuple_GET_SIZE(kwnames);

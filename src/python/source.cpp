@@ -1,6 +1,7 @@
 #include "python/source.h"
 
 #include <utility>
+#include <vector>
 
 #include "core/moment.h"
 #include "python/core_type.h"
@@ -16,6 +17,7 @@ using Load = core::LoadFrame<Policy>;
 // Calls pass the cache by in every context that it was entered in, until it is closed.
 struct Bypass {
   PyObject_HEAD FramePtr frame;
+  std::uint64_t tag_hash;
 };
 Bypass* as_bypass(PyObject* object) { return reinterpret_cast<Bypass*>(object); }
 
@@ -39,6 +41,7 @@ void bypass_dealloc(PyObject* object) {
 // the caller go on without the cache.
 PyObject* bypass_enter(PyObject* object, PyObject*) {
   const FramePtr frame = as_bypass(object)->frame;
+  const std::uint64_t tag_hash = as_bypass(object)->tag_hash;
   if (frame == nullptr) {
     PyErr_SetString(PyExc_RuntimeError, "this bypass is closed");
     return nullptr;
@@ -46,7 +49,7 @@ PyObject* bypass_enter(PyObject* object, PyObject*) {
   bool is_around = false;
   const bool looked = look_outwards([&](Load& load) {
     is_around = &load == frame.get();
-    if (!is_around) load.bypass();
+    if (!is_around) load.bypass(tag_hash);
     return !is_around;
   });
   if (!looked) return nullptr;
@@ -148,18 +151,20 @@ PyObject* core_note_read(PyObject* object, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-PyObject* core_bypass(PyObject* object, PyObject*) {
+PyObject* core_bypass(PyObject* object, PyObject* tag) {
   Core* self = as_core(object);
   StatePtr* state = core_state(self);
-  if (state == nullptr) return nullptr;
+  std::vector<core::TagPath> paths;
+  if (state == nullptr || !parse_tags(self, &tag, 1, "bypass", &paths)) return nullptr;
   FramePtr around;
   if (!current_frame(&around)) return nullptr;
   auto* made = PyObject_New(Bypass, &bypass_type);
   if (made == nullptr) return nullptr;
   new (&made->frame) FramePtr(new Frame(*state, (*state)->engine.log().clock(), nullptr, around,
                                         self->options->engine.max_tag_length));
+  made->tag_hash = paths.front().back().hash;
   made->frame->gather_nothing();
-  made->frame->bypass();
+  made->frame->bypass(made->tag_hash);
   ++open_loads;
   return reinterpret_cast<PyObject*>(made);
 }

@@ -13,8 +13,8 @@ PyObject* core_moment(PyObject* core, PyObject* unused);
 // is as old as `since`, a moment or None. Loads of other caches inside of it are not kept: what
 // invalidates this cache says nothing to them.
 PyObject* core_note_read(PyObject* core, PyObject* args);
-// () -> Bypass
-PyObject* core_bypass(PyObject* core, PyObject* unused);
+// tag -> Bypass: what depends on it, or on anything below, is not to be hit.
+PyObject* core_bypass(PyObject* core, PyObject* tag);
 
 int init_source(PyObject* module);
 

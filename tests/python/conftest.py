@@ -16,6 +16,7 @@ import zoocache
 
 if TYPE_CHECKING:
     from postgres_server import PostgresServer
+    from redis_server import RedisServer
 
 # A test that is still running after this long is hung: print every stack and end the run.
 WATCHDOG_S = int(os.environ.get("ZOOCACHE_WATCHDOG_S", "120"))
@@ -59,6 +60,16 @@ def collected() -> Iterator[None]:
     """Garbage of earlier tests is gone before a test that counts objects or entries."""
     gc.collect()
     yield
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server of the test's own."""
+    from redis_server import RedisServer  # few tests need one
+
+    made = RedisServer(tmp_path)
+    yield made
+    made.kill()
 
 
 @pytest.fixture(scope="session")

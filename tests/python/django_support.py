@@ -17,6 +17,7 @@ if not settings.configured:
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         USE_TZ=True,
         SECRET_KEY="tests",
+        ALLOWED_HOSTS=["testserver"],
         MIDDLEWARE=[],
     )
     django.setup()
@@ -37,6 +38,9 @@ def database_settings(dialect: str, folder: Path, postgres: Any, name: str) -> d
         return {"ENGINE": ENGINES[dialect], "NAME": str(folder / f"{name}.db"), "OPTIONS": {}}
     kept = {"HOST": "127.0.0.1", "PORT": str(postgres.port), "USER": "zoo"}
     return {"ENGINE": ENGINES[dialect], "NAME": name, **kept}
+
+
+MODELS = ("Publisher", "Tag", "Book", "Comic", "Code", "Pending", "Room", "Shelf")
 
 
 def settings_of(request: Any, folder: Path) -> dict[str, Any]:
@@ -67,7 +71,7 @@ def database(
     try:
         if tables:
             with wrapper.schema_editor() as editor:
-                for name in ("Publisher", "Tag", "Book", "Comic", "Code", "Pending"):
+                for name in MODELS:
                     editor.create_model(getattr(models, name))
         yield wrapper
     finally:

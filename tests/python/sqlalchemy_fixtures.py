@@ -46,9 +46,9 @@ def engine(url: str) -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_said(monkeypatch: Any) -> None:
+def nothing_said() -> None:
     """Lines that are logged once are logged in each test."""
-    monkeypatch.setattr(_models, "_lines", set())
+    _models.once.forget()
 
 
 @pytest.fixture

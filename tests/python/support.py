@@ -32,6 +32,11 @@ class Gate:
         self.entered.set()
         assert self.released.wait(HANG_S), "nobody released the loader"
 
+    async def hold_async(self) -> None:
+        """As `hold`, of a loader on whichever event loop."""
+        self.entered.set()
+        await wait_until_async(self.released.is_set, "the gate's release")
+
     def wait_entered(self) -> None:
         assert self.entered.wait(HANG_S), "the loader never started"
 
@@ -124,6 +129,12 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(bounded())
 
 
+def plain_id(value: object) -> str | None:
+    """`repr` as the id of a case, where it is the same in every process."""
+    text = repr(value)
+    return None if " at 0x" in text else text
+
+
 def run_script(source: str, *, timeout_s: float = 50.0) -> subprocess.CompletedProcess[str]:
     """Runs the source in a new interpreter and returns what it printed and its exit code."""
     return subprocess.run(
@@ -143,12 +154,36 @@ def check_script(source: str, *, timeout_s: float = 50.0) -> str:
     return done.stdout
 
 
-class Versions:
-    """A counter behind a cached function: every load returns the next number."""
+def counting(cache: zoocache.Cache, versions: Versions) -> Any:
+    """A function of one name in every cache; its value is the number of its load."""
 
-    def __init__(self) -> None:
+    @cache.cacheable(deps=["org:acme:user:{x}"], namespace="get", version="1")
+    def get(x: int) -> int:
+        return versions.next()
+
+    return get
+
+
+class Versions:
+    """A counter behind a cached function: every load returns the next number.
+
+    With a gate, the first load is held there.
+    """
+
+    def __init__(self, gate: Gate | None = None) -> None:
         self.loads = 0
+        self._gate = gate
 
     def next(self) -> int:
         self.loads += 1
-        return self.loads
+        value = self.loads
+        if value == 1 and self._gate is not None:
+            self._gate.hold()
+        return value
+
+    async def next_async(self) -> int:
+        self.loads += 1
+        value = self.loads
+        if value == 1 and self._gate is not None:
+            await self._gate.hold_async()
+        return value

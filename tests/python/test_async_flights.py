@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import threading
 import warnings
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 import zoocache
 from support import (
-    HANG_S,
+    Gate,
     Versions,
     join_all,
     run,
@@ -57,17 +56,10 @@ def test_tasks_on_loops_of_several_threads_run_the_function_once() -> None:
 
 
 def test_a_waiting_task_does_not_block_its_loop() -> None:
-    inside, release = threading.Event(), threading.Event()
-
-    @cacheable
-    async def load() -> int:
-        inside.set()
-        while not release.is_set():
-            await asyncio.sleep(0.001)
-        return 1
-
+    gate = Gate()
+    load = cacheable(Versions(gate).next_async)
     leader = spawn(lambda: run(load()))
-    assert inside.wait(HANG_S)
+    gate.wait_entered()
 
     async def main() -> int:
         follower = asyncio.create_task(load())
@@ -78,7 +70,7 @@ def test_a_waiting_task_does_not_block_its_loop() -> None:
             ticks += 1
         assert ticks == 20
         assert not follower.done()
-        release.set()
+        gate.release()
         return await follower
 
     assert run(main()) == 1
@@ -86,17 +78,10 @@ def test_a_waiting_task_does_not_block_its_loop() -> None:
 
 
 def test_a_follower_whose_loop_is_gone_does_not_disturb_the_leader() -> None:
-    inside, release = threading.Event(), threading.Event()
-
-    @cacheable
-    async def load() -> int:
-        inside.set()
-        while not release.is_set():
-            await asyncio.sleep(0.001)
-        return 1
-
+    gate = Gate()
+    load = cacheable(Versions(gate).next_async)
     leader = spawn(lambda: run(load()))
-    assert inside.wait(HANG_S)
+    gate.wait_entered()
 
     async def abandoned() -> None:
         awaitable = load()
@@ -107,7 +92,7 @@ def test_a_follower_whose_loop_is_gone_does_not_disturb_the_leader() -> None:
     run(abandoned())
     survivor = spawn(lambda: run(load()))
     wait_joined(2)
-    release.set()
+    gate.release()
     assert leader.result() == 1
     assert survivor.result() == 1
     with warnings.catch_warnings():

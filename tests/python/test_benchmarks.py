@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ import homes_tables
 import page
 import published
 import tables
+import web_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = ROOT / "docs" / "benchmarks"
@@ -120,10 +122,10 @@ def run_of(part: str, date: str, value: float) -> dict[str, Any]:
     return {**made, "python": python, "python_order": ["debian-3.11"]}
 
 
-@pytest.mark.parametrize("part", ["calls", "memory", "growth", "homes", "eviction"])
+@pytest.mark.parametrize("part", ["calls", "memory", "growth", "homes", "web", "eviction"])
 def test_a_part_that_is_published_alone_replaces_itself_alone(part: str) -> None:
     everything: dict[str, Any] = {}
-    all_parts = ["calls", "memory", "growth", "homes", "eviction"]
+    all_parts = ["calls", "memory", "growth", "homes", "web", "eviction"]
     for one in all_parts:
         first = run_of(one, "old", 1.0)
         everything = published.merged(everything, first, [one]) if everything else first
@@ -131,7 +133,7 @@ def test_a_part_that_is_published_alone_replaces_itself_alone(part: str) -> None
 
     def values(results: dict[str, Any]) -> dict[str, Any]:
         python = results["python"]["debian-3.11"]["peers"]["zoocache"]["results"]
-        others = {name: results[name]["results"]["value"] for name in ("homes", "eviction")}
+        others = {name: results[name]["results"]["value"] for name in ("homes", "web", "eviction")}
         return {**{published.part_of(name): value for name, value in python.items()}, **others}
 
     assert values(again) == {**dict.fromkeys(all_parts, 1.0), part: 2.0}
@@ -217,6 +219,23 @@ def test_the_benchmarks_run(part: str, ours: set[str], plain: set[str], tmp_path
         assert wanted <= set(found["results"])
     if part == "calls":
         assert peers["zoocache"]["results"]["herd"]["executions_threads"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.no_asan
+def test_an_example_app_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("wrk") is None:
+        pytest.skip("there is no wrk")
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    part: Any = importlib.import_module("web_part")
+    notes = next(app for app in part.APPS if app.name == "litestar_notes")
+    found = part.measure_app(sys.executable, notes, repeats=1, seconds=1)
+    assert list(found) == ["litestar_notes /notes", "litestar_notes /notes/3"]
+    assert all(one["plain_per_s"] > 0 and one["cached_per_s"] > 0 for one in found.values())
+    web = {"interpreter": "debian-3.11", "results": found, "absent": {"flask_blog": "no server"}}
+    section = web_tables.web_section({"web": web})
+    assert "| litestar_notes | /notes/3 |" in section
+    assert "- flask_blog: no server" in section
 
 
 LISTING = """

@@ -11,7 +11,7 @@ import pytest
 
 import zoocache
 from support import (
-    HANG_S,
+    Gate,
     Versions,
     run,
     spawn,
@@ -196,16 +196,8 @@ def test_a_loader_that_raises_cancelled_error_itself() -> None:
 
 
 def test_cancellation_across_loops() -> None:
-    inside, joined = threading.Event(), threading.Event()
-    source = Versions()
-
-    @cacheable
-    async def load() -> int:
-        value = source.next()
-        if value == 1:
-            inside.set()
-            await asyncio.sleep(3600)
-        return value
+    gate, joined = Gate(), threading.Event()
+    load = cacheable(Versions(gate).next_async)
 
     async def leading() -> None:
         task = asyncio.create_task(load())
@@ -216,7 +208,7 @@ def test_cancellation_across_loops() -> None:
             await task
 
     leader = spawn(lambda: run(leading()))
-    assert inside.wait(HANG_S)
+    gate.wait_entered()
     follower = spawn(lambda: run(load()))
     wait_joined(1)
     joined.set()
@@ -225,16 +217,8 @@ def test_cancellation_across_loops() -> None:
 
 
 def test_a_loop_that_dies_with_its_leader_promotes_a_follower_elsewhere() -> None:
-    inside, joined = threading.Event(), threading.Event()
-    source = Versions()
-
-    @cacheable
-    async def load() -> int:
-        value = source.next()
-        if value == 1:
-            inside.set()
-            await asyncio.sleep(3600)
-        return value
+    gate, joined = Gate(), threading.Event()
+    load = cacheable(Versions(gate).next_async)
 
     async def leading() -> None:
         background.append(asyncio.create_task(load()))
@@ -243,7 +227,7 @@ def test_a_loop_that_dies_with_its_leader_promotes_a_follower_elsewhere() -> Non
 
     background: list[Any] = []
     leader = spawn(lambda: asyncio.run(leading()))  # its end cancels what is left
-    assert inside.wait(HANG_S)
+    gate.wait_entered()
     follower = spawn(lambda: run(load()))
     wait_joined(1)
     joined.set()

@@ -15,7 +15,7 @@ import pytest
 
 from differential import Run, Tally, seeds, steps
 from django_support import database, other_connection, settings_of, using
-from generated_django import generated_models, reads_of, writes_of
+from generated_django import cached_queries, generated_models, reads_of, rows, writes_of
 from generated_schema import make_schema
 
 # isort: split
@@ -30,10 +30,6 @@ from zoocache import cacheable
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     with database("default", settings_of(request, tmp_path)) as wrapper:
         yield wrapper
-
-
-def rows(queryset: Any) -> list[Any]:
-    return sorted(map(repr, queryset.values_list()))
 
 
 READS: dict[str, Callable[[int], Any]] = {
@@ -117,32 +113,58 @@ def sql(text: str, parameters: list[Any]) -> None:
         cursor.execute(text, parameters)
 
 
-def go(tally: Tally, reads: Any, writes: Any) -> None:
-    with other_connection("default") as other:
-        run = Run(
-            tally,
-            reads,
-            writes,
-            atomic=transaction.atomic,
-            turns=[contextlib.nullcontext, lambda: using(other)],
-            errors=(DatabaseError,),
-            cacheable=cacheable,
-        )
-        run.go(steps(25))
+def make(tally: Tally, reads: Any, writes: Any, *turns: Any) -> Run:
+    return Run(
+        tally,
+        reads,
+        writes,
+        atomic=transaction.atomic,
+        turns=[contextlib.nullcontext, *turns],
+        errors=(DatabaseError,),
+        cacheable=cacheable,
+        around=cached_queries,
+    )
 
 
 @pytest.mark.parametrize("seed", seeds(2))
 def test_no_cached_answer_differs(db: Any, seed: int) -> None:
-    go(Tally("django", db.vendor, seed), READS, (FILL, WRITES))
+    with other_connection("default") as other:
+        tally = Tally("django", db.vendor, seed)
+        make(tally, READS, (FILL, WRITES), lambda: using(other)).go(steps(25))
 
 
 @pytest.mark.parametrize("seed", seeds(2))
 def test_no_cached_answer_of_a_generated_schema_differs(db: Any, seed: int) -> None:
     schema = make_schema(seed)
     print(schema)
-    with generated_models(schema, f"G{seed}") as made:
-        go(
-            Tally("django, generated", db.vendor, seed),
-            reads_of(schema, made),
-            writes_of(schema, made),
-        )
+    with generated_models(schema, f"G{seed}") as made, other_connection("default") as other:
+        tally = Tally("django, generated", db.vendor, seed)
+        reads, writes = reads_of(schema, made), writes_of(schema, made)
+        make(tally, reads, writes, lambda: using(other)).go(steps(25))
+
+
+@pytest.mark.parametrize("seed", seeds(1))
+def test_no_cached_answer_differs_in_a_test_case(db: Any, seed: int) -> None:
+    run = make(Tally("django, TestCase", db.vendor, seed), READS, (FILL, WRITES))
+    run.fill_tables()
+    for _ in range(2):
+        run.write()
+        with case():
+            run.write()
+            for _ in range(2):
+                with case():
+                    for _ in range(4):
+                        run.block() if run.numbers.random() < 0.5 else run.write()
+                        run.compare(8)
+                run.compare(8)
+        run.compare(8)
+
+
+@contextlib.contextmanager
+def case() -> Iterator[None]:
+    """As TestCase puts it around a test, or around a class."""
+    block: Any = transaction.atomic()
+    block._from_testcase = True
+    with block:
+        yield
+        transaction.set_rollback(True)

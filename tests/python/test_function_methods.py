@@ -75,15 +75,8 @@ def test_cache_clear_reaches_every_call_and_outer_entries_and_no_other_function(
 
 
 def test_cache_clear_reaches_loads_that_are_running() -> None:
-    gate, source = Gate(), Versions()
-
-    @cacheable
-    def inner() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    inner = cacheable(Versions(gate).next)
     outer = cacheable(lambda: inner())
     leader = spawn(outer)
     gate.wait_entered()
@@ -112,15 +105,8 @@ def test_refresh_reaches_outer_entries() -> None:
 
 
 def test_refresh_does_not_accept_a_load_that_began_earlier() -> None:
-    gate, source = Gate(), Versions()
-
-    @cacheable
-    def load() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    load = cacheable(Versions(gate).next)
     leader = spawn(load)
     gate.wait_entered()
     refreshing = spawn(load.refresh)
@@ -268,15 +254,8 @@ def test_a_dropped_function_takes_its_entries_along() -> None:
 
 
 def test_invalidate_by_another_thread_while_followers_wait() -> None:
-    gate, source = Gate(), Versions()
-
-    @cacheable
-    def load() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    load = cacheable(Versions(gate).next)
     threads = [spawn(load) for _ in range(4)]
     gate.wait_entered()
     wait_joined(3)

@@ -63,7 +63,7 @@ def test_objects_of_arbitrary_fields(cls: type, kind: int, fields: list[bytes]) 
         check(head + b"".join(fields))
 
 
-@pytest.mark.parametrize("data", VALID, ids=lambda data: data[:20].hex())
+@pytest.mark.parametrize("data", VALID, ids=map(str, range(len(VALID))))
 def test_a_truncated_value_is_refused(data: bytes) -> None:
     for size in range(len(data)):
         with pytest.raises(SerializationError):
@@ -72,7 +72,7 @@ def test_a_truncated_value_is_refused(data: bytes) -> None:
         decode(data + b"\0")
 
 
-@pytest.mark.parametrize("data", VALID, ids=lambda data: data[:20].hex())
+@pytest.mark.parametrize("data", VALID, ids=map(str, range(len(VALID))))
 def test_a_damaged_value_is_a_value_or_refused(data: bytes) -> None:
     source = random.Random(len(data))
     for _ in range(200):

@@ -62,15 +62,8 @@ def test_interruptions_inside_still_invalidate() -> None:
 
 
 def test_a_load_that_began_before_the_block_is_not_stored() -> None:
-    gate, source = Gate(), Versions()
-
-    @cacheable(deps=["t"])
-    def load() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    load = cacheable(deps=["t"])(Versions(gate).next)
     leader = spawn(load)
     gate.wait_entered()
     with invalidating("t"):
@@ -80,15 +73,8 @@ def test_a_load_that_began_before_the_block_is_not_stored() -> None:
 
 
 def test_a_load_that_began_inside_and_ends_after_the_block_is_not_stored() -> None:
-    gate, source = Gate(), Versions()
-
-    @cacheable(deps=["t"])
-    def load() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    load = cacheable(deps=["t"])(Versions(gate).next)
     with invalidating("t"):
         leader = spawn(load)
         gate.wait_entered()

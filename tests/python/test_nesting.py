@@ -147,15 +147,8 @@ def test_deps_known_before_an_inner_call_raised_count() -> None:
 
 
 def test_an_inner_load_overtaken_by_an_invalidation_keeps_the_outer_one_out() -> None:
-    gate, source = Gate(), Versions()
-
-    @cacheable(deps=["inner"])
-    def inner() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    inner = cacheable(deps=["inner"])(Versions(gate).next)
     outer = cacheable(lambda: inner())
     leader = spawn(outer)
     gate.wait_entered()
@@ -179,15 +172,8 @@ def test_an_inner_entry_that_dies_between_its_use_and_the_store() -> None:
 
 
 def test_a_followers_outer_load_inherits_too() -> None:
-    gate, source = Gate(), Versions()
-
-    @cacheable(deps=["inner"])
-    def inner() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    inner = cacheable(deps=["inner"])(Versions(gate).next)
     leader = spawn(inner)
     gate.wait_entered()
     outer = cacheable(lambda: inner())

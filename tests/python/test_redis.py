@@ -7,7 +7,6 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,29 +15,14 @@ import pytest
 
 import zoocache
 from redis_server import RedisServer
-from support import Versions, check_script, run, wait_until, wait_until_async
+from support import Versions, check_script, counting, run, wait_until, wait_until_async
 from zoocache import Cache, HomeUnreachable, InvalidOption
 
 LEASE_S = 0.6
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    yield server
-    server.kill()
-
-
 def cache_of(server: RedisServer, **options: Any) -> Cache:
     return Cache(bus_url=server.url, lease=LEASE_S, **options)
-
-
-def counting(cache: Cache, versions: Versions) -> Any:
-    @cache.cacheable(deps=["org:acme:user:{x}"], namespace="get", version="1")
-    def get(x: int) -> int:
-        return versions.next()
-
-    return get
 
 
 def test_an_invalidation_reaches_the_other_cache(server: RedisServer) -> None:

@@ -6,22 +6,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from redis_server import HANG_S, RedisServer
-from support import Versions, wait_until
+from support import Versions, counting, wait_until
 from test_tls_faults import free_port, make_certificate
 from zoocache import Cache, HomeUnreachable
-
-
-def counting(cache: Cache, versions: Versions) -> Any:
-    @cache.cacheable(deps=["org:acme:user:{x}"], namespace="get", version="1")
-    def get(x: int) -> int:
-        return versions.next()
-
-    return get
 
 
 def check_sharing(url: str) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +15,6 @@ import pytest
 from redis_server import RedisServer
 from support import Gate, Versions, check_script, run, spawn, wait_until
 from zoocache import Cache, InvalidOption
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    yield server
-    server.kill()
 
 
 def cache_of(server: RedisServer, **options: Any) -> Cache:

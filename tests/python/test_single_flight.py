@@ -207,15 +207,8 @@ def test_a_wait_that_cannot_be_seen_ends_after_the_flight_timeout() -> None:
 
 def test_a_follower_who_waited_too_long_loads_alone() -> None:
     zoocache.configure(flight_timeout=1)
-    gate, source = Gate(), Versions()
-
-    @cacheable
-    def load() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    load = cacheable(Versions(gate).next)
     leader = spawn(load)
     gate.wait_entered()
     assert spawn(load).result() == 2
@@ -287,15 +280,9 @@ def test_a_diamond_of_loads_is_no_ring() -> None:
 
 
 def test_clearing_releases_nobody_into_a_hang() -> None:
-    gate, source = Gate(), Versions()
-
-    @cacheable
-    def load() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    source = Versions(gate)
+    load = cacheable(source.next)
     threads = [spawn(load) for _ in range(5)]
     gate.wait_entered()
     wait_joined(4)
@@ -306,15 +293,8 @@ def test_clearing_releases_nobody_into_a_hang() -> None:
 
 
 def test_reset_during_a_load_is_survived() -> None:
-    gate, source = Gate(), Versions()
-
-    @cacheable
-    def load() -> int:
-        value = source.next()
-        if value == 1:
-            gate.hold()
-        return value
-
+    gate = Gate()
+    load = cacheable(Versions(gate).next)
     threads = [spawn(load) for _ in range(3)]
     gate.wait_entered()
     wait_joined(2)

@@ -123,12 +123,25 @@ def test_postgresql_kinds(postgres: PostgresServer, postgres_database: str) -> N
         postgres_database,
         "CREATE MATERIALIZED VIEW copied AS SELECT * FROM author",
         "CREATE TABLE secret (id int PRIMARY KEY); ALTER TABLE secret ENABLE ROW LEVEL SECURITY",
+        *(
+            f"CREATE TABLE {name} (id int PRIMARY KEY, owner text);"
+            f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;"
+            f"CREATE POLICY p ON {name} USING ({condition})"
+            for name, condition in (
+                ("mine", "owner = current_user OR owner = current_setting('app.owner')"),
+                ("shared", "id IN (SELECT id FROM author)"),
+                ("timed", "now() > '2020-01-01'"),
+            )
+        ),
         "CREATE SEQUENCE numbers",
         'CREATE TABLE "Pair" (id int PRIMARY KEY); CREATE TABLE pair (id int PRIMARY KEY)',
         'CREATE TABLE cases ("Id" int, id int PRIMARY KEY)',
     )
     assert named(catalog, "copied").kind == "other"
-    assert named(catalog, "secret").kind == "other"
+    assert named(catalog, "secret").kind == "secured"
+    assert named(catalog, "mine").kind == "secured"
+    assert named(catalog, "shared").kind == "guarded"
+    assert named(catalog, "timed").kind == "guarded"
     assert catalog.resolve("numbers") is None
     # Names that differ in case alone: no row of one may be taken for one of the other.
     assert named(catalog, "pair").key == ()

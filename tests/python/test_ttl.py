@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import zoocache
-from support import Versions, run
+from support import Versions, plain_id, run
 from zoocache import cacheable, explain, invalidate
 
 
@@ -73,7 +73,7 @@ def test_a_callable_ttl_may_say_for_ever() -> None:
     assert [load(), load()] == [1, 1]
 
 
-@pytest.mark.parametrize("result", ["soon", -1, float("nan"), object()], ids=repr)
+@pytest.mark.parametrize("result", ["soon", -1, float("nan"), object()], ids=plain_id)
 def test_a_callable_ttl_that_answers_nonsense_is_an_error(result: Any) -> None:
     calls = []
     load = cacheable(ttl=lambda value: result)(lambda: calls.append(1))
@@ -186,7 +186,7 @@ def test_raw_keys_expire() -> None:
     assert [zoocache.get("short"), zoocache.get("long")] == [None, 2]
 
 
-@pytest.mark.parametrize("ttl", [-1, -0.5, float("nan"), "60", b"1", [], object()], ids=repr)
+@pytest.mark.parametrize("ttl", [-1, -0.5, float("nan"), "60", b"1", [], object()], ids=plain_id)
 def test_nonsense_is_refused_at_decoration(ttl: Any) -> None:
     with pytest.raises((TypeError, zoocache.InvalidOption), match="ttl"):
         cacheable(ttl=ttl)(lambda: 1)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from redis_server import RedisServer, valkey_server
-from support import Versions, wait_until
+from support import Versions, counting, wait_until
 from zoocache import Cache
 
 
@@ -21,14 +20,6 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path, program=program)
     yield server
     server.kill()
-
-
-def counting(cache: Cache, versions: Versions) -> Any:
-    @cache.cacheable(deps=["org:acme:user:{x}"], namespace="get", version="1")
-    def get(x: int) -> int:
-        return versions.next()
-
-    return get
 
 
 def test_invalidations_reach_the_other_cache(server: RedisServer) -> None:

@@ -94,6 +94,18 @@ class Site:
         return run(together())
 
 
+def asked(request: Any, item: str) -> Request:
+    """A request of Starlette, FastAPI or Litestar."""
+    return Request(
+        request.method,
+        request.scope["path"],
+        request.scope["query_string"].decode(),
+        request.headers,
+        item,
+        request.url.hostname or "",
+    )
+
+
 def pause(delay_s: float) -> None:
     if delay_s:
         time.sleep(delay_s)

@@ -6,7 +6,8 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 
 import web_apps
-from web_starlette import asked, native
+from web_apps import asked
+from web_starlette import native
 from zoocache.contrib.fastapi import cache_endpoint
 
 

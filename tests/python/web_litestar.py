@@ -8,6 +8,7 @@ from litestar.background_tasks import BackgroundTask
 from litestar.response import Stream
 
 import web_apps
+from web_apps import asked
 
 try:
     from litestar.params import FromPath
@@ -17,17 +18,6 @@ except ImportError:  # older versions infer it
     FromPath = Annotated[TypeVar("T"), ...]
 
 from zoocache.contrib.litestar import cache_endpoint
-
-
-def asked(request: Any, item: str) -> web_apps.Request:
-    return web_apps.Request(
-        request.method,
-        request.scope["path"],
-        request.scope["query_string"].decode(),
-        request.headers,
-        item,
-        request.url.hostname or "",
-    )
 
 
 def native(reply: web_apps.Reply) -> Response[Any]:

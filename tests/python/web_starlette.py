@@ -12,18 +12,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 import web_apps
+from web_apps import asked
 from zoocache.contrib.fastapi import cache_endpoint
-
-
-def asked(request: Request, item: str) -> web_apps.Request:
-    return web_apps.Request(
-        request.method,
-        request.scope["path"],
-        request.scope["query_string"].decode(),
-        request.headers,
-        item,
-        request.url.hostname or "",
-    )
 
 
 def native(reply: web_apps.Reply) -> Response:

@@ -32,14 +32,17 @@ class Catalog:
     # Names that belong to the database itself and are found first.
     system: frozenset[str] = frozenset()
 
-    def resolve(self, name: str) -> Table | None:
-        """Returns the table that "table" or "schema.table" names, in any case; None: unknown."""
+    def resolve(self, name: str, schemas: tuple[str, ...] | None = None) -> Table | None:
+        """Returns the table that "table" or "schema.table" names, in any case; None: unknown.
+
+        `schemas`: in place of `path`, as the connection that names it looks for it.
+        """
         schema, _, table = name.lower().rpartition(".")
         if schema:
             return self.tables.get((schema, table))
         if table in self.system:
             return None
-        for schema in self.path:
+        for schema in self.path if schemas is None else schemas:
             found = self.tables.get((schema, table))
             if found is not None:
                 return found

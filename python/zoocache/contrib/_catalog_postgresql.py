@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from zoocache.contrib._catalog_tables import Cursor, Draft, Drafts, TableKind
+from zoocache.contrib._sql import analyse
 
 # No statement here has a parameter, a percent sign or a question mark: every style passes it on.
 _PATH = "SELECT name FROM unnest(current_schemas(false)) WITH ORDINALITY AS s(name, n) ORDER BY n"
+_SCHEMAS = _PATH.replace("false", "true")
 _SYSTEM = """
 SELECT relname::text FROM pg_catalog.pg_class
 WHERE relnamespace = 'pg_catalog'::regnamespace
@@ -57,6 +59,13 @@ JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
 JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
 WHERE p.relkind IN ('r', 'p', 'f')
 """
+_POLICIES = """
+SELECT n.nspname::text, c.relname::text, pg_catalog.pg_get_expr(p.polqual, p.polrelid)
+FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.polqual IS NOT NULL
+"""
+# What these give is set for the connection, and no row of a table.
+_SET = frozenset({"current_setting", "current_user", "current_role", "session_user", "user"})
 _KINDS: dict[str, TableKind] = {"r": "table", "p": "table", "v": "view"}
 
 
@@ -64,9 +73,15 @@ def read(cursor: Cursor, drafts: Drafts) -> tuple[tuple[str, ...], frozenset[str
     """Gathers the tables; returns the search path and the names of the database itself."""
     path = tuple(str(row[0]).lower() for row in _ask(cursor, _PATH))
     system = frozenset(str(row[0]).lower() for row in _ask(cursor, _SYSTEM))
+    guarded = {
+        (schema, table)
+        for schema, table, condition in _ask(cursor, _POLICIES)
+        if not _is_plain(f"SELECT 1 WHERE {condition}")
+    }
     for schema, table, relkind, secured, triggers in _ask(cursor, _TABLES):
-        # Row level security shows every role other rows.
-        kind = "other" if secured else _KINDS.get(str(relkind), "other")
+        kind = _KINDS.get(str(relkind), "other")
+        if secured and kind == "table":  # by row level security
+            kind = "guarded" if (schema, table) in guarded else "secured"
         drafts.add(str(schema), str(table), Draft(kind, has_triggers=bool(triggers)))
     columns: dict[tuple[str, str], list[str]] = {}
     for schema, table, column in _ask(cursor, _COLUMNS):
@@ -84,6 +99,20 @@ def read(cursor: Cursor, drafts: Drafts) -> tuple[tuple[str, ...], frozenset[str
     for parent_schema, parent, schema, table in _ask(cursor, _HEIRS):
         drafts.inherit((str(parent_schema), str(parent)), (str(schema), str(table)))
     return path, system
+
+
+def _is_plain(condition: str) -> bool:
+    """Whether a policy looks at the row and at what is set for the connection alone."""
+    statement = analyse(condition, "postgresql")
+    return statement.kind == "read" and not statement.reads and statement.functions <= _SET
+
+
+def ask_schemas(cursor: Cursor) -> tuple[tuple[str, ...], bool]:
+    """Where a connection looks for names now, and whether tables of its own may hide others."""
+    cursor.execute(_SCHEMAS)
+    names = [str(row[0]).lower() for row in cursor.fetchall()]
+    ours = tuple(name for name in names if not name.startswith("pg_"))
+    return ours, any(name.startswith("pg_temp") for name in names)
 
 
 def _ask(cursor: Cursor, text: str) -> Iterable[Sequence[Any]]:

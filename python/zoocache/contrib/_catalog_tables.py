@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-TableKind = Literal["table", "view", "other"]
+TableKind = Literal["table", "secured", "guarded", "view", "other"]
 
 
 class Cursor(Protocol):
@@ -28,8 +28,10 @@ class Table:
     Attributes:
         name: its part of tags: "table" in the default place (SQLite's main, PostgreSQL's schema
             public), else "schema.table"; lower case.
-        kind: "table"; "view"; "other" for what may change without a statement that names it
-            (foreign and virtual tables, materialized views) or shows others rows to other users.
+        kind: "table"; "secured" for one that shows others rows to other users, by what is set for
+            them; "guarded" for one whose policies say so by other tables or unknown functions;
+            "view"; "other" for what may change without a statement that names it (foreign and
+            virtual tables, materialized views).
         key: the primary key's columns in their order, lower case; empty where there is none.
         written_with: names of further tables that deleting rows of this one, or changing their
             keys, may change: the actions of foreign keys, transitively.

@@ -16,7 +16,7 @@ Interleavings, with C the commit:
     (3) a load of the writer's own, before C: under the bypass, so that it is never stored; nor does
         it hit what was loaded before its writes.
     (4) a load between the statement and C, of others: sees the old rows, is stored, and dies at C.
-    (5) the process dies after C: the intent fires (src/core/intent.h).
+    (5) the process dies after C: the intent fires (src/core/intent.h); and see `_outbox`.
     (6) C raises, and nobody knows whether it came to pass: invalidated at once, and held until
         max_commit_time is over, when it is invalidated again.
 
@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from zoocache import _zoocache
-from zoocache.contrib._database import MAX_ROWS, Database, Key, Write
+from zoocache.contrib._database import MAX_ROWS, Database, Key, Where, Write
 from zoocache.contrib._sql import Statement, analyse
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Connection:
 
     Args:
         database: whose connection it is.
-        cursor: makes a DBAPI cursor on it.
+        dbapi: the DBAPI connection, or what acts as one.
         run: runs what may wait for a home; for an event loop, in another thread.
         in_transaction: asks the DBAPI whether a transaction is open; None: it cannot be asked.
         is_replica: it may be behind the database that is written to.
@@ -81,7 +81,7 @@ class Connection:
     def __init__(
         self,
         database: Database,
-        cursor: Callable[[], Any],
+        dbapi: Any,
         *,
         run: Callable[[Callable[[], Any]], Any] = run_here,
         in_transaction: Callable[[], bool] | None = None,
@@ -95,7 +95,12 @@ class Connection:
         self.is_tainted = False  # a statement changed how it resolves names or rows
         self.begun: Moment | None = None  # when the transaction began
         self.pending: Write | None = None  # for the integration: of the statement that is executed
-        self._cursor = cursor
+        self.schema_map: dict[str | None, str | None] = {}  # as SQLAlchemy renames schemas
+        self._dbapi = dbapi
+        self._cursor: Callable[[], Any] = dbapi.cursor
+        self._rows: list[str] = []  # of the outbox, in the transaction
+        self._where: Where | None = None  # None: to be asked
+        self._asked_at = -1  # which schema
         self._in_transaction = in_transaction
         self._writes: list[Write] = []
         self._bypass: _zoocache.Bypass | None = None
@@ -109,10 +114,38 @@ class Connection:
     def begin(self) -> None:
         """A transaction begins, or may: before its first statement."""
         self.begun = self.moment()
+        self._settings_may_differ()
 
     def moment(self) -> Moment | None:
         """As old as what is read here now can be; None: that is not known."""
         return self.database.moment_of_replica() if self.is_replica else self.database.moment()
+
+    def _settings_may_differ(self) -> None:
+        """Where names are looked for is asked again, on connections that may change it."""
+        if self.is_tainted or self.database.has_context:
+            self._where = None
+
+    @property
+    def where(self) -> Where:
+        """Where names are looked for now; the database may be asked."""
+        found = self.known_where
+        if found is None:
+            self._asked_at = self.database.schema_version
+            found = self._where = Where(self._cursor, *self.database.schemas(self._cursor))
+        return found
+
+    @property
+    def known_where(self) -> Where | None:
+        """The same, if the database need not be asked."""
+        return self._where if self._asked_at == self.database.schema_version else None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether what is read here is nobody else's to know, as settings or tables are its own."""
+        has_context = self.database.has_context
+        if self.is_tainted and (not has_context or self.database.dialect == "sqlite"):
+            return True
+        return (bool(self.schema_map) and not has_context) or not self.where.is_common
 
     def before(
         self, sql: str, parameters: Any = None, *, many: bool = False, autocommit: bool = False
@@ -137,33 +170,34 @@ class Connection:
             self._bypass.enter()
         if statement.kind in {"read", "write"}:
             self.database.learn(self._cursor)
+            _ = self.where
         if statement.kind in {"read", "other"}:
             if _zoocache.in_load() and (statement.kind == "read" or statement.reads):
                 self._note_read(statement, parameters, autocommit)
             return None
         if statement.kind == "session":
-            self.is_tainted = True
-            self.database.forget_catalog()
-            return None
+            self._changes_settings(statement)
+            if not statement.writes:
+                return None
         if statement.kind == "transaction":
             return self._before_command(sql)
         if statement.kind == "unknown":
             _zoocache.distrust()
         sets = list(parameters or ()) if many else [parameters]
         is_insert = len(statement.writes) == 1 and _first_word(sql) == "INSERT"
-        write = self.database.writes_of(statement, sets, self._cursor, is_insert=is_insert)
-        if statement.kind != "write":
+        write = self.database.writes_of(statement, sets, self.where, is_insert=is_insert)
+        if statement.kind not in {"write", "session"}:
             self.database.forget_catalog()
         if autocommit:
             _zoocache.distrust()
-            write.begun = self.run(lambda: self.core.begin_write(write.tags))
+            write.begun, write.row = self._declare(write.tags, in_doubt=True)
             return write
         self._wrote(write)
         return write
 
     def _note_read(self, statement: Statement, parameters: Any, autocommit: bool) -> None:
         since: Moment | None = None
-        usable = not statement.locks and not self.is_tainted
+        usable = not statement.locks and not self.is_own
         if not autocommit and self.is_snapshot:
             since = self.begun
             usable = usable and since is not None
@@ -172,24 +206,37 @@ class Connection:
             usable = usable and since is not None
         tags = None
         if usable:
-            tags = self.database.reads_of(statement, parameters, self._cursor)
+            tags = self.database.reads_of(statement, parameters, self.where)
         if tags is None:
             _zoocache.distrust()
         else:
             self.core.note_read(tags, since)
 
+    def _changes_settings(self, statement: Statement) -> None:
+        self.is_tainted = True
+        self._where = None
+        if self.database.dialect == "sqlite":  # it may attach a database
+            self.database.forget_catalog()
+        if statement.reads:
+            _zoocache.distrust()
+
     def _before_command(self, sql: str) -> Write | None:
         word = _first_word(sql)
-        if word in {"COMMIT", "END", "RELEASE", "PREPARE"}:
+        if word == "RELEASE" and self.database.dialect == "postgresql":
+            return None
+        if word in {"COMMIT", "END", "RELEASE", "PREPARE"}:  # SQLite may commit by a RELEASE
             ends = "commit" if word in {"COMMIT", "END"} else "maybe"
             if not self._writes:
                 return Write((), ends=ends)
             tags = self._all_tags()
-            return Write(tags, begun=self.run(lambda: self.core.begin_write(tags)), ends=ends)
+            begun, row = self._declare(tags)
+            self._rows.append(row)
+            return Write(tags, begun=begun, ends=ends)
         if word in {"ROLLBACK", "ABORT"} and not _TO.search(sql):
             return Write((), ends="rollback")
         if word in {"BEGIN", "START"}:
             self.begin()
+        self._settings_may_differ()  # back to a savepoint, for one
         return None
 
     def after(
@@ -213,22 +260,44 @@ class Connection:
                 held, write.tags = write.tags, self._narrowed(write, told)
                 self._end(write, held)
                 return
-        self._end(write, write.tags)
+        is_told = self._end(write, write.tags)
         if write.ends:
-            self._command_ended(write, failed)
+            self._command_ended(write, failed, is_told)
 
     def _narrowed(self, write: Write, told: tuple[str, ...]) -> tuple[str, ...]:
         assert write.insert is not None  # noqa: S101 - for type checkers
         table = self.database.table_tag(write.insert.name)
         return (*(tag for tag in write.tags if tag != table), *told)
 
-    def _end(self, write: Write, held: tuple[str, ...]) -> None:
+    def _end(self, write: Write, held: tuple[str, ...]) -> bool:
+        """Whether what was declared is told."""
         begun, write.begun = write.begun, None
         if begun is None:
-            return
-        self.run(lambda: self.core.end_write(*begun, held, 0, write.tags))
+            return False
+        epoch = self.run(lambda: self.core.end_write(*begun, held, 0, write.tags))
+        if epoch:
+            self._take([write.row])
+        return bool(epoch)
 
-    def _command_ended(self, write: Write, failed: bool) -> None:
+    def _declare(
+        self, tags: tuple[str, ...], *, in_doubt: bool = False
+    ) -> tuple[tuple[int, int], str]:
+        """Tells the home, and the outbox, what is about to be committed."""
+        begun: tuple[int, int] = self.run(lambda: self.core.begin_write(tags))
+        outbox = self.database.outbox
+        if outbox is None:
+            return begun, ""
+        try:
+            return begun, outbox.put(self._cursor, tags, in_doubt=in_doubt)
+        except BaseException:
+            self.run(lambda: self.core.cancel_write(*begun, tags))
+            raise
+
+    def _take(self, rows: list[str]) -> None:
+        if self.database.outbox is not None:
+            self.database.outbox.take(self._dbapi, rows)
+
+    def _command_ended(self, write: Write, failed: bool, is_told: bool) -> None:
         if failed:
             return
         if self._in_transaction is None:
@@ -236,7 +305,10 @@ class Connection:
         else:  # SQLite commits when it releases a savepoint that began the transaction
             has_ended = not self._in_transaction()
         if has_ended:
+            rows = self._rows
             self.ended()
+            if is_told:
+                self._take(rows)
 
     def _all_tags(self) -> tuple[str, ...]:
         tags = {tag for write in self._writes for tag in write.tags}
@@ -254,7 +326,7 @@ class Connection:
     def _wrote(self, write: Write) -> None:
         self._writes.append(write)
         if self._bypass is None:
-            self._bypass = self.core.bypass()
+            self._bypass = self.core.bypass(self.database.tag)
         self._bypass.enter()
 
     def lost(self) -> None:
@@ -275,7 +347,9 @@ class Connection:
         if not self._writes or self._declared is not None:
             return
         tags = self._all_tags()
-        self._declared = (self.run(lambda: self.core.begin_write(tags)), tags)
+        begun, row = self._declare(tags)
+        self._declared = (begun, tags)
+        self._rows.append(row)
 
     def committed(self) -> None:
         """The transaction was committed.
@@ -284,10 +358,12 @@ class Connection:
             HomeUnreachable: what changed could not be told to the home; it will be.
         """
         declared, self._declared = self._declared, None
+        rows = self._rows
         self.ended()
         if declared is not None:
             begun, tags = declared
-            self.run(lambda: self.core.end_write(*begun, tags, 0))
+            if self.run(lambda: self.core.end_write(*begun, tags, 0)):
+                self._take(rows)
 
     def commit_failed(self, *, is_certain: bool = False) -> None:
         """Its commit raised. `is_certain`: nothing was committed, and it may be rolled back."""
@@ -319,7 +395,9 @@ class Connection:
     def ended(self) -> None:
         """The transaction was rolled back, or the connection was lost or given back."""
         self._writes = []
+        self._rows = []
         self.begun = None
+        self._settings_may_differ()
         declared, self._declared = self._declared, None
         bypass, self._bypass = self._bypass, None
         if bypass is not None:

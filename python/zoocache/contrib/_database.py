@@ -25,6 +25,10 @@ from uuid import UUID
 from zoocache._errors import InvalidOption, shown
 from zoocache._template import encode_segment
 from zoocache.contrib._catalog import Catalog, Table, load
+from zoocache.contrib._catalog_postgresql import ask_schemas
+from zoocache.contrib._context import add_context
+from zoocache.contrib._once import Once
+from zoocache.contrib._outbox import DEFAULT_INTERVAL_S, Outbox
 from zoocache.contrib._sql import Statement, row_keys
 from zoocache.contrib._sql_text import Dialect
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from zoocache import Cache
     from zoocache._zoocache import Moment
 
-__all__ = ["MAX_ROWS", "Database", "Key", "Write", "default_cache"]
+__all__ = ["MAX_ROWS", "Database", "Key", "Where", "Write", "default_cache"]
 
 _log = logging.getLogger("zoocache.database")
 
@@ -51,6 +55,21 @@ def default_cache() -> Cache:
     return zoocache._default  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
+@dataclass(frozen=True)
+class Where:
+    """A connection that a statement is executed on.
+
+    Attributes:
+        cursor: makes a DBAPI cursor on it, by which the database can be asked now.
+        schemas: where it looks for names; None: as every connection does.
+        is_common: no table of its own hides another's.
+    """
+
+    cursor: Callable[[], Any]
+    schemas: tuple[str, ...] | None = None
+    is_common: bool = True
+
+
 class Database:
     """One database under its one name, which is the same in every program that uses it.
 
@@ -63,6 +82,11 @@ class Database:
         writes: tables with triggers, and what tables those change.
         replica_lag: seconds that replicas are behind at the most; None: nothing that was read
             there is stored.
+        key_context: returns what else decides what is read, see `_context`; with it, what is read
+            on connections with settings of their own is stored.
+        outbox: whether commits keep their tags in the database until they are told, see `_outbox`;
+            or the name of its table.
+        outbox_interval: seconds from one look for what others have left there to the next.
 
     Raises:
         InvalidOption: a value that is not allowed.
@@ -77,6 +101,9 @@ class Database:
         reads: Mapping[str, Iterable[str]] | None = None,
         writes: Mapping[str, Iterable[str]] | None = None,
         replica_lag: float | None = None,
+        key_context: Callable[[], object] | None = None,
+        outbox: bool | str = False,
+        outbox_interval: float = DEFAULT_INTERVAL_S,
     ) -> None:
         if dialect not in ("sqlite", "postgresql"):
             raise InvalidOption(
@@ -93,28 +120,27 @@ class Database:
                 f"{3 * _SEGMENT + 8} characters"
             )
         self.core = cache.core
+        self.has_context = key_context is not None
         self.dialect: Dialect = "sqlite" if dialect == "sqlite" else "postgresql"
         self.alias = alias
+        self.once = Once(_log)
         self.max_commit_time = float(cache.options.get("max_commit_time", 60))
+        self.outbox = (
+            Outbox(outbox, self.dialect, outbox_interval, self.max_commit_time) if outbox else None
+        )
         self.tag = f"db:{encode_segment(alias, _SEGMENT)}"
         self.replica_lag = replica_lag
         self._reads = _tables_by_name("reads", reads)
         self._writes = _tables_by_name("writes", writes)
         self._lock = threading.Lock()  # guards what follows
         self._catalog: Catalog | None = None
-        self._unknown: dict[str, float] = {}  # names that the catalog did not have, and since when
+        # Names that the catalog did not have in these schemas, and since when.
+        self._unknown: dict[tuple[str, tuple[str, ...] | None], float] = {}
         self._asks_again = 0.0
-        self._told: set[str] = set()
         self._samples: deque[tuple[float, Moment]] = deque(maxlen=4096)
-
-    def once(self, message: str, *args: object) -> None:
-        """Logs the same line once."""
-        line = message % args
-        with self._lock:
-            if line in self._told or len(self._told) >= 1000:
-                return
-            self._told.add(line)
-        _log.warning("%s", line)
+        self.schema_version = 0  # grows with every change of the schema that is known of
+        if key_context is not None:
+            add_context(self.core, alias, key_context)
 
     def forget_catalog(self) -> None:
         """The schema has changed: what the database says of itself is asked anew when needed."""
@@ -122,30 +148,32 @@ class Database:
             self._catalog = None
             self._asks_again = 0.0
             self._unknown.clear()
+            self.schema_version += 1
 
-    def table(self, name: str, cursor: Callable[[], Any]) -> Table | None:
+    def table(self, name: str, where: Where) -> Table | None:
         """The table of that name, as a statement writes it; None if it is not known.
 
         Args:
             name: in lower case, with its schema if the statement says so.
-            cursor: makes a DBAPI cursor on whose connection the database can be asked now.
+            where: the statement's connection.
         """
         catalog = self._catalog
-        found = catalog.resolve(name) if catalog is not None else None
+        found = catalog.resolve(name, where.schemas) if catalog is not None else None
         if found is not None:
             return found
         now = time.monotonic()
+        asked_for = (name, where.schemas)
         with self._lock:
-            asked = self._unknown.get(name)
+            asked = self._unknown.get(asked_for)
         if asked is not None and now - asked < _RETRY_S:
             return None
-        catalog = self._load(cursor)
-        found = catalog.resolve(name) if catalog is not None else None
+        catalog = self._load(where.cursor)
+        found = catalog.resolve(name, where.schemas) if catalog is not None else None
         with self._lock:
             if catalog is not None:
                 self._catalog = catalog
             if found is None and len(self._unknown) < 10_000:
-                self._unknown[name] = now
+                self._unknown[asked_for] = now
         return found
 
     def learn(self, cursor: Callable[[], Any]) -> None:
@@ -162,10 +190,32 @@ class Database:
             with self._lock:
                 self._catalog = catalog
 
-    def known_table(self, name: str) -> Table | None:
+    def known_table(self, name: str, schemas: tuple[str, ...] | None) -> Table | None:
         """As `table`, if the database need not be asked."""
         catalog = self._catalog
-        return None if catalog is None else catalog.resolve(name)
+        return None if catalog is None else catalog.resolve(name, schemas)
+
+    def is_readable(self, table: Table | None, name: str = "") -> bool:
+        """Whether what is read from the table is known by its rows; `name`: as it was declared."""
+        if table is None or not self.has_context:
+            return table is not None and table.kind == "table"
+        is_declared = table.kind == "guarded" and name in self._reads
+        return table.kind in {"table", "secured"} or is_declared
+
+    def schemas(self, cursor: Callable[[], Any]) -> tuple[tuple[str, ...] | None, bool]:
+        """Where a connection looks for names now, and whether what it finds is known to others."""
+        if self.dialect == "sqlite":
+            return None, True
+        try:
+            made = cursor()
+            try:
+                found, has_own = ask_schemas(made)
+            finally:
+                made.close()
+        except Exception as error:  # noqa: BLE001 - the user's statement will meet it, and say so
+            self.once("%s: where names are looked for in %s is not known", error, self.alias)
+            return (), False
+        return found, not has_own
 
     def _load(self, cursor: Callable[[], Any]) -> Catalog | None:
         try:
@@ -222,7 +272,7 @@ class Database:
         return found
 
     def reads_of(
-        self, statement: Statement, parameters: Any, cursor: Callable[[], Any]
+        self, statement: Statement, parameters: Any, where: Where
     ) -> tuple[str, ...] | None:
         """What a statement that only reads depends on; None: that is not known, it is logged."""
         if statement.kind != "read":
@@ -242,17 +292,26 @@ class Database:
             names.update(self._reads[function])
         for name in sorted(names):
             for plain in self._reads.get(name, (name,)):
-                table = self.table(plain, cursor)
-                if table is None or table.kind != "table":
-                    self.once(
-                        "%s: %s is no table that is known: reads of it are not cached; declare it "
-                        "in reads=",
-                        self.alias,
-                        plain,
-                    )
+                table = self.table(plain, where)
+                if table is None or not self.is_readable(table, name):
+                    self._refuse(table, plain)
                     return None
                 tags.update(self._read_tags(statement, table, parameters))
         return tuple(tags)
+
+    def _refuse(self, table: Table | None, name: str) -> None:
+        if table is not None and table.kind == "secured":
+            self.once(
+                "%s: %s has row level security: reads of it are not cached without key_context=",
+                self.alias,
+                name,
+            )
+            return
+        self.once(
+            "%s: %s is no table that is known: reads of it are not cached; declare it in reads=",
+            self.alias,
+            name,
+        )
 
     def _read_tags(self, statement: Statement, table: Table, parameters: Any) -> list[str]:
         keys = row_keys(statement, table.key, parameters) if table.key else None
@@ -267,7 +326,7 @@ class Database:
         self,
         statement: Statement,
         parameters: list[Any],
-        cursor: Callable[[], Any],
+        where: Where,
         *,
         is_insert: bool,
     ) -> Write:
@@ -282,8 +341,8 @@ class Database:
         tags: set[str] = set()
         insert: Table | None = None
         for name in sorted(statement.writes):
-            table = self.table(name, cursor)
-            if table is None or table.kind != "table":
+            table = self.table(name, where)
+            if table is None or table.kind not in {"table", "secured", "guarded"}:
                 self.once(
                     "%s: a write to %s, which is no table that is known, invalidates everything",
                     self.alias,
@@ -300,7 +359,7 @@ class Database:
                 )
                 return Write((self.tag,))
             for other in declared or ():
-                found = self.table(other, cursor)
+                found = self.table(other, where)
                 tags.add(self.table_tag(other if found is None else found.name))
             tags.update(self.table_tag(other) for other in table.inherits)
             if not (is_insert and not statement.upsert) and _may_act(statement, table):
@@ -385,4 +444,5 @@ class Write:
     tags: tuple[str, ...]
     insert: Table | None = None  # its new keys, once they are known, tell it more precisely
     begun: tuple[int, int] | None = field(default=None, repr=False)
+    row: str = ""  # of the outbox
     ends: str = ""  # "commit", "rollback" or "maybe": of a text that ends the transaction

@@ -16,21 +16,33 @@ import enum
 import logging
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from zoocache import _zoocache
+from zoocache.contrib._once import Once
+from zoocache.contrib._search import MAX_OBJECTS, Search, TooManyObjectsError
 
-__all__ = ["Form", "Kind", "Portable", "add_kind", "once", "refuse_type"]
+__all__ = [
+    "PLAIN_TYPES",
+    "Form",
+    "Kind",
+    "Portable",
+    "add_kind",
+    "is_model",
+    "once",
+    "own",
+    "refuse_type",
+]
 
-_log = logging.getLogger("zoocache.database")
+once = Once(logging.getLogger("zoocache.database"))
 
 # What the engine is told of arguments: type -> callable(object, is_keyed).
 _told: dict[type, Callable[[Any, bool], None]] = {}
 _kinds: dict[type, Kind] = {}
 _refused: list[tuple[type, str]] = []
-_lines: set[str] = set()
 _lock = threading.Lock()
 _PLAIN = (
     type(None),
@@ -48,7 +60,8 @@ _PLAIN = (
     uuid.UUID,
     range,
 )
-_PLAIN_TYPES = frozenset(_PLAIN)
+PLAIN_TYPES = frozenset(_PLAIN)
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,12 @@ def add_kind(class_: type, kind: Kind) -> None:
     _kinds[class_] = kind
     _told[class_] = kind.tell
     with _lock:
-        _zoocache.watch_models(_told, Form, _form_of, _value_of)
+        _zoocache.watch_models(_told, Form, _form_of, _value_of, _tell_inside)
+
+
+def is_model(value: object) -> bool:
+    """Whether it is an object of an ORM."""
+    return type(value) in _kinds
 
 
 def refuse_type(class_: type, remedy: str) -> None:
@@ -80,13 +98,21 @@ def refuse_type(class_: type, remedy: str) -> None:
         _refused.append((class_, remedy))
 
 
-def once(message: str) -> None:
-    """Logs a line, the first time."""
-    with _lock:
-        if message in _lines or len(_lines) >= 1000:
-            return
-        _lines.add(message)
-    _log.warning("%s", message)
+def own(value: Any) -> Any:
+    """A column's value, or a row of such, or a copy that nobody else has."""
+    kind = type(value)
+    if kind in PLAIN_TYPES or isinstance(value, enum.Enum):
+        return value
+    if kind is dict:
+        return {own(key): own(one) for key, one in value.items()}
+    if kind is list:
+        return [own(one) for one in value]
+    if kind is tuple:
+        return tuple([own(one) for one in value])
+    make = getattr(value, "_make", None)
+    if make is not None and isinstance(value, tuple):
+        return make([own(one) for one in value])
+    return copy.deepcopy(value)
 
 
 class _RefusedError(Exception):
@@ -118,11 +144,12 @@ class Portable:
         self._seen: dict[int, tuple[Any, _Part]] = {}  # by address; keeps what has it alive
         self._made: dict[int, Any] = {}
         self._later: list[Callable[[], None]] = []
+        self._search = Search(_kinds, PLAIN_TYPES)
 
     def take(self, value: Any) -> Any:
         """The value without live objects: containers anew, objects as parts."""
         kind = type(value)
-        if kind in _PLAIN_TYPES:
+        if kind in PLAIN_TYPES:
             return value
         known = _kinds.get(kind)
         if known is not None:
@@ -169,20 +196,25 @@ class Portable:
         return make(items)
 
     def _take_other(self, value: Any) -> Any:
-        held = getattr(value, "__dict__", None)
-        if isinstance(held, dict) and not isinstance(value, enum.Enum | type):
-            for one in held.values():
-                if type(one) in _kinds:
-                    raise _RefusedError(
-                        f"a {type(value).__name__} that holds a {type(one).__name__} is not "
-                        "cached: return the object, or lists and dicts of such"
-                    )
+        name = type(value).__name__
+        try:
+            found = None if isinstance(value, enum.Enum) else self._search.find(value)
+        except TooManyObjectsError:
+            raise _RefusedError(
+                f"a {name} that is made of more than {MAX_OBJECTS} objects is not cached, as an "
+                "ORM's may be among them: return lists, tuples and dicts"
+            ) from None
+        if found is not None:
+            raise _RefusedError(
+                f"a {name} that holds a {type(found).__name__} is not cached: return the object, "
+                "or lists and dicts of such"
+            )
         return value
 
     def put(self, value: Any) -> Any:
         """The reverse of `take`."""
         kind = type(value)
-        if kind in _PLAIN_TYPES:
+        if kind in PLAIN_TYPES:
             return value
         if kind is _Part:
             return self._put_object(value)
@@ -198,13 +230,6 @@ class Portable:
         if kind in {set, frozenset}:
             return kind(self.put(one) for one in value)
         return value
-
-    def own(self, value: Any) -> Any:
-        """A column's value, or a copy that nobody else has."""
-        kind = type(value)
-        if kind in _PLAIN_TYPES or isinstance(value, enum.Enum):
-            return value
-        return copy.deepcopy(value)
 
     def _put_object(self, part: _Part) -> Any:
         if part.number in self._made:
@@ -236,6 +261,19 @@ def _form_of(value: Any) -> Any:
         once("a value that is nested too deeply, or holds itself, is not cached")
         return False
     return Form(root, walk.parts) if walk.parts else None
+
+
+def _tell_inside(argument: Any, is_keyed: bool) -> None:
+    """For the engine: tells the running load of objects in an argument that is a container."""
+    pending, seen = [argument], set[int]()
+    while pending:
+        one = pending.pop()
+        tell = _told.get(type(one))
+        if tell is not None:
+            tell(one, is_keyed)
+        elif isinstance(one, _CONTAINERS) and id(one) not in seen:
+            seen.add(id(one))
+            pending += [*one, *one.values()] if isinstance(one, dict) else one
 
 
 def _value_of(form: Form) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Table as SchemaTable
 from sqlalchemy import event, inspect
@@ -22,15 +22,16 @@ from sqlalchemy.orm import Mapper, Query, Session, attributes, registry
 from sqlalchemy.orm.attributes import InstrumentedAttribute, set_committed_value
 
 from zoocache import _zoocache
-from zoocache.contrib._models import Kind, Portable, add_kind, once, refuse_type
+from zoocache.contrib._models import Kind, Portable, add_kind, once, own, refuse_type
 
 if TYPE_CHECKING:
     from zoocache.contrib._connection import Connection
     from zoocache.contrib._database import Database
 
-__all__ = ["follow_sessions"]
+__all__ = ["follow_sessions", "schema_map_of"]
 
 _INFO = "zoocache"
+_SchemaMap = dict[str | None, str | None]
 _lock = threading.Lock()
 _is_following = False
 _maps: dict[type, type] = {}  # classes of identity maps -> those that tell
@@ -40,11 +41,28 @@ _plain_get: Callable[..., Any] = InstrumentedAttribute.__get__
 class _Source:
     """Where the objects of a session's transaction come from; kept in `Session.info`."""
 
-    __slots__ = ("database", "since")
+    __slots__ = ("link", "schema_map", "since")
 
-    def __init__(self, database: Database | None, since: Any) -> None:
-        self.database = database  # None: of several
+    def __init__(self, link: Connection | None, since: Any, schema_map: _SchemaMap) -> None:
+        self.link = link  # None: of several databases
         self.since = since  # the moment when the oldest of its transactions began
+        self.schema_map = schema_map
+
+    def origin(self, schema_map: _SchemaMap) -> _Origin | None:
+        """Of an object that comes from there now."""
+        where = None if self.link is None else self.link.known_where
+        if self.link is None or where is None or self.since is None or self.link.is_own:
+            return None
+        return _Origin(self.link.database, self.since, where.schemas, schema_map)
+
+
+class _Origin(NamedTuple):
+    """Where an object came from; kept in its state."""
+
+    database: Database
+    since: Any
+    schemas: tuple[str, ...] | None
+    schema_map: _SchemaMap
 
 
 def follow_sessions(connection_of: Callable[[Any], Connection | None]) -> None:
@@ -64,11 +82,12 @@ def follow_sessions(connection_of: Callable[[Any], Connection | None]) -> None:
         link = connection_of(connection)
         if link is None:
             return
+        schema_map = schema_map_of(connection.get_execution_options())
         source = session.info.get(_INFO)
         if source is None:
-            session.info[_INFO] = _Source(link.database, link.begun)
-        elif source.database is not link.database:
-            source.database = None
+            session.info[_INFO] = _Source(link, link.begun, schema_map)
+        elif source.link is not link:
+            source.link = None
         _tell_of_identities(session)
 
     def after_end(session: Session, transaction: Any) -> None:
@@ -87,6 +106,14 @@ def follow_sessions(connection_of: Callable[[Any], Connection | None]) -> None:
     InstrumentedAttribute.__get__ = _get  # type: ignore[method-assign]
     for lazy in (Query, Result, ScalarResult, MappingResult):
         refuse_type(lazy, "return what it gives, as list(...) or .all() does")
+
+
+def schema_map_of(options: Any, source: _Source | None = None) -> _SchemaMap:
+    """How SQLAlchemy renames schemas, by the options of a statement, else of its connection."""
+    found: _SchemaMap | None = options.get("schema_translate_map")
+    if found is None:
+        return {} if source is None else source.schema_map
+    return dict(found)
 
 
 def _all_registries() -> list[registry]:
@@ -150,10 +177,11 @@ def _get(self: Any, instance: Any, owner: Any) -> Any:
 
 
 def _loaded(state: Any, context: Any) -> None:
+    options = {} if context is None else context.execution_options
     session = context.session if context is not None else None
     source = session.info.get(_INFO) if session is not None else None
     if source is not None:
-        state.info[_INFO] = (source.since, source.database)
+        state.info[_INFO] = source.origin(schema_map_of(options, source))
 
 
 def _refreshed(state: Any, context: Any, names: Any) -> None:
@@ -167,7 +195,7 @@ def _refreshed(state: Any, context: Any, names: Any) -> None:
 def _became_persistent(session: Session, instance: Any) -> None:
     source = session.info.get(_INFO)
     if source is not None:
-        attributes.instance_state(instance).info[_INFO] = (source.since, source.database)
+        attributes.instance_state(instance).info[_INFO] = source.origin(source.schema_map)
 
 
 def _note(state: Any, load: int) -> None:
@@ -177,55 +205,54 @@ def _note(state: Any, load: int) -> None:
     if state.key is None or state.modified:  # it says what no row says
         _zoocache.distrust()
         return
-    since, database = state.info.get(_INFO, (None, None))
-    if since is None or database is None:
+    origin: _Origin | None = state.info.get(_INFO)
+    tags = None if origin is None else _row_tags(origin, state)
+    if origin is None or tags is None:
         _zoocache.distrust()
         return
-    tags = _row_tags(database, state)
-    if tags is None:
-        _zoocache.distrust()
-        return
-    database.core.note_read(tags, since)
+    origin.database.core.note_read(tags, origin.since)
     state.info["zoocache_load"] = load
 
 
 def _note_relationship(state: Any, name: str) -> None:
     """The running load uses what a relationship had loaded before."""
-    since, database = state.info.get(_INFO, (None, None))
+    origin: _Origin | None = state.info.get(_INFO)
     relationship = state.mapper.relationships[name]
     tables = list(relationship.mapper.tables)
     if relationship.secondary is not None:
         tables.append(relationship.secondary)
-    tags = None if database is None else _scan_tags(database, tables)
-    if since is None or database is None or tags is None:
+    tags = None if origin is None else _scan_tags(origin, tables)
+    if origin is None or tags is None:
         _zoocache.distrust()
     else:
-        database.core.note_read(tags, since)
+        origin.database.core.note_read(tags, origin.since)
 
 
-def _scan_tags(database: Database, tables: list[Any]) -> tuple[str, ...] | None:
+def _scan_tags(origin: _Origin, tables: list[Any]) -> tuple[str, ...] | None:
     tags: list[str] = []
     for table in tables:
-        known = _known_table(database, table)
+        known = _known_table(origin, table)
         if known is None:
             return None
-        tags.append(database.scan_tag(known.name))
+        tags.append(origin.database.scan_tag(known.name))
     return tuple(tags)
 
 
-def _known_table(database: Database, table: Any) -> Any:
+def _known_table(origin: _Origin, table: Any) -> Any:
     if not isinstance(table, SchemaTable):
         return None
-    name = table.name if table.schema is None else f"{table.schema}.{table.name}"
-    known = database.known_table(name.lower())
-    return known if known is not None and known.kind == "table" else None
+    schema = origin.schema_map.get(table.schema, table.schema)
+    name = table.name if schema is None else f"{schema}.{table.name}"
+    known = origin.database.known_table(name.lower(), origin.schemas)
+    return known if origin.database.is_readable(known) else None
 
 
-def _row_tags(database: Database, state: Any) -> tuple[str, ...] | None:
+def _row_tags(origin: _Origin, state: Any) -> tuple[str, ...] | None:
     """An object's row; of a class that inherits, the scans of the further tables."""
+    database = origin.database
     mapper = state.mapper
     base = mapper.primary_key[0].table
-    known = _known_table(database, base)
+    known = _known_table(origin, base)
     if known is None:
         return None
     identity = dict(
@@ -235,7 +262,7 @@ def _row_tags(database: Database, state: Any) -> tuple[str, ...] | None:
         tag = database.row_tag(known.name, tuple(identity[column] for column in known.key))
     else:
         tag = None
-    rest = _scan_tags(database, [table for table in mapper.tables if table is not base])
+    rest = _scan_tags(origin, [table for table in mapper.tables if table is not base])
     if rest is None:
         return None
     return (database.scan_tag(known.name) if tag is None else tag, *rest)
@@ -261,7 +288,7 @@ def _take_apart(instance: Any, portable: Portable) -> Any:
     values: dict[str, Any] = {}
     for key in [one.key for one in state.mapper.column_attrs]:
         if key in state.dict:
-            values[key] = portable.own(state.dict[key])
+            values[key] = own(state.dict[key])
     related: dict[str, Any] = {}
     for key in [one.key for one in state.mapper.relationships]:
         if key in state.dict:
@@ -278,7 +305,7 @@ def _put_together(content: Any, portable: Portable) -> tuple[Any, Callable[[], N
     state = attributes.instance_state(instance)
     state.key = key
     for name, value in values.items():
-        set_committed_value(instance, name, portable.own(value))
+        set_committed_value(instance, name, own(value))
 
     def relate() -> None:
         for name, value in related.items():

@@ -22,9 +22,10 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from zoocache import _default as _default_cache  # pyright: ignore[reportPrivateUsage]
 from zoocache import _zoocache
@@ -32,6 +33,7 @@ from zoocache._cache import Cache
 from zoocache._errors import InvalidOption, shown
 from zoocache._signature import analyse
 from zoocache._template import MAX_TAG_LENGTH, as_tags, compile_deps
+from zoocache.contrib._once import Once
 from zoocache.contrib._web_key import key_of, names_of, user_of
 from zoocache.contrib._web_policy import (
     Policy,
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from zoocache._types import Tags
 
 __all__ = [
-    "AsyncCall",
     "Call",
     "Endpoint",
     "EndpointOptions",
@@ -138,58 +139,47 @@ class Made:
     mark: int = 0
 
 
-class Call(Protocol):
-    """One request to a sync endpoint: what the framework's module does for it.
+class Call(ABC):
+    """One request to an endpoint: what the framework's module does for it.
+
+    Where the framework awaits, `run` and `bypass` give awaitables.
 
     Attributes:
+        request: the framework's own.
         values: the endpoint's arguments by name.
         error: raised by its own load, to be raised again by it alone.
         ran: whether its own load has run.
     """
 
-    values: dict[str, Any]
-    error: Exception | None
-    ran: bool
+    __slots__ = ("_args", "_endpoint", "_kwargs", "_own", "error", "ran", "request", "values")
 
-    def run(self) -> Made:
-        """Runs the endpoint and finishes the response."""
-        ...
+    def __init__(
+        self, endpoint: Endpoint, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._endpoint = endpoint
+        self.request = request
+        self._args = args
+        self._kwargs = kwargs
+        self.values = endpoint.arguments(args, kwargs)
+        self.error: Exception | None = None
+        self.ran = False
+        self._own: Any = None
 
-    def own(self) -> Any:
-        """The response of its own run, untouched."""
-        ...
+    @abstractmethod
+    def run(self) -> Any:
+        """Runs the endpoint and finishes the response, which is a `Made`."""
 
+    @abstractmethod
     def bypass(self) -> Any:
         """Runs the endpoint as if it were not decorated."""
-        ...
 
+    @abstractmethod
     def send(self, reply: Reply, mark: int) -> Any:
         """Makes the framework's response of a reply."""
-        ...
-
-
-class AsyncCall(Protocol):
-    """As `Call`, of an async framework."""
-
-    values: dict[str, Any]
-    error: Exception | None
-    ran: bool
-
-    async def run(self) -> Made:
-        """Runs the endpoint and finishes the response."""
-        ...
 
     def own(self) -> Any:
         """The response of its own run, untouched."""
-        ...
-
-    async def bypass(self) -> Any:
-        """Runs the endpoint as if it were not decorated."""
-        ...
-
-    def send(self, reply: Reply, mark: int) -> Any:
-        """Makes the framework's response of a reply."""
-        ...
+        return self._own
 
 
 def of_options(
@@ -275,7 +265,7 @@ class Endpoint:
         self.policy = Policy(given, has_user=self._user is not None)
         self._kind, self._deps = compile_deps(take("deps", None), signature, self._max_tag_length)
         self._check_tags()
-        self._warned: set[str] = set()
+        self._warn = Once(_log)
         self.cached: Any = self._made_function(given, is_async)
 
     def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -317,7 +307,7 @@ class Endpoint:
             _zoocache.check_tag(tag, self._max_tag_length())
 
     def _made_function(self, given: dict[str, Any], is_async: bool) -> Any:
-        async def load_async(key: object, call: AsyncCall) -> Any:
+        async def load_async(key: object, call: Call) -> Any:
             del key
             self._begin(call)
             try:
@@ -349,7 +339,7 @@ class Endpoint:
             ignore="call", ttl=self.policy.ttl_of, size=size_of, max_bytes=max_bytes, **options
         )(loader)
 
-    def _begin(self, call: Call | AsyncCall) -> None:
+    def _begin(self, call: Call) -> None:
         call.ran = True
         if self._kind == "constant":
             _zoocache.add_deps(cast("tuple[str, ...]", self._deps))
@@ -357,7 +347,7 @@ class Endpoint:
             values = [call.values.get(name) for name in self.parameters]
             _zoocache.add_deps(cast("Any", self._deps)(values))
 
-    def _ended(self, call: Call | AsyncCall, made: Made) -> Stored | None:
+    def _ended(self, call: Call, made: Made) -> Stored | None:
         if self._kind == "callable":
             _zoocache.add_deps(as_tags(cast("Any", self._deps)(**call.values)))
         why = made.own or self.policy.why_own(made.status, made.headers, made.body)
@@ -370,7 +360,7 @@ class Endpoint:
         body = cast("bytes", made.body)
         return self.policy.finished(made.status, made.headers, body, made.mark)
 
-    def _failed(self, call: Call | AsyncCall, error: Exception) -> Any:
+    def _failed(self, call: Call, error: Exception) -> Any:
         status = status_of(error)
         if self.policy.is_own_error(status, error):
             call.error = error
@@ -383,9 +373,7 @@ class Endpoint:
 
     def warn(self, why: str) -> None:
         """Says once for each reason that responses are not stored."""
-        if why not in self._warned:
-            self._warned.add(why)
-            _log.warning("responses of %s are not stored: %s", self.name, why)
+        self._warn("responses of %s are not stored: %s", self.name, why)
 
     def _place(self, view: View, values: Mapping[str, Any], identity: object) -> object:
         """The key; None if the request has credentials of nobody."""
@@ -407,7 +395,7 @@ class Endpoint:
             return False
         return not any("no-store" in one.lower() for one in view.values("cache-control"))
 
-    def _outcome(self, view: View, call: Call | AsyncCall, outcome: Any) -> Any:
+    def _outcome(self, view: View, call: Call, outcome: Any) -> Any:
         if call.error is not None:
             raise call.error
         if outcome is None:
@@ -416,7 +404,7 @@ class Endpoint:
             raise copy_of_error(outcome[0])
         return call.send(reply_to(outcome, view.values, time.time(), call.ran), outcome[4])
 
-    async def answer_async(self, view: View, call: AsyncCall) -> Any:
+    async def answer_async(self, view: View, call: Call) -> Any:
         """Answers one request; raises what the endpoint raises."""
         if not self._is_cached_method(view):
             return await call.bypass()

@@ -27,7 +27,15 @@ from starlette.websockets import WebSocket
 
 from zoocache._errors import InvalidOption
 from zoocache._hints import underlying
-from zoocache.contrib._web import Endpoint, EndpointOptions, Made, Reply, of_options, stands_for
+from zoocache.contrib._web import (
+    Call,
+    Endpoint,
+    EndpointOptions,
+    Made,
+    Reply,
+    of_options,
+    stands_for,
+)
 from zoocache.contrib._web_asgi import SessionWatch, resolved_signature, view_of
 
 if TYPE_CHECKING:
@@ -228,13 +236,10 @@ def _finisher(settings: Any) -> Finish:
     return handler
 
 
-class _Call:
+class _Call(Call):
     """One request."""
 
-    __slots__ = (
-        "_args", "_background", "_before", "_kwargs", "_own", "_plan", "_response", "_status",
-        "error", "ran", "request", "values",
-    )  # fmt: skip
+    __slots__ = ("_background", "_before", "_plan", "_response", "_status")
 
     def __init__(
         self,
@@ -244,15 +249,9 @@ class _Call:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
+        super().__init__(plan.endpoint, request, args, kwargs)
         self._plan = plan
-        self.request = request
         self._response = response
-        self._args = args
-        self._kwargs = kwargs
-        self.values = plan.endpoint.arguments(args, kwargs)
-        self.error: Exception | None = None
-        self.ran = False
-        self._own: Any = None
         self._background: BackgroundTask | None = None
         self._before = list(response.headers.raw) if response is not None else []
         self._status = None if response is None else response.status_code
@@ -268,7 +267,7 @@ class _Call:
         watch = SessionWatch(self.request.scope)
         value = self._own = await self.bypass()
         finish = self._plan.finisher(self.request)
-        own = watch.why_own(self._plan.endpoint.policy.has_user)
+        own = watch.why_own(self._endpoint.policy.has_user)
         if finish is None or isinstance(value, Response):
             return self._made(value, own, _DIRECT)
         headers, status = self._before, self._status
@@ -305,10 +304,6 @@ class _Call:
             own,
             mark,
         )
-
-    def own(self) -> Any:
-        """What the endpoint returned, or what FastAPI made of it."""
-        return self._own
 
     def send(self, reply: Reply, mark: int) -> Response:
         """The response of a reply, with this request's own headers of dependencies."""

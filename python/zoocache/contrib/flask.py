@@ -21,6 +21,7 @@ from flask.sessions import NullSession
 from werkzeug.datastructures import Headers
 
 from zoocache.contrib._web import (
+    Call,
     Endpoint,
     EndpointOptions,
     Made,
@@ -84,21 +85,14 @@ def _view_of(request: flask.Request) -> View:
     return View(request.method, place, request.headers.getlist, request)
 
 
-class _Call:
+class _Call(Call):
     """One request."""
 
-    __slots__ = ("_args", "_endpoint", "_kwargs", "_own", "error", "ran", "request", "values")
+    __slots__ = ()
 
     def __init__(self, endpoint: Endpoint, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         proxy = cast("Any", flask.request)
-        self.request: flask.Request = proxy._get_current_object()  # noqa: SLF001
-        self._endpoint = endpoint
-        self._args = args
-        self._kwargs = kwargs
-        self.values = endpoint.arguments(args, kwargs)
-        self.error: Exception | None = None
-        self.ran = False
-        self._own: Any = None
+        super().__init__(endpoint, proxy._get_current_object(), args, kwargs)  # noqa: SLF001
         self._check()
 
     def _check(self) -> None:
@@ -139,10 +133,6 @@ class _Call:
         if session.accessed and not self._endpoint.policy.has_user:
             return "the session is read, and no user= says whose it is"
         return None
-
-    def own(self) -> Any:
-        """What Flask made of the view's result."""
-        return self._own
 
     def send(self, reply: Reply, mark: int) -> flask.Response:
         """The response of a reply."""

@@ -22,7 +22,7 @@ from collections.abc import Collection
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from anyio import to_thread
@@ -33,7 +33,15 @@ from litestar.response.base import ASGIResponse
 
 from zoocache._errors import InvalidOption, shown
 from zoocache._hints import underlying
-from zoocache.contrib._web import Endpoint, EndpointOptions, Made, Reply, of_options, stands_for
+from zoocache.contrib._web import (
+    Call,
+    Endpoint,
+    EndpointOptions,
+    Made,
+    Reply,
+    of_options,
+    stands_for,
+)
 from zoocache.contrib._web_asgi import SessionWatch, resolved_signature, view_of
 
 if TYPE_CHECKING:
@@ -91,9 +99,7 @@ def _decorate(fn: Any, given: dict[str, Any]) -> Any:
 
     async def endpoint_of_request(*args: Any, **kwargs: Any) -> Any:
         call = plan.call(args, kwargs)
-        return await endpoint.answer_async(
-            view_of(cast("Any", call.request.scope), call.request), call
-        )
+        return await endpoint.answer_async(view_of(call.request.scope, call.request), call)
 
     if not has_request:
         added = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
@@ -187,7 +193,7 @@ class _Plan:
         if id(handler) not in self._checked:
             self._check(handler)
             self._checked[id(handler)] = handler
-        return _Call(self, request, args, own)
+        return _Call(self.endpoint, self.is_async, request, args, own)
 
     def _check(self, handler: Any) -> None:
         for name in handler.resolve_dependencies():
@@ -199,34 +205,27 @@ class _Plan:
                 self.endpoint.check_injected(name, what)
 
 
-class _Call:
+class _Call(Call):
     """One request."""
 
-    __slots__ = (
-        "_args", "_background", "_kwargs", "_own", "_plan", "error", "ran", "request", "values",
-    )  # fmt: skip
+    __slots__ = ("_background", "_is_async")
 
     def __init__(
         self,
-        plan: _Plan,
+        endpoint: Endpoint,
+        is_async: bool,
         request: Request[Any, Any, Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        self._plan = plan
-        self.request = request
-        self._args = args
-        self._kwargs = kwargs
-        self.values = plan.endpoint.arguments(args, kwargs)
-        self.error: Exception | None = None
-        self.ran = False
-        self._own: Any = None
+        super().__init__(endpoint, request, args, kwargs)
+        self._is_async = is_async
         self._background: Any = None
 
     async def bypass(self) -> Any:
         """The handler as it is."""
-        fn = self._plan.endpoint.fn
-        if self._plan.is_async:
+        fn = self._endpoint.fn
+        if self._is_async:
             return await fn(*self._args, **self._kwargs)
         return await to_thread.run_sync(functools.partial(fn, *self._args, **self._kwargs))
 
@@ -234,7 +233,7 @@ class _Call:
         """Runs the handler and lets Litestar make its response."""
         watch = SessionWatch(self.request.scope)
         value = self._own = await self.bypass()
-        own = watch.why_own(self._plan.endpoint.policy.has_user)
+        own = watch.why_own(self._endpoint.policy.has_user)
         handler: Any = self.request.route_handler
         if handler.resolve_return_dto() is not None:
             return Made(own="the handler has a return DTO", body=b"")
@@ -271,10 +270,6 @@ class _Call:
             type_encoders=handler.resolve_type_encoders(),
         )
         return made
-
-    def own(self) -> Any:
-        """What the handler returned: Litestar makes its response."""
-        return self._own
 
     def send(self, reply: Reply, mark: int) -> Response[bytes]:
         """The response of a reply."""

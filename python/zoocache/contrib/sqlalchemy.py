@@ -17,6 +17,7 @@ Thread-safety: as the engine.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +27,7 @@ try:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
     from sqlalchemy.exc import InvalidRequestError
-    from sqlalchemy.util import await_only
+    from sqlalchemy.util import await_only, greenlet_spawn
 except ImportError as error:  # pragma: no cover
     raise ImportError(
         "zoocache.contrib.sqlalchemy needs SQLAlchemy 2, which is not installed; install "
@@ -36,12 +37,13 @@ except ImportError as error:  # pragma: no cover
 from zoocache._errors import InvalidOption, shown
 from zoocache.contrib._connection import Connection, nothing_was_committed, run_here
 from zoocache.contrib._database import Database, Write, default_cache
-from zoocache.contrib._sqlalchemy_objects import follow_sessions
+from zoocache.contrib._outbox import DEFAULT_INTERVAL_S, DEFAULT_TABLE, Drainer, create_table
+from zoocache.contrib._sqlalchemy_objects import follow_sessions, schema_map_of
 
 if TYPE_CHECKING:
     from zoocache import Cache
 
-__all__ = ["install"]
+__all__ = ["create_outbox", "install"]
 
 _INFO = "zoocache"
 # Each statement sees what was committed before it began, not only before its transaction did.
@@ -59,6 +61,9 @@ def install(
     writes: Mapping[str, Iterable[str]] | None = None,
     is_replica: bool = False,
     replica_lag: float | None = None,
+    key_context: Callable[[], object] | None = None,
+    outbox: bool | str = False,
+    outbox_interval: float = DEFAULT_INTERVAL_S,
 ) -> Database:
     """Lets cached functions depend on what they read through an engine, and its commits kill them.
 
@@ -77,6 +82,12 @@ def install(
         is_replica: what the engine reads may be older than what was committed; without
             `replica_lag` nothing of it is stored.
         replica_lag: how many seconds older at the most.
+        key_context: returns what decides beside the arguments what is read here (a tenant, a role,
+            a schema), hashable: a part of the key of every call of the cache. With it, what is
+            read on connections that changed such settings is stored.
+        outbox: True, or the name of a table that `create_outbox` made: what a commit changes is
+            kept there until it is invalidated, by any process that uses the database.
+        outbox_interval: seconds from one look for what others have left there to the next.
 
     Returns:
         The database, whose `forget_catalog()` is to be called when the schema was changed by
@@ -89,25 +100,87 @@ def install(
     Thread-safe.
     """
     engine = _engine_of(target)
-    dialect = engine.dialect
-    if alias is None:
-        name = engine.url.database or ""
-        alias = name.rpartition("/")[2].removesuffix(".db").removesuffix(".sqlite3") or "main"
+    alias = _default_alias(engine) if alias is None else alias
     with _lock:
-        if dialect in _databases:
+        if engine.dialect in _databases:
             raise InvalidOption(f"install({shown(target)}): this engine has it already")
         database = Database(
             default_cache() if cache is None else cache,
             alias,
-            dialect.name,
+            engine.dialect.name,
             reads=reads,
             writes=writes,
             replica_lag=replica_lag,
+            key_context=key_context,
+            outbox=outbox,
+            outbox_interval=outbox_interval,
         )
-        _databases[dialect] = database
+        _databases[engine.dialect] = database
     _Follower(database, engine, is_replica).listen()
+    if database.outbox is not None and not is_replica:
+        _refuse_memory(engine)
+        Drainer(database.outbox, database.core, engine, _with_connection, alias)
     follow_sessions(_connection_of)
     return database
+
+
+def _default_alias(engine: Engine) -> str:
+    name = (engine.url.database or "").rpartition("/")[2]
+    return name.removesuffix(".db").removesuffix(".sqlite3") or "main"
+
+
+def create_outbox(target: Any, table: str = DEFAULT_TABLE) -> None:
+    """Makes the table of `install(..., outbox=True)`, if it is not there. Once for a database.
+
+    Args:
+        target: as for `install`.
+        table: its name, as "zoocache_outbox" or "schema.zoocache_outbox".
+
+    Raises:
+        InvalidOption: the name is none, or the database is in memory.
+        TypeError: `target` is no engine.
+
+    Blocks; for an async engine not to be called where an event loop runs. Thread-safe.
+    """
+    engine = _engine_of(target)
+    _refuse_memory(engine)
+
+    def make(connection: Any) -> None:
+        create_table(connection.cursor, table)
+        connection.commit()
+
+    _with_connection(engine, make)
+
+
+def _refuse_memory(engine: Engine) -> None:
+    database = engine.url.database or ""
+    if engine.dialect.name == "sqlite" and (
+        database in {"", ":memory:"} or "mode=memory" in str(engine.url)
+    ):
+        raise InvalidOption(
+            f"outbox: {shown(str(engine.url))} is a database in memory, which ends with its "
+            "process; leave out outbox="
+        )
+
+
+def _with_connection(engine: Any, work: Callable[[Any], None]) -> None:
+    """Calls `work` with a DBAPI connection that nobody else has."""
+
+    def run() -> None:
+        pool = engine.pool.recreate()  # connections of an event loop stay there
+        try:
+            connection = pool.connect()
+            try:
+                work(connection)
+            finally:
+                connection.close()
+        finally:
+            pool.dispose()
+
+    if engine.dialect.is_async:
+        asyncio.run(greenlet_spawn(run))
+    else:
+        run()
 
 
 def _engine_of(target: Any) -> Engine:
@@ -209,7 +282,7 @@ class _Follower:
             dbapi_connection = connection.connection.dbapi_connection
             link = connection.info[_INFO] = Connection(
                 self.database,
-                dbapi_connection.cursor,
+                dbapi_connection,
                 run=self._run if self.engine.dialect.is_async else run_here,
                 in_transaction=_asks_for_transaction(dbapi_connection)
                 if self.database.dialect == "sqlite"
@@ -258,8 +331,11 @@ class _Follower:
         executemany: bool,
     ) -> None:
         """Event: a statement is about to be executed."""
-        del cursor, context
+        del cursor
         link = self._link(conn)
+        link.schema_map = schema_map_of(
+            conn.get_execution_options() if context is None else context.execution_options
+        )
         link.pending = link.before(
             statement, parameters, many=executemany, autocommit=self._is_autocommit(conn)
         )

@@ -1,19 +1,22 @@
 """Breaks a copy of the engine in every way of the lists and demands that a test notices.
 
-Usage: run.py [--quick] [--only WORD] [--table FILE] [--check]
+Usage: run.py [--quick] [--only WORD] [--seconds N] [--seed N] [--table FILE] [--check]
     --quick      only the mutants that are marked as quick
+    --seconds N  begins none after N seconds, and takes them in a random order
+    --seed N     the random order's, printed; default: another one each time
     --only WORD  only mutants whose name contains it; may be given several times
     --table FILE writes the table as Markdown; rows of mutants that are not tried stay as they are
     --check      builds and runs nothing: says which mutants do not fit the sources
 
-First the same tests have to pass on an unbroken copy. Exit status: 0 if they do and every mutant
-was caught, 1 if one survived or does not fit the sources.
+Before the first mutant of a program its tests have to pass on an unbroken copy. Exit status: 0 if
+they do and every mutant tried was caught, 1 if one survived or does not fit the sources.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -259,10 +262,48 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def chosen_by(options: argparse.Namespace) -> list[Mutant]:
+    words = options.only or [""]
+    chosen = [one for one in EVERY if any(word in one.name for word in words)]
+    if options.quick:
+        chosen = [mutant for mutant in chosen if mutant.quick]
+    if options.seconds is not None:
+        seed = random.randrange(2**32) if options.seed is None else options.seed
+        print(f"mutants: at most {options.seconds} seconds, --seed {seed}", flush=True)
+        random.Random(seed).shuffle(chosen)
+    return chosen
+
+
+def try_all(chosen: list[Mutant], options: argparse.Namespace) -> tuple[list[Row], int]:
+    """What became of each one that there was time for, and how many programs fail unbroken."""
+    rows: list[Row] = []
+    sound: dict[str, bool] = {}
+    begun = time.monotonic()
+    for mutant in chosen:
+        if options.seconds is not None and time.monotonic() - begun > options.seconds:
+            print(f"mutants: {len(chosen) - len(rows)} left to another run")
+            break
+        if mutant.program not in sound:
+            wrong = unbroken(mutant.program)
+            sound[mutant.program] = wrong is None
+            if wrong:
+                print(f"{mutant.program} fails on the unbroken sources: {wrong}")
+        if not sound[mutant.program]:
+            continue
+        outcome, seconds = try_mutant(mutant)
+        rows.append((mutant, outcome, seconds))
+        print(f"{mutant.name}: {outcome} ({seconds:.1f} s)", flush=True)
+        if options.table:
+            write_table(options.table, rows)
+    return rows, list(sound.values()).count(False)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--seed", type=int)
     parser.add_argument("--table", type=Path)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
@@ -270,26 +311,11 @@ def main() -> int:
         wrong = misfits()
         print("\n".join([*wrong, f"mutants: {len(EVERY)} looked at, {len(wrong)} wrong"]))
         return 1 if wrong else 0
-    words = options.only or [""]
-    chosen = [one for one in EVERY if any(word in one.name for word in words)]
-    if options.quick:
-        chosen = [mutant for mutant in chosen if mutant.quick]
-    for program in sorted({mutant.program for mutant in chosen}):
-        wrong = unbroken(program)
-        if wrong:
-            print(f"{program} fails on the unbroken sources: {wrong}")
-            print(f"mutants: 0 passed, {len(chosen)} failed")
-            return 1
-    rows = []
-    for mutant in chosen:
-        outcome, seconds = try_mutant(mutant)
-        rows.append((mutant, outcome, seconds))
-        print(f"{mutant.name}: {outcome} ({seconds:.1f} s)", flush=True)
-        if options.table:
-            write_table(options.table, rows)
+    rows, unsound = try_all(chosen_by(options), options)
     good = sum(outcome.startswith("caught") for _, outcome, _ in rows)
-    print(f"mutants: {good} passed, {len(rows) - good} failed")
-    return 0 if good == len(rows) else 1
+    failed = len(rows) - good + unsound
+    print(f"mutants: {good} passed, {failed} failed")
+    return 0 if rows and not failed else 1
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from django.db import models
 
+from zoocache.contrib.django import CacheableQuerySet, ZooCacheManager
+
 
 class Publisher(models.Model):
     name = models.CharField(max_length=20)
@@ -43,3 +45,25 @@ class Pending(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["id"]
+
+
+class Shelf(models.Model):
+    """Whose queries are cached when they are asked of `cached`."""
+
+    name = models.CharField(max_length=20)
+    room = models.ForeignKey("Room", null=True, on_delete=models.CASCADE, related_name="shelves")
+    extra = models.JSONField(default=dict)
+
+    cached = ZooCacheManager()
+
+
+class RoomQuerySet(CacheableQuerySet):
+    def called(self, name: str) -> RoomQuerySet:
+        return self.filter(name=name)
+
+
+class Room(models.Model):
+    name = models.CharField(max_length=20)
+
+    objects = RoomQuerySet.as_manager()
+    cached = ZooCacheManager.from_queryset(RoomQuerySet)(ttl=60, prefix="rooms")

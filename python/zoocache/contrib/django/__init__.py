@@ -8,5 +8,48 @@
 
 No tag is written: whatever changes a price through Django, in this process or in another that
 shares the home, kills the entry when it is committed. Options are in `settings.ZOOCACHE_DATABASES`,
-see `apps`; what is not stored is said in docs/DJANGO.md.
+see `apps`; what is not stored, and what else there is, is said in docs/DJANGO.md.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoocache.contrib.django._backend import ZoocacheBackend
+    from zoocache.contrib.django._querysets import (
+        CacheableQuerySet,
+        ZooCacheManager,
+        ZooCacheQuerySet,
+        cached,
+    )
+
+__all__ = [
+    "CacheableQuerySet",
+    "ZooCacheManager",
+    "ZooCacheQuerySet",
+    "ZoocacheBackend",
+    "cached",
+]
+
+# Django imports this before there are models, and few programs need all of it.
+_PLACES = {
+    "CacheableQuerySet": "_querysets",
+    "ZooCacheManager": "_querysets",
+    "ZooCacheQuerySet": "_querysets",
+    "ZoocacheBackend": "_backend",
+    "cached": "_querysets",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports what a program names, when it names it."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

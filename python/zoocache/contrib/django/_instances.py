@@ -11,12 +11,14 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Model, QuerySet
 from django.db.models.base import ModelState
 from django.db.models.fields.files import FieldFile
+from django.db.models.signals import class_prepared
 
 from zoocache import _zoocache
-from zoocache.contrib._models import Kind, Portable, add_kind, once, refuse_type
+from zoocache.contrib._models import Kind, Portable, add_kind, once, own, refuse_type
 
 _STAMP = "_zoocache_load"
 _PREFETCHED = "_prefetched_objects_cache"
@@ -24,7 +26,10 @@ _PREFETCHED = "_prefetched_objects_cache"
 
 @functools.cache
 def follow() -> None:
-    """Begins. Called any number of times."""
+    """Begins, once all models are there. Called any number of times."""
+    for model in apps.get_models(include_auto_created=True):
+        watch(model)
+    class_prepared.connect(_watch_sender, dispatch_uid="zoocache")
     refuse_type(QuerySet, "return list(queryset), which is what it gives now")
     plain = Model.from_db.__func__
 
@@ -44,8 +49,7 @@ def watch(model: type[Model]) -> None:
     add_kind(model, _KIND)
 
 
-def watch_sender(sender: Any, **_: Any) -> None:
-    """As `watch`, for Django's signal class_prepared."""
+def _watch_sender(sender: Any, **_: Any) -> None:
     watch(sender)
 
 
@@ -89,12 +93,12 @@ def _put_together(content: Any, portable: Portable) -> tuple[Any, Callable[[], N
     # The key is there at once: sets and dicts ask for the hash while they are put together.
     key = model._meta.pk.attname  # noqa: SLF001
     if key in values:
-        vars(instance)[key] = portable.own(values[key])
+        vars(instance)[key] = own(values[key])
 
     def complete() -> None:
         for name, value in values.items():
             if name != key:
-                vars(instance)[name] = portable.own(portable.put(value))
+                vars(instance)[name] = own(portable.put(value))
         for name, value in related.items():
             state.fields_cache[name] = portable.put(value)
         for name, rows in prefetched.items():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig, apps
-from django.db.models.signals import class_prepared
+from django.apps import AppConfig
 
-from zoocache.contrib.django import _connections, _inserts, _instances
+from zoocache.contrib.django import _connections, _start
 
 
 class ZoocacheConfig(AppConfig):
@@ -18,6 +17,13 @@ class ZoocacheConfig(AppConfig):
         replica_of: the connection's name whose replica this one is (str).
         replica_lag: seconds that the replica is behind at the most (float). Default: what is read
             there is not stored.
+        key_context: a function without arguments, or its dotted path, that returns what decides
+            beside the arguments what is read: a tenant, a role, a schema. It is called at every
+            cached call, and a part of every key.
+        outbox: True, or the name of a table that `outbox.create_outbox` made: what a commit changes
+            is kept there until it is invalidated. Default: False.
+        outbox_interval: seconds from one look for what others have left there to the next (float).
+            Default: 5.
         enabled: whether it is followed (bool). Default: True.
     """
 
@@ -32,9 +38,5 @@ class ZoocacheConfig(AppConfig):
             ImproperlyConfigured: `ZOOCACHE_DATABASES` is not as described above.
         """
         _connections.check_options()
-        _connections.follow()
-        _inserts.follow()
-        for model in apps.get_models(include_auto_created=True):
-            _instances.watch(model)
-        class_prepared.connect(_instances.watch_sender, dispatch_uid="zoocache")
-        _instances.follow()
+        _connections.add_contexts()
+        _start.begin()
