@@ -117,7 +117,7 @@ class Run:
         turns: contexts of the two connections.
         errors: what the database may refuse writes with.
         cacheable: the decorator.
-        also: another way to ask that has to give the same.
+        around: where the queries of reads are cached by themselves.
     """
 
     def __init__(
@@ -130,9 +130,9 @@ class Run:
         turns: list[Callable[[], AbstractContextManager[Any]]],
         errors: tuple[type[Exception], ...],
         cacheable: Callable[[Any], Any],
-        also: Callable[[str, int], Any] | None = None,
+        around: Callable[[], AbstractContextManager[Any]] | None = None,
     ) -> None:
-        self.also = also
+        self.around = around
         self.tally, self.reads = tally, reads
         self.fill, self.writes = writes
         self.atomic, self.turns, self.errors = atomic, turns, errors
@@ -157,13 +157,11 @@ class Run:
             name, key = self.numbers.choice(self.names), self.key()
             self.tally.comparisons += 1
             cached, plain = self.read(name, key), self.plain(name, key)
-            where = (
-                f"{SEEDS}={self.tally.seed} {self.tally.suite}: {name}({key}), "
-                f"step {self.tally.steps}"
-            )
-            assert cached == plain, where
-            if self.also is not None:
-                assert self.also(name, key) == plain, where
+            where = f"{SEEDS}={self.tally.seed} {self.tally.suite}: {name}({key})"
+            assert cached == plain, f"{where}, step {self.tally.steps}"
+            if self.around is not None:
+                with self.around():
+                    assert self.plain(name, key) == plain, f"{where}, step {self.tally.steps}"
 
     def write(self) -> None:
         """One that the database refuses leaves the transaction around it as it was."""
@@ -205,11 +203,14 @@ class Run:
         with self.numbers.choice(self.turns)():
             self.compare(4)
 
-    def go(self, count: int) -> None:
+    def fill_tables(self) -> None:
         for write in self.fill:
             for key in KEYS:
                 with contextlib.suppress(*self.errors):
                     write(self.numbers, key)
+
+    def go(self, count: int) -> None:
+        self.fill_tables()
         for _ in range(count):
             self.step()
         self.tally.write()

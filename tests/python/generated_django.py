@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
-from django_support import using  # settings come first
+import django_support  # noqa: F401  settings come first
 
 # isort: split
 from django.apps import apps
@@ -15,8 +16,8 @@ from django.db import connection, models
 from django.db.models import Count, F, Max
 
 from generated_schema import Schema, Table
+from zoocache.contrib.django import cached
 
-__all__ = ["generated_models", "reads_of", "using", "writes_of"]
 APP = "django_shop"
 Models = dict[str, Any]
 
@@ -64,8 +65,22 @@ def generated_models(schema: Schema, prefix: str) -> Iterator[Models]:
         apps.clear_cache()
 
 
+asks_cached: ContextVar[bool] = ContextVar("asks_cached", default=False)
+
+
+@contextlib.contextmanager
+def cached_queries() -> Iterator[None]:
+    """In the block, the queries of `rows` are cached themselves."""
+    token = asks_cached.set(True)
+    try:
+        yield
+    finally:
+        asks_cached.reset(token)
+
+
 def rows(queryset: Any) -> list[str]:
-    return sorted(map(repr, queryset.values_list()))
+    values = queryset.values_list()
+    return sorted(map(repr, cached(values) if asks_cached.get() else values))
 
 
 def shown(one: Any, columns: list[str]) -> Any:

@@ -27,6 +27,7 @@ from zoocache.contrib.django import _connections
         ({"replica": {"replica_of": "primary"}}, "primary"),
         ({"defautl": {"alias": "shop"}}, "defautl"),
         ({"default": {"lag": 1}}, "lag"),
+        ({"default": {"replica_of": "replica"}, "replica": {"replica_of": "default"}}, "primary"),
         ({"default": "shop"}, "shop"),
         (["default"], "dict"),
     ],
@@ -60,6 +61,16 @@ def test_two_names_of_one_database(places: Places, reads: str, writes: str) -> N
     assert read.is_kept(reads)
     Book.objects.using(writes).create(title="more")
     assert read.is_kept(reads)  # another row
+
+
+def test_two_names_share_the_options_of_the_first(places: Places) -> None:
+    places.set(ZOOCACHE_DATABASES={"default": {"alias": "shop", "reads": {"random": []}}})
+    open_twice(places)
+    found = _connections.settled_options("again")
+    assert (found["alias"], found["reads"]) == ("shop", {"random": []})
+    places.set(ZOOCACHE_DATABASES={"again": {"alias": "own"}})
+    assert _connections.settled_options("again")["alias"] == "own"
+    assert _connections.settled_options("default")["alias"] == "default"
 
 
 def test_what_one_name_has_not_committed(places: Places) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from differential import Run, Tally, seeds, steps
 from django_support import database, other_connection, settings_of, using
-from generated_django import generated_models, reads_of, writes_of
+from generated_django import cached_queries, generated_models, reads_of, rows, writes_of
 from generated_schema import make_schema
 
 # isort: split
@@ -25,30 +24,12 @@ from django.db.models import Count, F, Sum
 
 from django_shop.models import Book, Comic, Pending, Publisher, Tag
 from zoocache import cacheable
-from zoocache.contrib.django import cached
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     with database("default", settings_of(request, tmp_path)) as wrapper:
         yield wrapper
-
-
-def rows(queryset: Any) -> list[Any]:
-    values = queryset.values_list()
-    return sorted(map(repr, cached(values) if asks_cached.get() else values))
-
-
-asks_cached: ContextVar[bool] = ContextVar("asks_cached", default=False)
-
-
-def through_the_cache(read: Callable[[int], Any], key: int) -> Any:
-    """A read whose queries are cached themselves, where they are those of rows()."""
-    token = asks_cached.set(True)
-    try:
-        return read(key)
-    finally:
-        asks_cached.reset(token)
 
 
 READS: dict[str, Callable[[int], Any]] = {
@@ -132,44 +113,40 @@ def sql(text: str, parameters: list[Any]) -> None:
         cursor.execute(text, parameters)
 
 
-def make_run(tally: Tally, reads: Any, writes: Any, other: Any) -> Run:
+def make(tally: Tally, reads: Any, writes: Any, *turns: Any) -> Run:
     return Run(
         tally,
         reads,
         writes,
         atomic=transaction.atomic,
-        turns=[contextlib.nullcontext, lambda: using(other)],
+        turns=[contextlib.nullcontext, *turns],
         errors=(DatabaseError,),
         cacheable=cacheable,
-        also=lambda name, key: through_the_cache(reads[name], key),
+        around=cached_queries,
     )
-
-
-def go(tally: Tally, reads: Any, writes: Any) -> None:
-    with other_connection("default") as other:
-        make_run(tally, reads, writes, other).go(steps(25))
 
 
 @pytest.mark.parametrize("seed", seeds(2))
 def test_no_cached_answer_differs(db: Any, seed: int) -> None:
-    go(Tally("django", db.vendor, seed), READS, (FILL, WRITES))
+    with other_connection("default") as other:
+        tally = Tally("django", db.vendor, seed)
+        make(tally, READS, (FILL, WRITES), lambda: using(other)).go(steps(25))
 
 
 @pytest.mark.parametrize("seed", seeds(2))
 def test_no_cached_answer_of_a_generated_schema_differs(db: Any, seed: int) -> None:
     schema = make_schema(seed)
     print(schema)
-    with generated_models(schema, f"G{seed}") as made:
-        go(
-            Tally("django, generated", db.vendor, seed),
-            reads_of(schema, made),
-            writes_of(schema, made),
-        )
+    with generated_models(schema, f"G{seed}") as made, other_connection("default") as other:
+        tally = Tally("django, generated", db.vendor, seed)
+        reads, writes = reads_of(schema, made), writes_of(schema, made)
+        make(tally, reads, writes, lambda: using(other)).go(steps(25))
 
 
 @pytest.mark.parametrize("seed", seeds(1))
 def test_no_cached_answer_differs_in_a_test_case(db: Any, seed: int) -> None:
-    run = make_run(Tally("django, TestCase", db.vendor, seed), READS, (FILL, WRITES), None)
+    run = make(Tally("django, TestCase", db.vendor, seed), READS, (FILL, WRITES))
+    run.fill_tables()
     for _ in range(2):
         run.write()
         with case():

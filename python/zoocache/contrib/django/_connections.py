@@ -123,7 +123,12 @@ def check_options() -> None:
         _check_alias(alias, "ZOOCACHE_DATABASES")
         primary = options_of(alias).get("replica_of")
         if primary is not None:
-            _check_alias(primary, f"ZOOCACHE_DATABASES[{shown(alias)}]['replica_of']")
+            where = f"ZOOCACHE_DATABASES[{shown(alias)}]['replica_of']"
+            _check_alias(primary, where)
+            if _primary_of(primary) is not None:
+                raise ImproperlyConfigured(
+                    f"{where} is {shown(primary)}, which is a replica itself; name its primary"
+                )
 
 
 def _check_alias(alias: object, where: str) -> None:
@@ -167,32 +172,39 @@ def options_of(alias: str) -> dict[str, Any]:
     return options
 
 
-def _name_of(alias: str) -> str:
-    """The database's name in tags: one for all connections that lead to one place."""
-    known = _all_settings()
+def _primary_of(alias: str) -> str | None:
+    """The name of the connection whose replica this one is."""
+    test = _all_settings()[alias].get("TEST") or {}
+    primary = options_of(alias).get("replica_of") or test.get("MIRROR")
+    return None if primary is None else str(primary)
+
+
+def settled_options(alias: str) -> dict[str, Any]:
+    """The options of a connection with those that it has from another one, and its "alias".
+
+    From its primary, or from the first one that leads to the same place.
+    """
 
     def place(one: str) -> tuple[str, ...]:
         return tuple(str(known[one][part]) for part in ("HOST", "PORT", "NAME"))
 
-    name = options_of(alias).get("alias")
-    if name is not None:
-        return str(name)
-    first = next(one for one in known if place(one) == place(alias))
-    return str(options_of(first).get("alias", first))
+    known = _all_settings()
+    primary = _primary_of(alias)
+    same = [one for one in known if place(one) == place(alias)]
+    source = primary or next((one for one in same if _primary_of(one) is None), same[0])
+    inherited = settled_options(source) if source != alias else {"alias": alias}
+    own = options_of(alias)
+    return {**inherited, **own, **({} if primary is None else {"replica_of": primary})}
 
 
 def _database_of(wrapper: BaseDatabaseWrapper) -> tuple[Database | None, bool]:
     """The database of a connection, and whether it is a replica of it."""
-    options = options_of(wrapper.alias)
-    test = wrapper.settings_dict.get("TEST") or {}
-    primary: Any = options.get("replica_of") or test.get("MIRROR")
-    is_replica = primary is not None
+    options = settled_options(wrapper.alias)
+    is_replica = "replica_of" in options
     with _lock:
         place = (wrapper.alias, is_replica)
         if place not in _databases:
-            shared = {**options_of(primary), **options} if is_replica else {**options}
-            shared["alias"] = options.get("alias") or _name_of(primary or wrapper.alias)
-            _databases[place] = _make(wrapper, shared)
+            _databases[place] = _make(wrapper, options)
         return _databases[place], is_replica
 
 
@@ -227,11 +239,11 @@ def _key_context(options: dict[str, Any]) -> Callable[[], object] | None:
 
 def add_contexts() -> None:
     """Makes the contexts of all databases a part of keys, before the first of them is used."""
-    for alias in getattr(settings, "ZOOCACHE_DATABASES", {}):
-        options = options_of(alias)
+    for alias in _all_settings():
+        options = settled_options(alias)
         key_context = _key_context(options)
         if key_context is not None and options.get("enabled", True):
-            add_context(default_cache().core, str(options.get("alias", alias)), key_context)
+            add_context(default_cache().core, str(options["alias"]), key_context)
 
 
 def before_migrations(using: str, **_: Any) -> None:
