@@ -22,7 +22,18 @@ from typing import Any
 
 from zoocache import _zoocache
 
-__all__ = ["PLAIN_TYPES", "Form", "Kind", "Portable", "add_kind", "once", "own", "refuse_type"]
+__all__ = [
+    "PLAIN_TYPES",
+    "Form",
+    "Kind",
+    "Portable",
+    "RefusedError",
+    "add_kind",
+    "once",
+    "own",
+    "part_number",
+    "refuse_type",
+]
 
 _log = logging.getLogger("zoocache.database")
 
@@ -106,7 +117,7 @@ def own(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """A value that must not be stored."""
 
 
@@ -115,6 +126,11 @@ class _Part:
     """In place of an object: its number among the parts."""
 
     number: int
+
+
+def part_number(value: Any) -> int | None:
+    """Which of the parts of a walk stands here; None if none does."""
+    return value.number if type(value) is _Part else None
 
 
 class Form:
@@ -146,7 +162,7 @@ class Portable:
             return self._take_object(value, known)
         for class_, remedy in _refused:
             if isinstance(value, class_):
-                raise _RefusedError(f"a {kind.__name__} is not cached: {remedy}")
+                raise RefusedError(f"a {kind.__name__} is not cached: {remedy}")
         if isinstance(value, list):
             return [self.take(one) for one in value]
         if kind is tuple:
@@ -168,7 +184,7 @@ class Portable:
         self.parts.append((kind, None))
         content = kind.take(value, self)
         if content is None:
-            raise _RefusedError(f"a {type(value).__name__} that is in no database is not cached")
+            raise RefusedError(f"a {type(value).__name__} that is in no database is not cached")
         self.parts[part.number] = (kind, content)
         return part
 
@@ -179,7 +195,7 @@ class Portable:
             return value
         make = getattr(value, "_make", None)
         if make is None or not hasattr(value, "_fields") or type(value).__module__ == _ROWS:
-            raise _RefusedError(
+            raise RefusedError(
                 f"a {type(value).__name__} with an ORM's objects is not cached: return the objects "
                 "alone, as .scalars().all() gives them, or tuples"
             )
@@ -190,7 +206,7 @@ class Portable:
         if isinstance(held, dict) and not isinstance(value, enum.Enum | type):
             for one in held.values():
                 if type(one) in _kinds:
-                    raise _RefusedError(
+                    raise RefusedError(
                         f"a {type(value).__name__} that holds a {type(one).__name__} is not "
                         "cached: return the object, or lists and dicts of such"
                     )
@@ -239,7 +255,7 @@ def _form_of(value: Any) -> Any:
     walk = Portable()
     try:
         root = walk.take(value)
-    except _RefusedError as error:
+    except RefusedError as error:
         once(str(error))
         return False
     except RecursionError:
