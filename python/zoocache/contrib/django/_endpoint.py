@@ -140,11 +140,12 @@ class _Request:
             getattr(request, "accepted_media_type", None),  # of REST framework
             getattr(getattr(request, "accepted_renderer", None), "format", None),
             *map(name_of, map(type, self._args[: self._at])),
+            request.headers.get("cookie") == "",
         )
 
         def values(name: str) -> list[str]:
             value = request.headers.get(name)
-            # Django's test client sends a Cookie, if only an empty one.
+            # Django's test client sends a Cookie, if only an empty one, which is nobody's.
             return [] if value is None or (name == "cookie" and not value) else [value]
 
         return View(request.method, place, values, request)
