@@ -163,6 +163,15 @@ def test_lists(db: Any) -> None:
         assert show(listed) == ["book 0", "new", "book 2"]
 
 
+def test_lists_for_a_user(db: Any) -> None:
+    request = APIRequestFactory().get("/")
+    request.user = Publisher.objects.get()  # read before
+    for count in (7, 0):
+        with queries(count):
+            data = BookSerializer(Book.objects.all(), many=True, context={"request": request}).data
+        assert data[0]["link"] == "http://testserver/books/1/en-us1"
+
+
 class User:
     is_authenticated = True
     is_anonymous = False
@@ -210,7 +219,10 @@ def test_the_context_of_classes_and_fields(db: Any) -> None:
             return self.mark
 
         def to_representation(self, instance: Any) -> Any:
-            return super().to_representation(instance)
+            return {
+                **super().to_representation(instance),
+                **({"m": self.mark} if self.mark else {}),
+            }
 
     class Sub(Plain):
         def get_field_names(self, *args: Any) -> Any:
@@ -220,6 +232,9 @@ def test_the_context_of_classes_and_fields(db: Any) -> None:
         assert Plain(book()).data == {"title": "book 0", "price": 0}
         assert Plain(book(), fields=["title"]).data == {"price": 0}
         assert Sub(book()).data == {"title": "book 0"}
+        for mark in "ab":
+            first = Plain(Book.objects.order_by("id"), many=True, mark=mark).data[0]
+            assert first == {"title": "book 0", "price": 0, "m": mark}
         assert Plain({"title": "t", "price": 1}).data == {"title": "t", "price": 1}
     assert isinstance(Plain(), BaseCacheableSerializerMixin)
     listed = BookSerializer(Book.objects.all(), many=True)

@@ -84,11 +84,17 @@ def test_sessions() -> None:
 
     for do, hits in (("read", False), ("write", False), ("nothing", True)):
         assert [ask(do), ask(do)] == [False, hits]
+    for _ in range(2):
+        request = get("/early")
+        request.session["n"] = 1  # by a middleware
+        found = view(request, "early")
+        assert (request.session.accessed, request.session.modified) == (True, True)
+    assert "Age" in found
     known = SessionStore()
     known["user"] = 7
     known.modified = False
     assert not ask("nothing", known)
-    assert runs == ["read", "read", "write", "write", "nothing", "nothing"]
+    assert runs == ["read", "read", "write", "write", "nothing", "early", "nothing"]
 
 
 def test_tokens_messages_and_users() -> None:

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cache_endpoint", "origin_of"]
 
-_BROWSED = ("api", "admin")  # formats of REST framework's pages for people, with forms and tokens
-
 
 def cache_endpoint(func: Any = None, /, **options: Unpack[EndpointOptions]) -> Any:
     """Keeps a view's responses until what they depend on is invalidated.
@@ -152,9 +150,6 @@ class _Request:
 
     def is_own(self) -> bool:
         """Whether the response is its caller's alone, whatever the view does."""
-        renderer = getattr(self.request, "accepted_renderer", None)
-        if getattr(renderer, "format", None) in _BROWSED:
-            return True
         if self._endpoint.policy.has_user:
             return False
         session = getattr(self.request, "session", None)
