@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,23 @@ from django.conf import settings
 
 if not settings.configured:
     settings.configure(
-        INSTALLED_APPS=["django.contrib.contenttypes", "django_shop", "zoocache.contrib.django"],
+        INSTALLED_APPS=[
+            "django.contrib.auth",
+            "django.contrib.contenttypes",
+            *(["rest_framework"] if find_spec("rest_framework") else []),
+            "django_shop",
+            "zoocache.contrib.django",
+        ],
+        TEMPLATES=[
+            {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
+        ],
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         USE_TZ=True,
         SECRET_KEY="tests",
-        ALLOWED_HOSTS=["testserver"],
+        ROOT_URLCONF="django_shop.urls",
+        ALLOWED_HOSTS=["*"],
+        DEBUG_PROPAGATE_EXCEPTIONS=True,
         MIDDLEWARE=[],
     )
     django.setup()

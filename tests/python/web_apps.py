@@ -19,8 +19,9 @@ from web_client import Answer, Asked, ask_asgi, ask_wsgi
 
 KINDS = (
     "starlette", "starlette-sync", "fastapi", "fastapi-sync", "litestar", "litestar-sync",
-    "flask", "flask-async",
+    "flask", "flask-async", "django", "django-async",
 )  # fmt: skip
+SYNC = ("flask", "django")  # unless their flavour says otherwise
 THERE = tuple(kind for kind in KINDS if find_spec(kind.split("-")[0]) is not None)
 
 
@@ -57,7 +58,7 @@ class Site:
         self.framework, _, self.flavour = kind.partition("-")
         self._cached = cached
         self._adapter: Any = importlib.import_module(f"web_{self.framework}").Adapter(
-            is_async=self.flavour == "async" or (self.framework != "flask" and not self.flavour)
+            is_async=self.flavour == "async" or (self.framework not in SYNC and not self.flavour)
         )
 
     def add(
@@ -83,7 +84,7 @@ class Site:
     def ask_all(self, requests: list[Asked]) -> list[Answer]:
         """All at once."""
         app = self._adapter.app()
-        if self.framework == "flask":
+        if self.framework == "flask" or self.kind == "django":
             if len(requests) == 1:
                 return [ask_wsgi(app, requests[0])]
             return join_all([spawn(ask_wsgi, app, one) for one in requests])

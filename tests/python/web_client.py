@@ -146,4 +146,6 @@ def ask_wsgi(app: Any, asked: Asked) -> Answer:
     finally:
         if hasattr(parts, "close"):
             parts.close()
+    if asked.method == "HEAD":
+        answer.body = b""  # as a server sends it
     return answer

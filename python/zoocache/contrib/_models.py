@@ -30,10 +30,12 @@ __all__ = [
     "Form",
     "Kind",
     "Portable",
+    "RefusedError",
     "add_kind",
     "is_model",
     "once",
     "own",
+    "part_number",
     "refuse_type",
 ]
 
@@ -115,7 +117,7 @@ def own(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """A value that must not be stored."""
 
 
@@ -124,6 +126,11 @@ class _Part:
     """In place of an object: its number among the parts."""
 
     number: int
+
+
+def part_number(value: Any) -> int | None:
+    """Which of the parts of a walk stands here; None if none does."""
+    return value.number if type(value) is _Part else None
 
 
 class Form:
@@ -156,7 +163,7 @@ class Portable:
             return self._take_object(value, known)
         for class_, remedy in _refused:
             if isinstance(value, class_):
-                raise _RefusedError(f"a {kind.__name__} is not cached: {remedy}")
+                raise RefusedError(f"a {kind.__name__} is not cached: {remedy}")
         if isinstance(value, list):
             return [self.take(one) for one in value]
         if kind is tuple:
@@ -178,7 +185,7 @@ class Portable:
         self.parts.append((kind, None))
         content = kind.take(value, self)
         if content is None:
-            raise _RefusedError(f"a {type(value).__name__} that is in no database is not cached")
+            raise RefusedError(f"a {type(value).__name__} that is in no database is not cached")
         self.parts[part.number] = (kind, content)
         return part
 
@@ -189,7 +196,7 @@ class Portable:
             return value
         make = getattr(value, "_make", None)
         if make is None or not hasattr(value, "_fields") or type(value).__module__ == _ROWS:
-            raise _RefusedError(
+            raise RefusedError(
                 f"a {type(value).__name__} with an ORM's objects is not cached: return the objects "
                 "alone, as .scalars().all() gives them, or tuples"
             )
@@ -198,14 +205,14 @@ class Portable:
     def _take_other(self, value: Any) -> Any:
         name = type(value).__name__
         try:
-            found = None if isinstance(value, enum.Enum) else self._search.find(value)
+            found = None if isinstance(value, enum.Enum | type) else self._search.find(value)
         except TooManyObjectsError:
-            raise _RefusedError(
+            raise RefusedError(
                 f"a {name} that is made of more than {MAX_OBJECTS} objects is not cached, as an "
                 "ORM's may be among them: return lists, tuples and dicts"
             ) from None
         if found is not None:
-            raise _RefusedError(
+            raise RefusedError(
                 f"a {name} that holds a {type(found).__name__} is not cached: return the object, "
                 "or lists and dicts of such"
             )
@@ -254,7 +261,7 @@ def _form_of(value: Any) -> Any:
     walk = Portable()
     try:
         root = walk.take(value)
-    except _RefusedError as error:
+    except RefusedError as error:
         once(str(error))
         return False
     except RecursionError:

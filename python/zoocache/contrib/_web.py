@@ -55,6 +55,7 @@ __all__ = [
     "Reply",
     "View",
     "of_options",
+    "place_of",
 ]
 
 _log = logging.getLogger("zoocache.web")
@@ -205,6 +206,13 @@ def of_options(
             "cache_endpoint(deps=[...])"
         )
     return decorate(func, given)
+
+
+def place_of(environ: Mapping[str, Any], scheme: str) -> tuple[object, ...]:
+    """The place of a request of WSGI, as its server gave it."""
+    host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    names = ("SCRIPT_NAME", "PATH_INFO", "REQUEST_URI", "RAW_URI", "QUERY_STRING")
+    return (scheme, host.lower(), *(environ.get(name, "") for name in names))
 
 
 def stands_for(fn: Any, made: Any, endpoint: Endpoint, signature: inspect.Signature) -> Any:

@@ -28,6 +28,7 @@ from zoocache.contrib._web import (
     Reply,
     View,
     of_options,
+    place_of,
     stands_for,
 )
 
@@ -74,14 +75,7 @@ def _decorate(fn: Any, given: dict[str, Any]) -> Any:
 
 
 def _view_of(request: flask.Request) -> View:
-    environ = request.environ
-    names = ("SCRIPT_NAME", "PATH_INFO", "REQUEST_URI", "RAW_URI", "QUERY_STRING")
-    host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-    place = (
-        environ["wsgi.url_scheme"],
-        host.lower(),
-        *(environ.get(name, "") for name in names),
-    )
+    place = place_of(request.environ, request.environ["wsgi.url_scheme"])
     return View(request.method, place, request.headers.getlist, request)
 
 

@@ -18,19 +18,37 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zoocache.contrib.django._backend import ZoocacheBackend
+    from zoocache.contrib.django._endpoint import cache_endpoint
     from zoocache.contrib.django._querysets import (
         CacheableQuerySet,
         ZooCacheManager,
         ZooCacheQuerySet,
         cached,
     )
+    from zoocache.contrib.django._serializers import (
+        BaseCacheableSerializerMixin,
+        CacheableListSerializerMixin,
+        CacheableSerializerMixin,
+        cacheable_serializer,
+        cached_model_serializers,
+        instance_tag,
+        model_tag,
+    )
 
 __all__ = [
+    "BaseCacheableSerializerMixin",
+    "CacheableListSerializerMixin",
     "CacheableQuerySet",
+    "CacheableSerializerMixin",
     "ZooCacheManager",
     "ZooCacheQuerySet",
     "ZoocacheBackend",
+    "cache_endpoint",
+    "cacheable_serializer",
     "cached",
+    "cached_model_serializers",
+    "instance_tag",
+    "model_tag",
 ]
 
 # Django imports this before there are models, and few programs need all of it.
@@ -39,7 +57,15 @@ _PLACES = {
     "ZooCacheManager": "_querysets",
     "ZooCacheQuerySet": "_querysets",
     "ZoocacheBackend": "_backend",
+    "cache_endpoint": "_endpoint",
     "cached": "_querysets",
+    "BaseCacheableSerializerMixin": "_serializers",
+    "CacheableListSerializerMixin": "_serializers",
+    "CacheableSerializerMixin": "_serializers",
+    "cacheable_serializer": "_serializers",
+    "cached_model_serializers": "_serializers",
+    "instance_tag": "_serializers",
+    "model_tag": "_serializers",
 }
 
 

@@ -1,0 +1,3 @@
+"""None: tests give each request its own."""
+
+urlpatterns: list[object] = []
