@@ -116,9 +116,9 @@ def written(engine: Any, name: str, enter: Any, statement: str) -> None:
 
 READS: dict[str, Callable[[Session], Any]] = {
     "scalar": lambda session: session.scalar(select(Item.name).where(Item.id == 1)),
-    "object": lambda session: session.get_one(Item, 1).name,
+    "object": lambda session: session.get(Item, 1).name,
     "value": lambda session: list(session.scalars(select(Item))),
-    "twice": lambda session: (session.get_one(Item, 1), session.get_one(Item, 1).name)[1],
+    "twice": lambda session: (session.get(Item, 1), session.get(Item, 1).name)[1],
 }
 
 
@@ -239,7 +239,7 @@ def test_a_schema_map_is_stored_with_a_context_alone(engine: Any, key_context: A
 
     def rename() -> None:
         with Session(mapped()) as session:
-            session.get_one(Item, 1).name = "new"
+            session.get(Item, 1).name = "new"
             session.commit()
 
     of("a", rename)
