@@ -283,11 +283,17 @@ def test_a_path_that_was_set_before_the_connection_was_given_out(engine: Any) ->
 
 
 def test_a_table_of_the_connections_own_is_nobody_elses(engine: Any) -> None:
-    def enter(session: Session) -> None:
+    def own(session: Session) -> None:
         session.execute(text("CREATE TEMP TABLE items AS SELECT 1 AS id, 'own' AS name"))
+        session.commit()
 
-    item = reading(installed(engine), engine, enter, READS["scalar"])
-    assert not of("a", item.is_kept)
+    cache = installed(engine)
+    item = reading(cache, engine, lambda _: None, READS["scalar"])
+    assert of("a", item.is_kept)
+    cache.clear()
+    of("a", reading(zoocache.Cache(), engine, own, READS["scalar"]))
+    assert of("a", item) == "own", "by the same connection"
+    assert not of("a", item.hits)
 
 
 def test_a_setting_ends_with_its_savepoint(engine: Any) -> None:
