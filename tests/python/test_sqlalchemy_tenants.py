@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event, select, text
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -18,7 +19,7 @@ from postgres_server import PostgresServer
 from sqlalchemy_fixtures import nothing_said
 from sqlalchemy_support import Counted
 from support import spawn
-from zoocache.contrib.sqlalchemy import install
+from zoocache.contrib.sqlalchemy import _databases, install
 
 tenant: contextvars.ContextVar[str | None] = contextvars.ContextVar("tenant", default=None)
 SCHEMA = """
@@ -326,6 +327,23 @@ def test_without_a_context_writers_paths_are_followed_and_readers_keep_nothing(
     assert plain() == "public"
     written(engine, "a", by_path, "UPDATE items SET name = 'new' WHERE id = 1")
     assert named() == "new"
+
+
+def test_a_connection_that_could_not_be_asked_is_asked_again(engine: Any) -> None:
+    cache = installed(engine, None)
+    item = reading(cache, engine, lambda _: None, READS["scalar"])
+
+    def fails(session: Session) -> None:
+        with pytest.raises(DatabaseError):
+            session.execute(text("SELECT nothing"))
+        cache.clear()
+        for database in _databases.values():
+            database.forget_catalog()
+        with pytest.raises(DatabaseError):
+            session.execute(text("SELECT name FROM items"))
+
+    reading(zoocache.Cache(), engine, fails, lambda _: None)()
+    assert item.is_kept()
 
 
 def test_a_statement_that_sets_and_reads_is_not_kept(engine: Any) -> None:
