@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -281,7 +283,7 @@ TEST(LoadFrame, ABypassGathersNothingAndReachesWhatIsBelow) {
   const auto bypass = make(outer);
   const auto before = make(bypass);
   bypass->gather_nothing();
-  bypass->bypass();
+  bypass->bypass(path("db:shop").back().hash);
   const auto inner = make(bypass);
   EXPECT_TRUE(inner->bypasses());
   EXPECT_TRUE(before->bypasses());
@@ -294,6 +296,39 @@ TEST(LoadFrame, ABypassGathersNothingAndReachesWhatIsBelow) {
   bypass->close(deps);
   EXPECT_TRUE(deps.empty());
   EXPECT_TRUE(outer->close(deps).storable);
+}
+
+TEST(LoadFrame, ABypassIsForWhatDependsOnItsTag) {
+  InvalidationLog log(64);
+  const auto make = [&log](auto around) {
+    return std::make_shared<LoadFrame<ConcurrentPolicy>>(log, 0, nullptr, around);
+  };
+  TagNode* const row = log.acquire(path("db:shop:books:1"));
+  TagNode* const other = log.acquire(path("db:shops:books:1"));
+  const auto passes = [](const auto& frame, std::initializer_list<TagNode*> nodes) {
+    return frame->bypasses(std::span<TagNode* const>(nodes.begin(), nodes.size()));
+  };
+  const auto load = make(LoadFrame<ConcurrentPolicy>::Ptr());
+  const auto bypass = make(load);
+  bypass->gather_nothing();
+  bypass->bypass(path("db:shop").back().hash);
+  load->bypass(path("db:shop").back().hash);
+  EXPECT_TRUE(passes(bypass, {other, row}));
+  EXPECT_FALSE(passes(bypass, {other}));
+  EXPECT_FALSE(passes(bypass, {}));
+  const auto second = make(bypass);
+  second->gather_nothing();
+  second->bypass(path("db:shops").back().hash);
+  bypass->bypass(path("db:shops").back().hash);  // around the second one, but for its own tag
+  EXPECT_TRUE(passes(second, {other}));
+  EXPECT_FALSE(passes(second, {}));
+  second->close();
+  EXPECT_FALSE(passes(bypass, {other}));
+  load->bypass(path("db:shops").back().hash);
+  bypass->close();
+  EXPECT_TRUE(passes(load, {})) << "a load under both is for neither alone";
+  log.release(row);
+  log.release(other);
 }
 
 TEST(LoadFrame, AnUnwantedResultDoesNotConcernWhatIsMadeOfIt) {

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event, select, text
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -18,7 +19,7 @@ from postgres_server import PostgresServer
 from sqlalchemy_fixtures import nothing_said
 from sqlalchemy_support import Counted
 from support import spawn
-from zoocache.contrib.sqlalchemy import install
+from zoocache.contrib.sqlalchemy import _databases, install
 
 tenant: contextvars.ContextVar[str | None] = contextvars.ContextVar("tenant", default=None)
 SCHEMA = """
@@ -116,9 +117,9 @@ def written(engine: Any, name: str, enter: Any, statement: str) -> None:
 
 READS: dict[str, Callable[[Session], Any]] = {
     "scalar": lambda session: session.scalar(select(Item.name).where(Item.id == 1)),
-    "object": lambda session: session.get_one(Item, 1).name,
+    "object": lambda session: session.get(Item, 1).name,
     "value": lambda session: list(session.scalars(select(Item))),
-    "twice": lambda session: (session.get_one(Item, 1), session.get_one(Item, 1).name)[1],
+    "twice": lambda session: (session.get(Item, 1), session.get(Item, 1).name)[1],
 }
 
 
@@ -239,7 +240,7 @@ def test_a_schema_map_is_stored_with_a_context_alone(engine: Any, key_context: A
 
     def rename() -> None:
         with Session(mapped()) as session:
-            session.get_one(Item, 1).name = "new"
+            session.get(Item, 1).name = "new"
             session.commit()
 
     of("a", rename)
@@ -283,11 +284,17 @@ def test_a_path_that_was_set_before_the_connection_was_given_out(engine: Any) ->
 
 
 def test_a_table_of_the_connections_own_is_nobody_elses(engine: Any) -> None:
-    def enter(session: Session) -> None:
+    def own(session: Session) -> None:
         session.execute(text("CREATE TEMP TABLE items AS SELECT 1 AS id, 'own' AS name"))
+        session.commit()
 
-    item = reading(installed(engine), engine, enter, READS["scalar"])
-    assert not of("a", item.is_kept)
+    cache = installed(engine)
+    item = reading(cache, engine, lambda _: None, READS["scalar"])
+    assert of("a", item.is_kept)
+    cache.clear()
+    of("a", reading(zoocache.Cache(), engine, own, READS["scalar"]))
+    assert of("a", item) == "own", "by the same connection"
+    assert not of("a", item.hits)
 
 
 def test_a_setting_ends_with_its_savepoint(engine: Any) -> None:
@@ -320,6 +327,23 @@ def test_without_a_context_writers_paths_are_followed_and_readers_keep_nothing(
     assert plain() == "public"
     written(engine, "a", by_path, "UPDATE items SET name = 'new' WHERE id = 1")
     assert named() == "new"
+
+
+def test_a_connection_that_could_not_be_asked_is_asked_again(engine: Any) -> None:
+    cache = installed(engine, None)
+    item = reading(cache, engine, lambda _: None, READS["scalar"])
+
+    def fails(session: Session) -> None:
+        with pytest.raises(DatabaseError):
+            session.execute(text("SELECT nothing"))
+        cache.clear()
+        for database in _databases.values():
+            database.forget_catalog()
+        with pytest.raises(DatabaseError):
+            session.execute(text("SELECT name FROM items"))
+
+    reading(zoocache.Cache(), engine, fails, lambda _: None)()
+    assert item.is_kept()
 
 
 def test_a_statement_that_sets_and_reads_is_not_kept(engine: Any) -> None:

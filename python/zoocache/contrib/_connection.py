@@ -128,11 +128,10 @@ class Connection:
     @property
     def where(self) -> Where:
         """Where names are looked for now; the database may be asked."""
-        found = self.known_where
-        if found is None:
+        if self.known_where is None:
             self._asked_at = self.database.schema_version
-            found = self._where = Where(self._cursor, *self.database.schemas(self._cursor))
-        return found
+            self._where = self.database.where(self._cursor)
+        return self._where or Where(self._cursor, (), is_common=False)
 
     @property
     def known_where(self) -> Where | None:

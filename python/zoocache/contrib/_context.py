@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import uuid
 import weakref
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ __all__ = ["add_context"]
 _Part = tuple[str, Callable[[], object]]  # the database's alias and its callable
 _lock = threading.Lock()
 _parts: weakref.WeakKeyDictionary[Core, tuple[_Part, ...]] = weakref.WeakKeyDictionary()
+_PLAIN = frozenset({str, int, type(None), uuid.UUID})
 _REMEDY = "a str, an int, None or a tuple of such is wanted"
 
 
@@ -50,7 +52,10 @@ def add_context(core: Core, alias: str, key_context: Callable[[], object]) -> No
         if (alias, given) in parts:
             return
         _parts[core] = parts = (*parts, (alias, given))
-        core.set_key_context(lambda: tuple(_ask(*part) for part in parts))
+        if len(parts) == 1:
+            core.set_key_context(lambda: _ask(alias, given))
+        else:
+            core.set_key_context(lambda: tuple([_ask(*part) for part in parts]))
 
 
 def _ask(alias: str, key_context: Callable[[], object]) -> Hashable:
@@ -62,6 +67,9 @@ def _ask(alias: str, key_context: Callable[[], object]) -> Hashable:
             f"{shown(error)}, so that the call has no key: it must answer in every cached call, "
             "with None where there is no tenant"
         ) from error
+    kind: Any = type(told)
+    if kind in _PLAIN:  # as a rule; every hit comes by here
+        return told
     if inspect.isawaitable(told):
         if inspect.iscoroutine(told):
             told.close()

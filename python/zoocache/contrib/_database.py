@@ -202,10 +202,10 @@ class Database:
         is_declared = table.kind == "guarded" and name in self._reads
         return table.kind in {"table", "secured"} or is_declared
 
-    def schemas(self, cursor: Callable[[], Any]) -> tuple[tuple[str, ...] | None, bool]:
-        """Where a connection looks for names now, and whether what it finds is known to others."""
+    def where(self, cursor: Callable[[], Any]) -> Where | None:
+        """Where a connection looks for names now; None if it cannot be asked."""
         if self.dialect == "sqlite":
-            return None, True
+            return Where(cursor)
         try:
             made = cursor()
             try:
@@ -214,8 +214,8 @@ class Database:
                 made.close()
         except Exception as error:  # noqa: BLE001 - the user's statement will meet it, and say so
             self.once("%s: where names are looked for in %s is not known", error, self.alias)
-            return (), False
-        return found, not has_own
+            return None
+        return Where(cursor, found, not has_own)
 
     def _load(self, cursor: Callable[[], Any]) -> Catalog | None:
         try:
