@@ -13,7 +13,7 @@ import django_support  # noqa: F401  settings
 # isort: split
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
 from django.urls import path as route
 from django.views.decorators.http import require_http_methods
 
@@ -49,6 +49,19 @@ def native(reply: web_apps.Reply, is_async: bool = False) -> Any:
     return made
 
 
+def allow(methods: list[str], view: Any, is_async: bool) -> Any:
+    """As require_http_methods, which knows async views in newer versions alone."""
+    if not is_async:
+        return require_http_methods(methods)(view)
+
+    async def allowed(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.method not in methods:
+            return HttpResponseNotAllowed(methods)
+        return await view(request, *args, **kwargs)
+
+    return allowed
+
+
 class Adapter:
     cache_endpoint = staticmethod(cache_endpoint)
 
@@ -70,9 +83,9 @@ class Adapter:
                 web_apps.pause(delay_s)
                 return native(handler(asked(request, item)))
 
-        allowed = require_http_methods([*methods, "HEAD", "OPTIONS"])
+        view = allow([*methods, "HEAD", "OPTIONS"], decorate(endpoint), self._is_async)
         place = path.removeprefix("/").replace("{item}", "<str:item>")
-        self._urls.urlpatterns.append(route(place, allowed(decorate(endpoint))))
+        self._urls.urlpatterns.append(route(place, view))
 
     def app(self) -> Any:
         urls = self._urls
