@@ -213,9 +213,7 @@ class Uncached:
         self.is_on = False
         if given.peer == "cacheops":
             plain = QuerySet._should_cache
-            QuerySet._should_cache = lambda queryset, op: (
-                not self.is_on and plain(queryset, op)
-            )
+            QuerySet._should_cache = lambda queryset, op: not self.is_on and plain(queryset, op)
 
     def __enter__(self) -> None:
         self.is_on = True
