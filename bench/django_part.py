@@ -65,17 +65,16 @@ class Bench:
         """peer -> counts, of all seeds together."""
         added: dict[str, dict[str, Any]] = {}
         for seed in range(1, seeds + 1):
-            answers = self.folder / f"answers{seed}"
-            for peer in PEERS:
+            for peer in PEERS[1:]:
                 say(f"django: {workload}, seed {seed}, {peer}")
                 options = ["--writes", workload, "--seed", str(seed), "--steps", str(steps)]
-                found = self.run(peer, "compare", "--answers", str(answers), *options)
-                after = found.pop("stale_after")
-                mine = added.setdefault(peer, {"stale_after": {}})
+                found = self.run(peer, "compare", *options)
+                kinds = found.pop("stale_in")
+                mine = added.setdefault(peer, {"stale_in": {}})
                 for name, value in found.items():
                     mine[name] = mine.get(name, 0) + value
-                for name, value in after.items():
-                    mine["stale_after"][name] = mine["stale_after"].get(name, 0) + value
+                for name, value in kinds.items():
+                    mine["stale_in"][name] = mine["stale_in"].get(name, 0) + value
         return added
 
     def times(self, repeats: int) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 """One process of `django_part`: a shop on SQLite, with a cache or without; prints a line of JSON.
 
-    times     what queries and writes take, in microseconds
-    compare   a seed's reads and writes; what was asked twice, and what was stale
-
-`plain` writes what each read of `compare` gave into a file; the caches' answers are compared with
-it, as the seed, the statements and the rows are the same in each process.
+times     what queries and writes take, in microseconds
+compare   a seed's reads and writes; what was asked twice, and what was stale: other than what
+          the same connection reads at that moment without the cache
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import django
@@ -59,7 +56,6 @@ parser.add_argument("--peer", required=True)
 parser.add_argument("--task", required=True)
 parser.add_argument("--database", required=True)
 parser.add_argument("--redis", default="")
-parser.add_argument("--answers", type=Path)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--steps", type=int, default=100)
 parser.add_argument("--writes", default="")
@@ -68,7 +64,7 @@ given = parser.parse_args()
 set_up(given.peer, given.database, given.redis)
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, QuerySet, Sum
 
 from django_shop.models import Book, Comic, Publisher, Tag
 
@@ -210,6 +206,22 @@ def reader(peer: str) -> Callable[[str, int], Any]:
     return read  # cacheops caches the queries themselves
 
 
+class Uncached:
+    """In its blocks, django-cacheops caches no queries; it goes on invalidating."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        if given.peer == "cacheops":
+            plain = QuerySet._should_cache
+            QuerySet._should_cache = lambda queryset, op: not self.is_on and plain(queryset, op)
+
+    def __enter__(self) -> None:
+        self.is_on = True
+
+    def __exit__(self, *_: object) -> None:
+        self.is_on = False
+
+
 class Comparison:
     """A seed's steps."""
 
@@ -218,32 +230,32 @@ class Comparison:
         self.writes = WRITES[given.writes]
         self.read = reader(given.peer)
         self.queries = Queries()
-        self.answers: list[Any] = []
-        self.expected = None if given.peer == "plain" else json.loads(given.answers.read_text())
+        self.uncached = Uncached()
         self.last: dict[tuple[str, int], Any] = {}
         self.found = dict.fromkeys(("reads", "hits", "loads", "needless", "stale"), 0)
-        self.stale_after: dict[str, int] = {}
-        self.latest = ""
+        self.stale_in: dict[str, int] = {}
 
     def ask(self) -> None:
         for _ in range(READS_A_STEP):
             name, key = self.numbers.choice(list(READS)), self.numbers.randrange(1, 20)
             before = self.queries.count
-            answer = json.loads(json.dumps(shown(self.read(name, key))))
+            answer = shown(self.read(name, key))
             loads = self.queries.count - before
             self.found["reads"] += 1
             self.found["hits"] += not loads
             self.found["loads"] += bool(loads)
             self.found["needless"] += bool(loads) and self.last.get((name, key)) == answer
             self.last[name, key] = answer
-            if self.expected is not None and answer != self.expected[len(self.answers)]:
+            with self.uncached:
+                truth = shown(READS[name](key))
+            if answer != truth:
                 self.found["stale"] += 1
-                self.stale_after[self.latest] = self.stale_after.get(self.latest, 0) + 1
-            self.answers.append(answer)
+                self.stale_in[name] = self.stale_in.get(name, 0) + 1
 
     def write(self) -> None:
-        self.latest = self.numbers.choice(list(self.writes))
-        self.writes[self.latest](self.numbers, self.numbers.randrange(1, 20))
+        write = self.numbers.choice(list(self.writes.values()))
+        with self.uncached:  # or what is stale would be saved
+            write(self.numbers, self.numbers.randrange(1, 20))
 
     def step(self) -> None:
         if self.numbers.random() < 0.7:
@@ -263,9 +275,7 @@ class Comparison:
         with connection.execute_wrapper(self.queries):
             for _ in range(given.steps):
                 self.step()
-        if given.peer == "plain":
-            given.answers.write_text(json.dumps(self.answers))
-        return {**self.found, "stale_after": self.stale_after}
+        return {**self.found, "stale_in": self.stale_in}
 
 
 SAMPLE_S = 0.002

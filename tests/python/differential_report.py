@@ -124,11 +124,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="of each seed")
     parser.add_argument("--out", type=Path, default=PAGE)
     given = parser.parse_args()
+    made_with = versions()
     lines, failed = run_tests(given.seeds, given.steps)
     if failed or not lines:
         raise SystemExit(f"{failed} runs failed, see above; {given.out} stays as it is")
     page = HEAD.format(steps=given.steps)
-    page += f"\nWith Python {sys.version.split()[0]}, {versions()}; seeds 1 to {given.seeds}.\n\n"
+    page += f"\nWith Python {sys.version.split()[0]}, {made_with}; seeds 1 to {given.seeds}.\n\n"
     page += totals(lines) + "\n## Died without need\n\n" + kinds(lines) + NOTES
     given.out.write_text(page, "utf-8")
     print(page)

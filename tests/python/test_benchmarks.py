@@ -93,9 +93,9 @@ def test_a_target_is_met_or_not_by_its_limit_for_the_interpreter() -> None:
 
 
 def test_djangos_tables_count_hits_and_stale_answers() -> None:
-    counts = {"reads": 200, "hits": 50, "loads": 150, "needless": 30, "stale": 0, "stale_after": {}}
-    stale = {**counts, "stale": 7, "stale_after": {"raw": 2, "update": 5}}
-    peers = dict.fromkeys(django_tables.TITLES, counts) | {"cacheops": stale}
+    counts = {"reads": 200, "hits": 50, "loads": 150, "needless": 30, "stale": 0, "stale_in": {}}
+    stale = {**counts, "stale": 7, "stale_in": {"get": 2, "join": 5}}
+    peers = {"zoocache": counts, "zoocache-redis": counts, "cacheops": stale}
     one = {name: {"us": 20.0, "ratio": 0.1} for name in django_tables.TIMES}
     found = {
         "interpreter": "debian-3.11",
@@ -104,7 +104,7 @@ def test_djangos_tables_count_hits_and_stale_answers() -> None:
         "times": dict.fromkeys(django_tables.TITLES, one),
     }
     section = django_tables.django_section({"django": found})
-    assert "| django-cacheops 7.2 | 200 | 25.0 % | 30 of 150 | 7 | update 5, raw 2 |" in section
+    assert "| django-cacheops 7.2 | 200 | 25.0 % | 30 of 150 | 7 | join 5, get 2 |" in section
     assert "in one process | 200 | 25.0 % | 30 of 150 | 0 | – |" in section
     assert "| `save()` | 20.0 us | 20.0 us (0.10) |" in section
     assert django_tables.django_section({}) == ""
