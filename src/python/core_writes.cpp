@@ -52,8 +52,8 @@ PyObject* core_end_write(PyObject* object, PyObject* args) {
   const auto from = static_cast<std::uint32_t>(origin);
   core::Epoch epoch = 0;
   const bool done = declared(log, [&] {
-    epoch = is_same ? core::end_write(log, token, paths, changed, from)
-                    : log.invalidate(changed, from);
+    epoch =
+        is_same ? core::end_write(log, token, paths, changed, from) : log.invalidate(changed, from);
   });
   return done ? PyLong_FromUnsignedLongLong(epoch) : nullptr;
 }

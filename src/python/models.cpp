@@ -75,8 +75,8 @@ bool tell_of_model(PyObject* object, bool is_keyed) {
 
 bool tell_of_models_inside(PyObject* argument, bool is_keyed) {
   if (is_leaf(argument)) return true;
-  PyObject* answer = PyObject_CallFunctionObjArgs(tell_inside, argument,
-                                                  is_keyed ? Py_True : Py_False, nullptr);
+  PyObject* answer =
+      PyObject_CallFunctionObjArgs(tell_inside, argument, is_keyed ? Py_True : Py_False, nullptr);
   Py_XDECREF(answer);
   return answer != nullptr;
 }

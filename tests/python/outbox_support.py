@@ -25,7 +25,7 @@ def die(self, *args, **options):
 plain = _connection.Connection._end
 _connection.Connection.committed = die
 _connection.Connection._end = lambda self, write, held: (
-    plain(self, write, held) if write.begun is None else die(self)
+    plain(self, write, held) if write.begun is None or write.ends == "maybe" else die(self)
 )
 """
 

@@ -12,6 +12,7 @@ import pytest
 from django_support import Counted, database, database_settings
 
 # isort: split
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.test import override_settings
@@ -46,7 +47,7 @@ def context() -> Iterator[None]:
     core = zoocache._default.core
     options = {"default": {"key_context": "test_django_tenants.current_tenant"}}
     with override_settings(ZOOCACHE_DATABASES=options):
-        _connections.add_contexts()
+        apps.get_app_config("zoocache").ready()
         yield
     del _context._parts[core]
     core.set_key_context(None)
@@ -86,6 +87,18 @@ def test_tenants_by_search_path() -> None:
     loads = counted.loads
     assert of("a", value) == [11]
     assert counted.loads == loads, "back in its path, that was a row of b's"
+
+
+@pytest.mark.usefixtures("context")
+def test_the_first_call_is_of_a_context_already() -> None:
+    """Also before a database is connected to: else two tenants would share its load."""
+    name = cacheable(lambda: tenant.get())
+
+    def call(given: str) -> Any:
+        tenant.set(given)
+        return name()
+
+    assert [contextvars.copy_context().run(call, one) for one in ("a", "b")] == ["a", "b"]
 
 
 def test_without_a_context_nothing_is_kept(db: Any) -> None:
