@@ -226,8 +226,10 @@ def test_a_schema_map_is_stored_with_a_context_alone(engine: Any, key_context: A
         with Session(mapped()) as session:
             return read(session)
 
+    kept = []  # entries go with their function
     for read in READS.values():
         item = Counted(cache, lambda read=read: call(read))
+        kept.append(item)
         assert name_of(of("a", item)) == "of a"
         assert name_of(of("b", item)) == "of b"
         assert of("a", item.hits) == (key_context is not None)

@@ -46,7 +46,7 @@ class _Pickled:
 
 
 class _Guard:
-    """A lock for some of the keys, and how often something was written under it."""
+    """A lock for some of the keys, and how often a write under it began or ended: odd in between."""
 
     def __init__(self) -> None:
         self.writes = 0
@@ -105,7 +105,7 @@ class _Store:
     def _settled(self, key: str, before: int, entry: Entry | None) -> Entry | None:
         """What was found; where that is nothing since somebody was writing, what was written."""
         guard = self._guard(key)
-        if entry is None and (guard.lock.locked() or guard.writes != before):
+        if entry is None and (before % 2 or guard.writes != before):
             with guard.lock:
                 return self._look(key)
         return entry
@@ -124,7 +124,10 @@ class _Store:
         guard = self._guard(key)
         with guard.lock:
             guard.writes += 1
-            yield self._look(key)
+            try:
+                yield self._look(key)
+            finally:
+                guard.writes += 1
 
     def put(self, key: str, entry: Entry) -> None:
         """Stores; in a block of `writing`."""
