@@ -46,7 +46,7 @@ class _Pickled:
 
 
 class _Guard:
-    """A lock for some of the keys, and how often a write under it began or ended: odd in between."""
+    """A lock for some of the keys, and how often a write began or ended (odd: one is on)."""
 
     def __init__(self) -> None:
         self.writes = 0

@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 
 from zoocache._errors import shown
 from zoocache.contrib._web import (
+    Call,
     Endpoint,
     EndpointOptions,
     Made,
@@ -98,21 +99,16 @@ def origin_of(request: Any) -> tuple[object, ...]:
     return (scheme, host, script, *forwarded)
 
 
-class _Request:
+class _Request(Call):
     """One request: what its view sees, and whose the response is."""
 
+    __slots__ = ("_at",)
+
     def __init__(self, endpoint: Endpoint, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._endpoint = endpoint
-        self._args = args
-        self._kwargs = kwargs
         self._at = next((at for at, one in enumerate(args[:2]) if hasattr(one, "META")), -1)
         if self._at < 0:
             raise TypeError(f"{endpoint.name}() got no request as its first argument")
-        self.request: Any = args[self._at]
-        self.values = endpoint.arguments(args, kwargs)
-        self.error: Exception | None = None
-        self.ran = False
-        self._own: Any = None
+        super().__init__(endpoint, args[self._at], args, kwargs)
         self._check()
 
     def _check(self) -> None:
@@ -164,10 +160,6 @@ class _Request:
         """The view as it is."""
         return self._endpoint.fn(*self._args, **self._kwargs)
 
-    def own(self) -> Any:
-        """What the view's own run made."""
-        return self._own
-
     def send(self, reply: Reply, mark: int) -> HttpResponse:
         """The response of a reply."""
         del mark
@@ -207,6 +199,8 @@ def _prepare(response: Any, request: Any) -> None:
 class _Call(_Request):
     """One request to a sync view."""
 
+    __slots__ = ()
+
     def bypass(self) -> Any:
         """The view as it is."""
         return self.call()
@@ -223,6 +217,8 @@ class _Call(_Request):
 
 class _AsyncCall(_Request):
     """One request to an async view."""
+
+    __slots__ = ()
 
     async def bypass(self) -> Any:
         """The view as it is."""
