@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("django")
+
 import web_django  # noqa: F401  settings
 
 # isort: split
