@@ -34,7 +34,7 @@ if not settings.configured:
     )
     django.setup()
 
-from django.db import connections
+from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_shop import models
@@ -116,6 +116,20 @@ def using(wrapper: BaseDatabaseWrapper, alias: str = "default") -> Iterator[None
         yield
     finally:
         connections[alias] = mine
+
+
+@contextlib.contextmanager
+def queries(count: int) -> Iterator[None]:
+    """The block asks the database so many times."""
+    asked: list[str] = []
+
+    def note(execute: Any, sql: str, *rest: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(note):
+        yield
+    assert len(asked) == count, asked
 
 
 class Counted:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from django_support import database, other_connection, settings_of, using
+from django_support import database, other_connection, queries, settings_of, using
 
 # isort: split
 from asgiref.sync import async_to_sync
@@ -48,20 +48,6 @@ def fill() -> None:
     first = Publisher.objects.create(name="first")
     for at in range(3):
         Book.objects.create(title=f"book {at}", price=at, publisher=first)
-
-
-@contextlib.contextmanager
-def queries(count: int) -> Iterator[None]:
-    """The block asks the database so many times."""
-    asked: list[str] = []
-
-    def note(execute: Any, sql: str, *rest: Any) -> Any:
-        asked.append(sql)
-        return execute(sql, *rest)
-
-    with connection.execute_wrapper(note):
-        yield
-    assert len(asked) == count, asked
 
 
 ASKED: dict[str, Callable[[Any], Any]] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from django_support import database
+from django_support import database, queries
 
 pytest.importorskip("rest_framework")
 
@@ -54,19 +54,6 @@ def db(tmp_path: Path) -> Iterator[Any]:
         for at in range(3):
             Book.objects.create(title=f"book {at}", price=at, publisher=first)
         yield wrapper
-
-
-@contextlib.contextmanager
-def queries(count: int) -> Iterator[None]:
-    asked: list[str] = []
-
-    def note(execute: Any, sql: str, *rest: Any) -> Any:
-        asked.append(sql)
-        return execute(sql, *rest)
-
-    with connection.execute_wrapper(note):
-        yield
-    assert len(asked) == count, asked
 
 
 class TagSerializer(serializers.ModelSerializer):

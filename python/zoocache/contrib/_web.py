@@ -166,6 +166,12 @@ class Call(ABC):
         self.ran = False
         self._own: Any = None
 
+    def check_given(self, names: Iterable[str], of_url: Mapping[str, Any]) -> None:
+        """These arguments are of the URL, unless a decorator above the endpoint passes others."""
+        for name in names:
+            if name not in of_url or of_url[name] is not self.values[name]:
+                self._endpoint.check_injected(name, "what a decorator passes")
+
     @abstractmethod
     def run(self) -> Any:
         """Runs the endpoint and finishes the response, which is a `Made`."""

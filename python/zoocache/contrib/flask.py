@@ -87,14 +87,9 @@ class _Call(Call):
     def __init__(self, endpoint: Endpoint, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         proxy = cast("Any", flask.request)
         super().__init__(endpoint, proxy._get_current_object(), args, kwargs)  # noqa: SLF001
-        self._check()
-
-    def _check(self) -> None:
-        """A view's arguments are of the URL, unless a decorator above it passes others."""
+        names = (*endpoint.parameters[: len(args)], *kwargs)
         of_url = self.request.view_args or {}
-        for name in (*self._endpoint.parameters[: len(self._args)], *self._kwargs):
-            if name != "self" and (name not in of_url or of_url[name] is not self.values[name]):
-                self._endpoint.check_injected(name, "what a decorator passes")
+        self.check_given([name for name in names if name != "self"], of_url)
 
     def bypass(self) -> Any:
         """The view as it is."""

@@ -112,15 +112,12 @@ class _Request(Call):
         self._check()
 
     def _check(self) -> None:
-        """A view's arguments are of the URL, unless a decorator above it passes others."""
         match = self.request.resolver_match
         if match is None:
             return  # nobody has looked at its URL
         positional = self._endpoint.parameters[self._at + 1 : len(self._args)]
         of_url = {**dict(zip(positional, match.args, strict=False)), **match.kwargs}
-        for name in (*positional, *self._kwargs):
-            if name not in of_url or of_url[name] is not self.values[name]:
-                self._endpoint.check_injected(name, "what a decorator passes")
+        self.check_given((*positional, *self._kwargs), of_url)
 
     def view(self) -> View:
         """What the key needs of it."""
