@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from zoocache._told import Explanation, Stats, TagInfo
+    from zoocache._told import Explanation, FunctionInfo, InvalidationInfo, Stats, TagInfo
     from zoocache._types import (
         CacheableOptions,
         Class,
@@ -86,6 +86,7 @@ class Cache:
             max_tag_length: characters of a tag; default 256, at the most 4,096.
             ring_records: invalidations that are remembered; a power of two, default 65,536.
             explain_records: removed entries that `explain` remembers; default 4,096.
+            invalidation_records: invalidations that `invalidations` remembers; default 256.
             debug: warn when a cached value was changed by a caller; default False.
             bus_url: where invalidations are shared: "lmdb://<folder>" by the processes of one
                 machine; "redis://<host>" (or rediss://, redis+sentinel://, redis+unix://) by
@@ -342,9 +343,29 @@ class Cache:
 
         return Stats(**_zoocache.stats(self.core))
 
+    def functions(self) -> list[FunctionInfo]:
+        """Every cached function of it that lives, in the order in which they were made."""
+        from zoocache._told import FunctionInfo, LoadTimes  # noqa: PLC0415 - see the module
+
+        bounds = _zoocache.load_bounds()
+        return [
+            FunctionInfo(name, entries, counts, LoadTimes(bounds, buckets, seconds))
+            for name, entries, counts, buckets, seconds in _zoocache.functions(self.core)
+        ]
+
+    def invalidations(self) -> list[InvalidationInfo]:
+        """The newest invalidations, the newest first: `invalidation_records` at the most."""
+        from zoocache._told import InvalidationInfo  # noqa: PLC0415 - see the module
+
+        return [InvalidationInfo(*row) for row in _zoocache.invalidations(self.core)]
+
     def home(self) -> dict[str, Any] | None:
         """How the shared home does, and its `counters`; None without one (docs/REDIS.md)."""
         return self.core.home()
+
+    def storage(self) -> dict[str, Any] | None:
+        """How the storage does, which is asked, and its `counters`; None without one."""
+        return self.core.storage()
 
     def tags(self, prefix: str = "") -> Iterator[TagInfo]:
         """The tags that something depends on: `prefix` and what is below it, sorted.

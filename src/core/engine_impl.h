@@ -8,7 +8,7 @@ namespace zoocache::core {
 template <class Policy>
 Engine<Policy>::Engine(const Options& options)
     : options_((check_options(options), options)),
-      log_(options.ring_records),
+      log_(options.ring_records, options.invalidation_records),
       shared_queue_(slab_, options.max_entries, options.max_bytes),
       obituaries_(options.explain_records) {
   if (options.home != nullptr) log_.set_home(options.home->connect());
@@ -237,7 +237,10 @@ StoreOutcome Engine<Policy>::place(FunctionType& function, const NewEntry& entry
       return StoreOutcome::kSuperseded;
     }
     if (found == Validity::kExpired) count(function.counters.expirations);
-    if (found == Validity::kInvalidated) count(function.counters.dead_entries);
+    if (found == Validity::kInvalidated) {
+      count(function.counters.dead_entries);
+      log_.note_death(killer_of(function, existing).version.load(std::memory_order_acquire));
+    }
     remove_locked(existing, Removal::kReplaced, removed);
   }
   std::size_t size_bytes = kEntryBytes + entry.deps.size_bytes();
@@ -344,9 +347,10 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
   const HiddenTag own(function.tag_id, hash);
   const Lock lock(mutex_);
   const auto same_hash = [&](EntryId id) { return slab_.hot(id).hash == hash; };
-  bool any = false;
+  std::size_t removed_count = 0;
   try {
-    for (EntryId found; (found = function.index.probe(hash, same_hash)) != kNoEntry; any = true) {
+    for (EntryId found; (found = function.index.probe(hash, same_hash)) != kNoEntry;
+         ++removed_count) {
       remove_locked(found, Removal::kInvalidated, removed);
     }
   } catch (const std::bad_alloc&) {
@@ -356,7 +360,8 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
   // What came from the second level depends on any key of a function that it used.
   if (level_ != nullptr) log_.apply(HiddenTag(function.tag_id, kAnyKey).path(), origin);
   const Epoch epoch = log_.apply(own.path(), origin);
-  if (any) {
+  for (std::size_t count = 0; count < removed_count; ++count) log_.note_death(epoch);
+  if (removed_count > 0) {
     obituaries_.add({function.tag_id, hash, Removal::kInvalidated, epoch, own.path().back().hash,
                      std::string(kByOwnKey), log_.now_ms()});
   }
@@ -416,6 +421,7 @@ void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal re
   if (reason == Removal::kInvalidated) {
     const TagNode& killer = killer_of(function, id);
     obituary.epoch = killer.version.load(std::memory_order_acquire);
+    if (obituary.epoch > slab_.cold(id).born) log_.note_death(obituary.epoch);
     obituary.tag_hash = killer.hash;
     const bool is_function = killer.parent != nullptr && killer.parent->parent == nullptr;
     obituary.tag =
@@ -479,6 +485,55 @@ Obituary Engine<Policy>::obituary(const FunctionType& function, std::uint64_t ha
   const Obituary* one = obituaries_.find(function.tag_id, hash);
   *found = one != nullptr;
   return one == nullptr ? Obituary{} : *one;
+}
+
+template <class Policy>
+MissReason Engine<Policy>::miss_reason(const FunctionType& function, std::uint64_t hash,
+                                       Validity found) const {
+  if (found == Validity::kInvalidated) return MissReason::kInvalidated;
+  if (found == Validity::kExpired) return MissReason::kExpired;
+  const Lock lock(mutex_);
+  const Obituary* one = obituaries_.find(function.tag_id, hash);
+  if (one == nullptr) return MissReason::kNeverLoaded;
+  switch (one->reason) {
+    case Removal::kInvalidated:
+      return MissReason::kInvalidated;
+    case Removal::kExpired:
+      return MissReason::kExpired;
+    case Removal::kEvicted:
+      return MissReason::kEvicted;
+    case Removal::kReplaced:
+    case Removal::kRemoved:
+      return MissReason::kNeverLoaded;
+    case Removal::kOutdated:
+    case Removal::kHeld:
+    case Removal::kUnwanted:
+    case Removal::kNoRoom:
+    case Removal::kFailed:
+      break;
+  }
+  return MissReason::kNotStored;
+}
+
+template <class Policy>
+std::vector<typename Engine<Policy>::FunctionReport> Engine<Policy>::reports() const {
+  std::vector<FunctionReport> reports;
+  {
+    const Lock lock(mutex_);
+    for (const auto& function : functions_) {
+      if (function == nullptr) continue;
+      FunctionReport report{.id = function->tag_id,
+                            .name = function->name,
+                            .entries = function->index.live(),
+                            .totals = {},
+                            .loads = function->counters.load_times.totals()};
+      report.totals.add(function->hits.sum(), function->counters);
+      reports.push_back(std::move(report));
+    }
+  }
+  std::sort(reports.begin(), reports.end(),
+            [](const auto& left, const auto& right) { return left.id < right.id; });
+  return reports;
 }
 
 template <class Policy>
