@@ -153,8 +153,8 @@ class InvalidationInfo:
         everything: whether it was `clear()`.
         more: tags and functions that were too many to be remembered.
         age_s: seconds since it happened, or came here from another process.
-        died: entries that were found dead of it so far. An entry is found when somebody asks for it,
-            or by the sweep: the number grows for a while.
+        died: entries that were found dead of it so far. One is found when somebody asks for it, or
+            by the sweep: the number grows for a while.
         origin: where it was called, "file.py:41"; None if it came from another process.
     """
 
