@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ConfigureOptions,
         Decorator,
         Invalidate,
+        LoadHooks,
         LruOptions,
         P,
         T,
@@ -68,6 +69,7 @@ class Cache(Telling):
         self.options: dict[str, Any] = {}
         self._functions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._raw_keys: Any = None
+        self.load_hooks: LoadHooks | None = None
         self.invalidate: Invalidate = self.core.invalidate
         self.clear: Callable[[], None] = self.core.clear
         _caches.add(self)
@@ -170,6 +172,23 @@ class Cache(Telling):
         self.core.reset()
         self._given = None
         self._follow_options({})
+
+    def hook_loads(self, hooks: LoadHooks | None) -> None:
+        """Has every loader called by a hook instead, from its next load on: for instrumentation.
+
+        Args:
+            hooks: for functions that are not async and for those that are (an async def), called
+                as `hook(loader, reason, *args, **kwargs)`; they return what the loader returns.
+                `reason` is why nothing was hit: "never loaded", "invalidated", "expired",
+                "evicted", "not stored", "refresh"; "many" for a `load=` of `get_many`. None: the
+                loaders are called as ever.
+
+        Thread-safe.
+        """
+        self.load_hooks = hooks
+        for function in list(self._functions):
+            hook = function.__dict__["_plan"].load_hook(function.__wrapped__)
+            function.update_options({"on_load": hook})
 
     def _follow_options(self, made: dict[str, Any]) -> None:
         self.options = made

@@ -169,8 +169,14 @@ class FunctionPlan:
             "on_store": on_store,
             "on_hit": on_hit,
             "size_of_value": (self.size or size_of) if bounded else None,
+            "on_load": self.load_hook(fn),
             **self._level(fn),
         }
+
+    def load_hook(self, fn: Any) -> Callable[..., Any] | None:
+        """What is called in place of `fn` when it loads, if there is such."""
+        hooks = self._cache.load_hooks
+        return None if hooks is None else hooks[_is_async(fn)]
 
     def _level(self, fn: Any) -> dict[str, Any]:
         """What the function is in the second level, if there is one."""

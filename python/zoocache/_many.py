@@ -7,6 +7,7 @@ Imported by the first call of it.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -31,7 +32,7 @@ def get_many(
         missing = batch.take()
         if missing and load is not None:
             batch.start()
-            error = _load(batch, missing, load)
+            error = _load(batch, missing, load, _hooked(fn, _in_order))
             _run(batch.finish_job())
             batch.note()
             if error is not None:
@@ -66,7 +67,7 @@ async def _get_many_async(
         missing = batch.take()
         if missing and load is not None:
             batch.start()
-            error = await _load_async(batch, missing, load)
+            error = await _load_async(batch, missing, load, _hooked(fn, _in_order_async))
             await _wait_for(batch, batch.finish_job())
             batch.note()
             if error is not None:
@@ -100,14 +101,26 @@ async def _wait_for(batch: Batch, job: Callable[[], None] | None) -> None:
         _run_elsewhere(batch.drop_level())  # it was lost; what it has goes with it
 
 
+def _hooked(fn: Any, loader: Callable[..., Any]) -> Callable[..., Any]:
+    """The loader of a batch, called by the hook of the cache's loads if there is one."""
+    hook = fn.__dict__["_plan"].load_hook(fn.__wrapped__)
+    if hook is None:
+        return loader
+    named = functools.update_wrapper(functools.partial(loader), fn.__wrapped__)
+    return functools.partial(hook, named, "many")
+
+
 def _load(
-    batch: Batch, missing: list[Any], load: Callable[[list[Any]], Any]
+    batch: Batch,
+    missing: list[Any],
+    load: Callable[[list[Any]], Any],
+    in_order: Callable[..., list[Any]],
 ) -> BaseException | None:
     """What is to be raised once the second level is done with; every flight has ended."""
     try:
         batch.enter()
         try:
-            values = _in_order(list(missing), load)
+            values = in_order(list(missing), load)
         finally:
             batch.leave()
     except Exception as error:  # noqa: BLE001 - it is returned
@@ -154,9 +167,12 @@ def _checked(result: Any, count: int, load: object) -> list[Any]:
 
 
 async def _load_async(
-    batch: Batch, missing: list[Any], load: Callable[[list[Any]], Any]
+    batch: Batch,
+    missing: list[Any],
+    load: Callable[[list[Any]], Any],
+    in_order: Callable[..., Coroutine[Any, Any, list[Any]]],
 ) -> BaseException | None:
-    coroutine = _in_order_async(list(missing), load)
+    coroutine = in_order(list(missing), load)
     try:
         values = await _Driven(_framed(batch, coroutine))
     except Exception as error:  # noqa: BLE001 - it is returned

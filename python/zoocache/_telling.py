@@ -7,10 +7,9 @@ from zoocache._errors import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
-    from zoocache._told import Explanation, FunctionInfo, InvalidationInfo, Stats, TagInfo
+    from zoocache._told import Explanation, FunctionInfo, InvalidationInfo, Stats, TagInfo, Told
     from zoocache._types import P
     from zoocache._zoocache import Cached
 
@@ -49,21 +48,21 @@ class Telling:
 
         return Stats(**_zoocache.stats(self.core))
 
-    def functions(self) -> list[FunctionInfo]:
+    def functions(self) -> Told[FunctionInfo]:
         """Every cached function of it that lives, in the order in which they were made."""
-        from zoocache._told import FunctionInfo, LoadTimes  # noqa: PLC0415 - see the class
+        from zoocache._told import FunctionInfo, LoadTimes, Told  # noqa: PLC0415 - see the class
 
         bounds = _zoocache.load_bounds()
-        return [
+        return Told(
             FunctionInfo(name, entries, counts, LoadTimes(bounds, buckets, seconds))
             for name, entries, counts, buckets, seconds in _zoocache.functions(self.core)
-        ]
+        )
 
-    def invalidations(self) -> list[InvalidationInfo]:
+    def invalidations(self) -> Told[InvalidationInfo]:
         """The newest invalidations, the newest first: `invalidation_records` at the most."""
-        from zoocache._told import InvalidationInfo  # noqa: PLC0415 - see the class
+        from zoocache._told import InvalidationInfo, Told  # noqa: PLC0415 - see the class
 
-        return [InvalidationInfo(*row) for row in _zoocache.invalidations(self.core)]
+        return Told(InvalidationInfo(*row) for row in _zoocache.invalidations(self.core))
 
     def home(self) -> dict[str, Any] | None:
         """How the shared home does, and its `counters`; None without one (docs/REDIS.md)."""
@@ -73,7 +72,7 @@ class Telling:
         """How the storage does, which is asked, and its `counters`; None without one."""
         return self.core.storage()
 
-    def tags(self, prefix: str = "") -> Iterator[TagInfo]:
+    def tags(self, prefix: str = "") -> Told[TagInfo]:
         """The tags that something depends on: `prefix` and what is below it, sorted.
 
         Raises:
@@ -83,9 +82,9 @@ class Telling:
         if not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"tags({shown(prefix)}): a str is wanted")
         rows = _zoocache.tags(self.core, prefix.rstrip(":"))
-        from zoocache._told import TagInfo  # noqa: PLC0415 - see the class
+        from zoocache._told import TagInfo, Told  # noqa: PLC0415 - see the class
 
-        return iter([TagInfo(*row) for row in rows])
+        return Told(TagInfo(*row) for row in rows)
 
     def get_tag_version(self, tag: str) -> int:
         """The epoch of the newest known invalidation of the tag or an ancestor; 0 if none.

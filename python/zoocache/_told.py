@@ -1,9 +1,17 @@
-"""What the cache tells about itself."""
+"""What the cache tells about itself.
+
+`repr()` leaves out what is zero or absent, `str()` makes sentences and lines, `as_dict()` and
+`to_json()` are for programs; rich prints tables of it, and is not imported before it does.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = [
     "CacheInfo",
@@ -13,7 +21,52 @@ __all__ = [
     "LoadTimes",
     "Stats",
     "TagInfo",
+    "Told",
 ]
+
+
+class _Record:
+    """What the dataclasses here have in common."""
+
+    def __repr__(self) -> str:
+        given = ((one.name, getattr(self, one.name)) for one in _fields(self))
+        shown = ", ".join(f"{name}={value!r}" for name, value in given if value)
+        return f"{type(self).__name__}({shown})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as a dict of what JSON has."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]  # pyright: ignore[reportArgumentType,reportCallIssue]
+
+    def to_json(self) -> str:
+        """The same as a JSON object in one line."""
+        return json.dumps(self.as_dict())
+
+
+class _Row(Protocol):
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+_R = TypeVar("_R", bound=_Row)
+
+
+class Told(list[_R]):
+    """A list that `str()` gives a line for each element and rich a table."""
+
+    __slots__ = ()
+
+    def as_dict(self) -> list[dict[str, Any]]:
+        """Each element as a dict."""
+        return [row.as_dict() for row in self]
+
+    def to_json(self) -> str:
+        """The same as a JSON array in one line."""
+        return json.dumps(self.as_dict())
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def __rich__(self) -> Table:
+        return _table([_cells(row) for row in self])
 
 
 class CacheInfo(NamedTuple):
@@ -38,9 +91,17 @@ class TagInfo(NamedTuple):
     version: int
     entries: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """The same as a dict."""
+        return self._asdict()
 
-@dataclasses.dataclass(frozen=True)
-class Stats:
+    def to_json(self) -> str:
+        """The same as a JSON object in one line."""
+        return json.dumps(self.as_dict())
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Stats(_Record):
     """Counts since the cache was made, and what it holds now. A snapshot.
 
     Attributes:
@@ -99,13 +160,27 @@ class Stats:
     clock: int
     flights: int
 
-    def as_dict(self) -> dict[str, int]:
-        """The same as a dict."""
-        return dataclasses.asdict(self)
+    @property
+    def misses_never_loaded(self) -> int:
+        """Misses of what was never loaded, or so long ago that it is forgotten."""
+        known = self.misses_invalidated + self.misses_expired + self.misses_evicted
+        return self.misses - known - self.misses_not_stored
+
+    @property
+    def hit_ratio(self) -> float:
+        """The share of calls that were hits, 0 to 1; 0 if there was no call."""
+        calls = self.hits + self.misses
+        return self.hits / calls if calls else 0.0
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<18} {value:>12,}" for name, value in self.as_dict().items())
+
+    def __rich__(self) -> Table:
+        return _table([{"what": name, "count": count} for name, count in self.as_dict().items()])
 
 
-@dataclasses.dataclass(frozen=True)
-class LoadTimes:
+@dataclasses.dataclass(frozen=True, repr=False)
+class LoadTimes(_Record):
     """How long the loads of a function took: a histogram.
 
     Attributes:
@@ -124,9 +199,12 @@ class LoadTimes:
         loads = sum(self.counts)
         return self.sum_s / loads if loads else 0.0
 
+    def __repr__(self) -> str:
+        return f"LoadTimes({sum(self.counts)} loads, mean_s={self.mean_s:.3g})"
 
-@dataclasses.dataclass(frozen=True)
-class FunctionInfo:
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class FunctionInfo(_Record):
     """One cached function that lives. A snapshot.
 
     Attributes:
@@ -141,9 +219,21 @@ class FunctionInfo:
     counts: dict[str, int]
     load_times: LoadTimes
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name}={count}" for name, count in self.counts.items() if count)
+        return f"FunctionInfo({self.name!r}, entries={self.entries}, {counts or 'never called'})"
 
-@dataclasses.dataclass(frozen=True)
-class InvalidationInfo:
+    def __str__(self) -> str:
+        counts = self.counts
+        return (
+            f"{self.name}: {_count(counts['hits'], 'hit')}, "
+            f"{_count(counts['misses'], 'miss', 'misses')}, {_count(counts['loads'], 'load')} "
+            f"of {_time(self.load_times.mean_s)}, {_count(self.entries, 'entry', 'entries')}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class InvalidationInfo(_Record):
     """One invalidation that this cache has heard of.
 
     Attributes:
@@ -167,6 +257,18 @@ class InvalidationInfo:
     died: int
     origin: str | None
 
+    def __str__(self) -> str:
+        where = f"at {self.origin}" if self.origin else "in another process"
+        died = _count(self.died, "entry", "entries")
+        return f"{self.what()}, {_time(self.age_s)} ago {where}: {died} died"
+
+    def what(self) -> str:
+        """What was invalidated, in a few words."""
+        names = ["everything"] if self.everything else [repr(tag) for tag in self.tags]
+        names += [f"calls of {name or 'a function that is gone'}" for name in self.functions]
+        names += [f"{self.more:,} more"] if self.more else []
+        return ", ".join(names)
+
 
 _HIDDEN = {
     "clear": "clear()",
@@ -176,8 +278,8 @@ _HIDDEN = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Explanation:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Explanation(_Record):
     """Why a call would be answered from the cache, or not. `str()` makes a sentence of it.
 
     Attributes:
@@ -221,3 +323,61 @@ class Explanation:
         if self.reason == "not stored":
             return f"miss: loaded{age} and not stored: {self.detail}"
         return f"miss: {self.reason}{age}"
+
+    def __rich__(self) -> Table:
+        rows = [("", str(self))]
+        for name, value in self.as_dict().items():
+            if value is not None and value != ():
+                shown = "\n".join(value) if isinstance(value, tuple) else value
+                rows.append((name, _time(value) if name == "age_s" else str(shown)))
+        return _table([{"what": name, "": value} for name, value in rows], show_header=False)
+
+
+def _fields(record: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(record)
+
+
+def _count(count: int, one: str, many: str | None = None) -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 1 or seconds == 0:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"
+
+
+def _cells(row: Any) -> dict[str, Any]:
+    """A row of a table, by the names of its columns."""
+    if isinstance(row, FunctionInfo):
+        names = ("hits", "misses", "loads", "load_errors", "evictions")
+        return {
+            "function": row.name,
+            "entries": row.entries,
+            **{name.replace("_", " "): row.counts[name] for name in names},
+            "mean load": _time(row.load_times.mean_s),
+        }
+    if isinstance(row, InvalidationInfo):
+        return {
+            "epoch": row.epoch,
+            "invalidated": row.what(),
+            "ago": _time(row.age_s),
+            "entries died": row.died,
+            "at": row.origin or "another process",
+        }
+    cells: dict[str, Any] = row.as_dict()
+    return cells
+
+
+def _table(rows: list[dict[str, Any]], *, show_header: bool = True) -> Table:
+    """A table for rich, which is there when this runs: it has called."""
+    from rich.table import Table  # noqa: PLC0415 - see the module
+    from rich.text import Text  # noqa: PLC0415 - what is in it is no markup
+
+    table = Table(show_header=show_header)
+    for name, value in (rows[0] if rows else {"nothing": ""}).items():
+        table.add_column(name, justify="right" if isinstance(value, int) else "left")
+    for row in rows:
+        cells = (f"{one:,}" if isinstance(one, int) else str(one) for one in row.values())
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    return table

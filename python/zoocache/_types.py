@@ -14,6 +14,7 @@ __all__ = [
     "ConfigureOptions",
     "Decorator",
     "Invalidate",
+    "LoadHooks",
     "LruOptions",
 ]
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 Class = TypeVar("Class", bound=type)
 
 Tags = str | Iterable[str]
+
+LoadHooks = tuple[Callable[..., Any], Callable[..., Coroutine[Any, Any, Any]]]
 
 
 class Decorator(Protocol):

@@ -132,6 +132,7 @@ class Call final : public Pooled<Call> {
   // The outcome of the flight that was followed. kRetry: look up and join anew; `rounds` counts.
   Take take_outcome(PyObject** value);
 
+  // Runs the loader, or what `on_load` puts in its place.
   PyObject* call_loader();
   // The second level, by the leader of a flight before it loads. False: the call has no part in it.
   bool begin_level();
@@ -227,6 +228,7 @@ class Call final : public Pooled<Call> {
   bool store(PyObject* kept, std::uint64_t bits, double ttl_s, std::int64_t bound_ns,
              std::size_t size_bytes);
   core::InvalidationLog::Standing bind_deps(core::Dependencies* bound);
+  PyObject* call_hook(PyObject* hook);
   PyObject* canonical_key(PyObject* identity);
   bool make_level_key(core::LevelKey* key);
   void begin_level_load();

@@ -1,5 +1,6 @@
 // The load of a call: from opening its frame to storing what came of it. See call.h.
 #include <algorithm>
+#include <vector>
 
 #include "python/awaitable.h"
 #include "python/call.h"
@@ -89,7 +90,44 @@ bool Call::declare_deps_after() {
   return declared;
 }
 
+namespace {
+
+const char* told(core::MissReason reason) {
+  switch (reason) {
+    case core::MissReason::kInvalidated:
+      return "invalidated";
+    case core::MissReason::kExpired:
+      return "expired";
+    case core::MissReason::kEvicted:
+      return "evicted";
+    case core::MissReason::kNotStored:
+      return "not stored";
+    case core::MissReason::kNeverLoaded:
+      break;
+  }
+  return "never loaded";
+}
+
+}  // namespace
+
+// `hook(loader, reason, *args, **kwargs)`; a load that no miss asked for is a "refresh".
+PyObject* Call::call_hook(PyObject* hook) {
+  PyObject* reason = PyUnicode_InternFromString(missed_ ? told(miss_reason_) : "refresh");
+  if (reason == nullptr) return nullptr;
+  const Py_ssize_t named = kwnames_ == nullptr ? 0 : PyTuple_GET_SIZE(kwnames_);
+  const Py_ssize_t count = PyVectorcall_NARGS(nargsf_);
+  std::vector<PyObject*> all{callable_->wrapped, reason};
+  all.insert(all.end(), args_, args_ + count + named);
+  Py_INCREF(hook);  // it may be taken away while it runs
+  PyObject* result =
+      PyObject_Vectorcall(hook, all.data(), static_cast<std::size_t>(count) + 2, kwnames_);
+  Py_DECREF(hook);
+  Py_DECREF(reason);
+  return result;
+}
+
 PyObject* Call::call_loader() {
+  if (callable_->options->on_load != nullptr) return call_hook(callable_->options->on_load);
   return PyObject_Vectorcall(callable_->wrapped, args_, argument_count(nargsf_), kwnames_);
 }
 

@@ -34,6 +34,7 @@ struct CallableOptions : AgingOptions {
   PyObject* level = nullptr;              // what it gave, once it was asked
   PyObject* on_unserializable = nullptr;  // callable of the error; not given: it is raised
   PyObject* load_softly = nullptr;  // (fn, args, kwargs, timeout_s): the same, and waits for it
+  PyObject* on_load = nullptr;      // (loader, reason, *args, **kwargs): called in place of it
   double ttl_s = -1;                // < 0: the core's default; 0: none
   double error_ttl_s = -1;          // < 0: as ttl_s
   double flight_timeout_s = -1;     // < 0: the core's

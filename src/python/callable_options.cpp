@@ -18,6 +18,7 @@ constexpr ObjectOption kObjects[] = {{"deps", &CallableOptions::deps},
                                      {"on_hit", &CallableOptions::on_hit},
                                      {"start_refresh", &CallableOptions::start_refresh},
                                      {"load_softly", &CallableOptions::load_softly},
+                                     {"on_load", &CallableOptions::on_load},
                                      {"level_plan", &CallableOptions::level_plan},
                                      {"level", &CallableOptions::level},
                                      {"on_unserializable", &CallableOptions::on_unserializable}};
