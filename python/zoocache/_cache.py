@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         T,
     )
     from zoocache._zoocache import CachedAsyncFunction, CachedFunction
+    from zoocache.telemetry import TelemetryManager
 else:
 
     def overload(fn):
@@ -70,6 +71,7 @@ class Cache(Telling):
         self._functions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._raw_keys: Any = None
         self.load_hooks: LoadHooks | None = None
+        self._telemetry: TelemetryManager | None = None
         self.invalidate: Invalidate = self.core.invalidate
         self.clear: Callable[[], None] = self.core.clear
         _caches.add(self)
@@ -120,6 +122,8 @@ class Cache(Telling):
             mode: "writer": this process declares changes and caches nothing; default "full".
             max_commit_time: seconds that a write in a block of `invalidating` may take to be
                 committed; the same in all processes, default 60. See docs/WORKERS.md.
+            telemetry: a `zoocache.telemetry.TelemetryManager`, whose adapters get this cache's
+                counts; default none. See docs/METRICS.md.
             allow_eviction: use a server that may evict the log, too; default False.
             lmdb_map_size: bytes that a shared log may take; the same in all processes, default
                 2**30. When it is full, the oldest tags are forgotten.
@@ -144,34 +148,48 @@ class Cache(Telling):
         from zoocache._options import (  # noqa: PLC0415 - see the module
             CONFIGURE_DEFAULTS,
             configured,
+            shown_options,
             warn_of_obsolete,
         )
 
         made = configured(options)
         warn_of_obsolete(options, stacklevel=4)
+        telemetry = options.pop("telemetry", None)  # it may come to a cache that is in use
         given: dict[str, Any] = {
             name: value for name, value in options.items() if value != CONFIGURE_DEFAULTS[name]
         }
         if self._given is not None:
             merged = {**self._given, **given}
             if merged == self._given:
+                self._feed(telemetry or self._telemetry)
                 return
             if self.core.used():
                 raise RuntimeError(
                     "zoocache is already configured with different settings and in use: "
-                    f"{self._given}; call reset() before configure() with {given}"
+                    f"{shown_options(self._given)}; call reset() before configure() with "
+                    f"{shown_options(given)}"
                 )
             made = configured(merged)
             given = merged
         self.core.configure(made)
         self._given = given
         self._follow_options(made)
+        self._feed(telemetry or self._telemetry, anew=True)
 
     def reset(self) -> None:
         """Forgets everything, the configuration included. Decorated functions go on working."""
+        self._feed(None)
         self.core.reset()
         self._given = None
         self._follow_options({})
+
+    def _feed(self, telemetry: TelemetryManager | None, *, anew: bool = False) -> None:
+        """Has it fed with this cache's counts, in place of the one of before."""
+        before, self._telemetry = self._telemetry, telemetry
+        if before is not None and before is not telemetry:
+            before.close()
+        if telemetry is not None and (anew or telemetry is not before):
+            telemetry.follow(self)
 
     def hook_loads(self, hooks: LoadHooks | None) -> None:
         """Has every loader called by a hook instead, from its next load on: for instrumentation.
@@ -342,9 +360,9 @@ class Cache(Telling):
     def _raw(self) -> Any:
         """The function whose entries are the raw keys."""
         if self._raw_keys is None:
-            from zoocache._decorator import FunctionPlan  # noqa: PLC0415 - see the module
+            from zoocache._decorator import RAW_KEYS, FunctionPlan  # noqa: PLC0415 - see the module
 
-            plan = FunctionPlan(self, {"namespace": "zoocache.raw-keys", "version": "1"})
+            plan = FunctionPlan(self, {"namespace": RAW_KEYS, "version": "1"})
             self._raw_keys = plan.decorate(_load_nothing)
             self._functions.add(self._raw_keys)
         return self._raw_keys

@@ -26,7 +26,9 @@ from zoocache._values import copied, debug_hooks, size_of
 if TYPE_CHECKING:
     from zoocache._cache import Cache
 
-__all__ = ["FunctionPlan"]
+__all__ = ["RAW_KEYS", "FunctionPlan"]
+
+RAW_KEYS = "zoocache.raw-keys"  # the namespace of the function whose entries they are
 
 _DEPS_KINDS = {"none": 0, "constant": 1, "template": 2, "callable": 3}
 # What makes `inspect.iscoroutinefunction` see through to an async function.
@@ -176,7 +178,9 @@ class FunctionPlan:
     def load_hook(self, fn: Any) -> Callable[..., Any] | None:
         """What is called in place of `fn` when it loads, if there is such."""
         hooks = self._cache.load_hooks
-        return None if hooks is None else hooks[_is_async(fn)]
+        if hooks is None or self.namespace == RAW_KEYS:
+            return None
+        return hooks[_is_async(fn)]
 
     def _level(self, fn: Any) -> dict[str, Any]:
         """What the function is in the second level, if there is one."""

@@ -27,6 +27,7 @@ __all__ = [
     "SerializationError",
     "StorageIsFull",
     "ZoocacheError",
+    "redacted",
     "shown",
 ]
 
@@ -76,3 +77,16 @@ def shown(value: object) -> str:
     except Exception:  # noqa: BLE001 - a broken repr must not hide the error being reported
         text = f"<{type(value).__name__} object>"
     return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 3] + "..."
+
+
+def redacted(url: object) -> object:
+    """A URL as messages show it: of one that may hold a password nothing but the scheme.
+
+    A mistyped URL may have its password anywhere, so that no part of it is known to be none.
+    """
+    if not isinstance(url, str) or url.startswith("lmdb://"):
+        return url
+    scheme, separator, _ = url.partition("://")
+    if separator and "@" not in scheme:
+        return f"{scheme}://***"
+    return "***" if "@" in url else url

@@ -272,7 +272,12 @@ class Sampler:
         self._growing: dict[Family, _Growing] = {}
 
     def samples(self) -> list[Sample]:
-        """Everything as it is now."""
+        """Everything as it is now; nothing of a cache that nobody has used yet.
+
+        To ask that one would be to use it, and then it could not be configured any more.
+        """
+        if not self._cache.core.used():
+            return []
         # A home and a storage may take their time, others' samples need not wait for it.
         home = self._cache.home()
         storage = self._cache.storage() if self._ask_storage else None
@@ -372,7 +377,7 @@ def caches_by_name(cache: Cache | Mapping[str, Cache] | None) -> dict[str, Cache
     Raises:
         TypeError: it is anything else.
     """
-    from zoocache import Cache, _default  # noqa: PLC0415 - it imports this
+    from zoocache import Cache, _default  # noqa: PLC0415  # pyright: ignore[reportPrivateUsage]
 
     given = cache if isinstance(cache, Mapping) else {"": _default if cache is None else cache}
     for name, one in given.items():

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from zoocache._errors import InvalidOption, shown
+from zoocache._errors import InvalidOption, redacted, shown
 
 __all__ = [
     "CONFIGURE_DEFAULTS",
@@ -21,6 +21,7 @@ __all__ = [
     "check_seconds",
     "check_text",
     "configured",
+    "shown_options",
     "warn_of_obsolete",
 ]
 
@@ -34,7 +35,6 @@ _OBSOLETE: dict[str, tuple[Any, str]] = {
     "channel_capacity": (1_000_000, "there is no background thread and so no channel to it"),
     "batch_size": (1000, "there is no background thread that writes in batches"),
     "lru_cache_size": (10_000, "the only bound is max_entries"),
-    "telemetry": (None, "stats() tells the numbers; there is no telemetry manager"),
 }
 
 CONFIGURE_DEFAULTS: dict[str, Any] = {
@@ -67,6 +67,7 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "replicas_ack": 0,
     "mode": "full",
     "allow_eviction": False,
+    "telemetry": None,
     **{name: default for name, (default, _) in _OBSOLETE.items()},
 }
 
@@ -179,6 +180,18 @@ def check_secrets(value: Any) -> list[bytes] | None:
     return secrets
 
 
+def check_telemetry(value: Any) -> None:
+    """A TelemetryManager, or None. Raises InvalidOption."""
+    if value is None:
+        return
+    from zoocache.telemetry import TelemetryManager  # noqa: PLC0415 - few programs have one
+
+    if not isinstance(value, TelemetryManager):
+        raise _refuse(
+            "telemetry", value, "a zoocache.telemetry.TelemetryManager([adapters]), or None"
+        )
+
+
 def check_callable(name: str, value: Any) -> Callable[..., Any] | None:
     """A callable or None, and no async one. Raises InvalidOption."""
     if value is not None and not callable(value):
@@ -240,12 +253,12 @@ def _place(name: str, url: str | None) -> tuple[str, str] | None:
     if scheme not in ("lmdb", *_REDIS_SCHEMES) or not separator:
         raise _refuse(
             name,
-            url,
+            redacted(url),
             "'lmdb://<folder>', 'redis://<host>', 'rediss://', 'redis+sentinel://', "
             "'redis+unix://', 'memory://' or None",
         )
     if not rest or "\0" in url:
-        raise _refuse(name, url, "it names no place; say for example 'lmdb://./cache'")
+        raise _refuse(name, redacted(url), "it names no place; say for example 'lmdb://./cache'")
     # './x' stays as it is
     return scheme, os.path.expanduser(rest) if scheme == "lmdb" else url  # noqa: PTH111
 
@@ -296,6 +309,7 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
         "max_storage_bytes", given.get("max_storage_bytes"), 2**20
     )
     made["max_value_bytes"] = check_count("max_value_bytes", given.get("max_value_bytes"), 1)
+    check_telemetry(given.get("telemetry"))
     made["secrets"] = check_secrets(given.get("secret"))
     made["lmdb_map_size"] = check_count("lmdb_map_size", given.get("lmdb_map_size"), 1)
     for name in ("max_entries", "max_bytes", "max_tag_length", "ring_records"):
@@ -312,6 +326,12 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
     if made["flight_timeout"] == math.inf:
         made["flight_timeout"] = 1e9
     return {name: value for name, value in made.items() if value is not None}
+
+
+def shown_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of `configure` as messages may show them."""
+    shown_as = {name: redacted(value) for name, value in options.items() if name.endswith("_url")}
+    return {**options, **shown_as, **({"secret": "***"} if "secret" in options else {})}
 
 
 def warn_of_obsolete(given: dict[str, Any], stacklevel: int) -> None:

@@ -35,7 +35,7 @@ class _Record:
 
     def as_dict(self) -> dict[str, Any]:
         """The same as a dict of what JSON has."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]  # pyright: ignore[reportArgumentType,reportCallIssue]
+        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]  # pyright: ignore[reportArgumentType]
 
     def to_json(self) -> str:
         """The same as a JSON object in one line."""
@@ -325,12 +325,11 @@ class Explanation(_Record):
         return f"miss: {self.reason}{age}"
 
     def __rich__(self) -> Table:
-        rows = [("", str(self))]
-        for name, value in self.as_dict().items():
-            if value is not None and value != ():
-                shown = "\n".join(value) if isinstance(value, tuple) else value
-                rows.append((name, _time(value) if name == "age_s" else str(shown)))
-        return _table([{"what": name, "": value} for name, value in rows], show_header=False)
+        told = self.as_dict()
+        told["age_s"] = None if self.age_s is None else _time(self.age_s)
+        told["deps"] = "\n".join(self.deps) or None
+        rows = [("", str(self)), *((name, told[name]) for name in told if told[name] is not None)]
+        return _table([{"what": name, "": str(value)} for name, value in rows], show_header=False)
 
 
 def _fields(record: Any) -> tuple[dataclasses.Field[Any], ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypedDict, 
 
 if TYPE_CHECKING:
     from zoocache._zoocache import CachedAsyncFunction, CachedFunction
+    from zoocache.telemetry import TelemetryManager
 
 __all__ = [
     "CacheParameters",
@@ -128,4 +129,4 @@ class ConfigureOptions(TypedDict, total=False):
     channel_capacity: int
     batch_size: int
     lru_cache_size: int
-    telemetry: Any
+    telemetry: TelemetryManager | None

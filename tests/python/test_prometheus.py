@@ -220,6 +220,16 @@ def test_the_default_cache_is_the_default() -> None:
     assert Scraped().value("loads_total", function="app.load") == 1
 
 
+def test_a_scrape_does_not_keep_a_cache_from_being_configured(cache: Cache) -> None:
+    cache.configure(default_ttl=60)
+    scraped = Scraped(cache)
+    assert scraped() == {}
+    cache.configure(max_entries=10)
+    load = named("load", cache)
+    load(1)
+    assert scraped.value("loads_total", function="app.load") == 1
+
+
 def test_a_registry_has_one_and_gives_it_back(cache: Cache) -> None:
     registry = CollectorRegistry()
     collector = install(registry, cache)
@@ -291,7 +301,8 @@ def test_a_child_of_fork_begins_at_nothing() -> None:
         load(1), load(1)
 
         def hits():
-            return registry.get_sample_value("zoocache_hits_total", {"function": "__main__.<lambda>"})
+            of = {"function": "__main__.<lambda>"}
+            return registry.get_sample_value("zoocache_hits_total", of)
 
         assert hits() == 1
         child = os.fork()

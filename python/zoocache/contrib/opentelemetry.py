@@ -7,8 +7,8 @@
     opentelemetry.install()      # the default cache, the global providers
 
 Metrics are read when they are collected. Each load, not each call, is a span that is current while
-the loader runs, and a value of the histogram `zoocache.load.duration`; a hit costs nothing more than
-without this. docs/METRICS.md has the names.
+the loader runs, and a value of the histogram `zoocache.load.duration`; a hit costs nothing more
+than without this. docs/METRICS.md has the names.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -93,90 +94,116 @@ class _Collection:
             return self._left.pop(family)
 
 
+class _Instruments:
+    """Those of one provider, made once: they outlive who is observed through them. Thread-safe."""
+
+    def __init__(self, meter: metrics.Meter) -> None:
+        self.active: list[Instrumentation] = []
+        self.durations = meter.create_histogram(
+            "zoocache.load.duration",
+            "s",
+            "How long loader runs took, waiting included",
+            explicit_bucket_boundaries_advisory=_zoocache.load_bounds(),
+        )
+        for family in FAMILIES:
+            callbacks = [functools.partial(self._observations, family)]
+            name, unit = _name(family), _unit(family)
+            if family is LOAD_SECONDS:  # no histogram can be observed; its sum can
+                meter.create_observable_counter(
+                    "zoocache.load.time", callbacks, unit, "Seconds of all loader runs together"
+                )
+            elif family.kind == "counter":
+                meter.create_observable_counter(name, callbacks, unit, family.help)
+            elif family.name.endswith(("reachable", "clock", "applied", "floor")):
+                meter.create_observable_gauge(name, callbacks, unit, family.help)
+            else:  # what may be summed over processes
+                meter.create_observable_up_down_counter(name, callbacks, unit, family.help)
+
+    def _observations(self, family: Family, _: CallbackOptions) -> Iterator[Observation]:
+        for one in list(self.active):
+            yield from one.observations(family)
+
+
+_instruments: weakref.WeakKeyDictionary[metrics.MeterProvider, _Instruments] = (
+    weakref.WeakKeyDictionary()
+)
+_instruments_lock = threading.Lock()
+
+
+def _instruments_of(provider: metrics.MeterProvider) -> _Instruments:
+    with _instruments_lock:
+        made = _instruments.get(provider)
+        if made is None:
+            made = _Instruments(provider.get_meter("zoocache", _zoocache.__version__))
+            _instruments[provider] = made
+        return made
+
+
 class Instrumentation:
     """What `install` made; `uninstall` takes it out again. Thread-safe."""
 
-    def __init__(self, caches: dict[str, Cache], samplers: dict[str, Sampler]) -> None:
+    def __init__(
+        self,
+        caches: dict[str, Cache],
+        samplers: dict[str, Sampler],
+        instruments: _Instruments,
+        tracer: trace.Tracer | None,
+        durations: metrics.Histogram | None,
+    ) -> None:
         self._caches = caches
-        self._samplers = samplers
+        self._instruments = instruments
+        self._tracer = tracer
+        self._durations = durations
         self._collections = [
             ({CACHE: name} if name else {}, _Collection(sampler))
             for name, sampler in samplers.items()
         ]
-        self._observed = False
-        self._tracer: trace.Tracer | None = None
-        self._durations: metrics.Histogram | None = None
+        instruments.active.append(self)
+        if tracer is None and durations is None:
+            return
+        for name, cache in caches.items():
+            common = {CACHE: name} if name else {}
+            cache.hook_loads(_hooks(functools.partial(self._around, samplers[name], common)))
 
     def uninstall(self) -> None:
         """Loads go without spans from here on, and nothing more is observed."""
-        self._observed = False
-        for cache in self._caches.values():
-            cache.hook_loads(None)
+        if self in self._instruments.active:
+            self._instruments.active.remove(self)
+            for cache in self._caches.values():
+                cache.hook_loads(None)
 
-    def observe(self, meter: metrics.Meter) -> None:
-        """Makes the instruments of everything that the cache counts itself."""
-        self._observed = True
-        for family in FAMILIES:
-            callbacks = [functools.partial(self._observations, family)]
-            about = {"unit": _unit(family), "description": family.help}
-            if family is LOAD_SECONDS:  # no histogram can be observed; see `load_times`
-                meter.create_observable_counter(
-                    "zoocache.load.time", callbacks, "s", "Seconds of all loader runs together"
-                )
-            elif family.kind == "counter":
-                meter.create_observable_counter(_name(family), callbacks, **about)
-            elif family.name.endswith(("reachable", "clock", "applied", "floor")):
-                meter.create_observable_gauge(_name(family), callbacks, **about)
-            else:  # what may be summed over processes
-                meter.create_observable_up_down_counter(_name(family), callbacks, **about)
-
-    def hook(self, tracer: trace.Tracer | None, meter: metrics.Meter | None) -> None:
-        """Makes a span and a value of the histogram of each load."""
-        self._tracer = tracer
-        if meter is not None:
-            self._durations = meter.create_histogram(
-                "zoocache.load.duration",
-                "s",
-                "How long loader runs took, waiting included",
-                explicit_bucket_boundaries_advisory=_zoocache.load_bounds(),
-            )
-        for name, cache in self._caches.items():
-            common = {CACHE: name} if name else {}
-            around = functools.partial(self._around, self._samplers[name], common)
-            cache.hook_loads(_hooks(around))
-
-    def _observations(self, family: Family, _: CallbackOptions) -> Iterator[Observation]:
-        if not self._observed:
-            return
+    def observations(self, family: Family) -> Iterator[Observation]:
+        """What an instrument's callback gives."""
         for common, collection in self._collections:
             for sample in collection.take(family):
                 names = (_ATTRIBUTES[label] for label in family.labels)
                 attributes = {**common, **dict(zip(names, sample.labels, strict=True))}
                 value = sample.value
-                seconds = value.sum if isinstance(value, Histogram) else value
-                yield Observation(seconds, attributes)
+                yield Observation(value.sum if isinstance(value, Histogram) else value, attributes)
 
     @contextmanager
     def _around(
         self, sampler: Sampler, common: dict[str, str], fn: Any, attributes: dict[str, Any]
-    ) -> Iterator[None]:
+    ) -> Generator[None, None, None]:
         name = name_of(fn)
+        told = {**common, FUNCTION: name, **attributes}
         begun_s = time.perf_counter()
         failed = {}
-        try:
-            if self._tracer is None:
+        with self._span(f"load {name}", told):
+            try:
                 yield
-            else:
-                told = {**common, FUNCTION: name, **attributes}
-                with self._tracer.start_as_current_span(f"load {name}", attributes=told):
-                    yield
-        except BaseException as error:
-            failed = {"error.type": type(error).__qualname__}
-            raise
-        finally:
-            if self._durations is not None:
-                label = {**common, FUNCTION: sampler.label(name), **failed}
-                self._durations.record(time.perf_counter() - begun_s, label)
+            except BaseException as error:
+                failed = {"error.type": type(error).__qualname__}
+                raise
+            finally:
+                if self._durations is not None:
+                    label = {**common, FUNCTION: sampler.label(name), **failed}
+                    self._durations.record(time.perf_counter() - begun_s, label)
+
+    def _span(self, name: str, attributes: dict[str, Any]) -> AbstractContextManager[Any]:
+        if self._tracer is None:
+            return nullcontext()
+        return self._tracer.start_as_current_span(name, attributes=attributes)
 
 
 _ATTRIBUTES = {"function": FUNCTION, "reason": REASON}
@@ -216,7 +243,8 @@ def install(
     Args:
         cache: which; default the default cache. For several a dict of them by their names, which
             become the attribute `zoocache.cache.name`.
-        meter_provider, tracer_provider: default the global ones.
+        meter_provider: default the global one.
+        tracer_provider: default the global one.
         spans: whether each load is a span.
         load_durations: whether each load is a value of the histogram `zoocache.load.duration`.
         max_functions: names of functions that metrics tell apart; all others are one, "other".
@@ -238,11 +266,7 @@ def install(
         name: Sampler(one, max_functions=max_functions, ask_storage=ask_storage)
         for name, one in caches.items()
     }
-    made = Instrumentation(caches, samplers)
-    version = _zoocache.__version__
-    meter = metrics.get_meter("zoocache", version, meter_provider)
-    made.observe(meter)
-    if spans or load_durations:
-        tracer = trace.get_tracer("zoocache", version, tracer_provider) if spans else None
-        made.hook(tracer, meter if load_durations else None)
-    return made
+    instruments = _instruments_of(meter_provider or metrics.get_meter_provider())
+    tracer = trace.get_tracer("zoocache", _zoocache.__version__, tracer_provider) if spans else None
+    durations = instruments.durations if load_durations else None
+    return Instrumentation(caches, samplers, instruments, tracer, durations)

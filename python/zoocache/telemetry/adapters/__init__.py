@@ -1,0 +1,1 @@
+"""Where a `TelemetryManager` sends what it counts. Each module needs its own client."""
