@@ -246,7 +246,8 @@ def _place(name: str, url: str | None) -> tuple[str, str] | None:
     Raises:
         InvalidOption: it is none of the schemes, or names no folder.
     """
-    check_text(name, url)
+    if url is not None and not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _refuse(name, type(url), "a str or None")  # its value may hold a password
     if url in (None, "memory://"):
         return None
     scheme, separator, rest = url.partition("://")
