@@ -1,9 +1,9 @@
 """What metrics cost a call: hits and loads with them and without, alternating in one process.
 
-Usage: metrics_cost.py [--quick]. Each kind of cache is compared with one that nobody watches: another
-one that nobody watches, which shows what the comparison itself is worth; one whose numbers are
-scraped four times a second by Prometheus, OpenTelemetry and a telemetry manager; for loads also
-with OpenTelemetry's histogram and with its spans. Prints the ratio of the least samples, which other
+Usage: metrics_cost.py [--quick]. Each kind of cache is compared with one that nobody watches:
+another such one, which shows what the comparison itself is worth; one whose numbers are scraped
+four times a second by Prometheus, OpenTelemetry and a telemetry manager; for loads also with
+OpenTelemetry's histogram and with its spans. Prints the ratio of the least samples, which other
 programs disturb least; 1 is "costs nothing". The interpreter needs the package and
 scripts/requirements.txt.
 """

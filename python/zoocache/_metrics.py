@@ -381,7 +381,8 @@ def caches_by_name(cache: Cache | Mapping[str, Cache] | None) -> dict[str, Cache
 
     given = cache if isinstance(cache, Mapping) else {"": _default if cache is None else cache}
     for name, one in given.items():
-        if not isinstance(name, str) or not isinstance(one, Cache):  # pyright: ignore[reportUnnecessaryIsInstance]
+        known: object = one
+        if type(name) is not str or not isinstance(known, Cache):
             raise TypeError(
                 f"cache={shown(cache)}: a zoocache.Cache is wanted, a dict of such by their names, "
                 "or None for the default one"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import random
 import re
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ from zoocache import Cache
 from zoocache.contrib.prometheus import ZoocacheCollector, install
 
 ROOT = Path(__file__).resolve().parents[2]
+COUNTED = ("_total", "_count", "_bucket", "_sum")  # how the names of counters end
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -141,7 +144,7 @@ def test_what_functions_counted_stays_when_they_go(cache: Cache) -> None:
     gc.collect()
     after = scraped()
     for key, value in before.items():
-        if key[0].endswith(("_total", "_count", "_bucket", "_sum")):
+        if key[0].endswith(COUNTED):
             assert after[key] >= value, key
     hits = {
         dict(labels)["function"]: value
@@ -168,6 +171,68 @@ def test_functions_of_one_name_are_one(cache: Cache) -> None:
     many[0](1)
     assert scraped.value("hits_total", function="app.load") == 21
     assert scraped.value("entries", function="app.load") == 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_counters_never_fall_and_lose_nothing(cache: Cache, seed: int) -> None:
+    """Functions of few names come, are called and go, beside scrapes, at random."""
+    rng = random.Random(seed)
+    scraped = Scraped(cache, max_functions=3)
+    alive: list[Any] = []
+    hits = 0
+    last: Values = {}
+    for step in range(400):
+        action = rng.random()
+        if action < 0.2 or not alive:
+            alive.append(named(f"load{rng.randrange(6)}", cache))
+        elif action < 0.3:
+            alive.pop(rng.randrange(len(alive)))
+        elif action < 0.9:
+            x = rng.randrange(3)
+            at = rng.randrange(len(alive))
+            hits += alive[at].peek(x) is not None
+            alive[at](x)
+        else:
+            told = scraped()
+            for key, value in last.items():
+                if key[0].endswith(COUNTED):
+                    assert told[key] >= value, (step, key)
+            last = told
+            of_functions = [value for key, value in told.items() if key[0] == "zoocache_hits_total"]
+            assert sum(of_functions) == hits == cache.stats().hits, step
+            entries = [value for key, value in told.items() if key[0] == "zoocache_entries"]
+            assert sum(entries) == cache.stats().entries
+    assert len(last) > 50
+
+
+def test_counters_never_fall_while_threads_call(cache: Cache) -> None:
+    scraped = Scraped(cache)
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.is_set():
+            load = named("load", cache)
+            for x in range(30):
+                load(x % 7)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    last: Values = {}
+    try:
+        for _ in range(30):
+            told = scraped()
+            for key, value in last.items():
+                if key[0].endswith(COUNTED):
+                    assert told[key] >= value, key
+            last = told
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    told = scraped()
+    hits = [value for key, value in told.items() if key[0] == "zoocache_hits_total"]
+    assert sum(hits) == cache.stats().hits > 0
 
 
 def test_only_so_many_functions_have_names(cache: Cache) -> None:
