@@ -17,12 +17,14 @@ class Hooks:
 
     def __init__(self) -> None:
         self.loads: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = []
+        self.awaited = 0
 
     def sync(self, loader: Any, reason: str, /, *args: Any, **kwargs: Any) -> Any:
         self.loads.append((loader.__qualname__, reason, args, kwargs))
         return loader(*args, **kwargs)
 
     async def asynchronous(self, loader: Any, reason: str, /, *args: Any, **kwargs: Any) -> Any:
+        self.awaited += 1
         self.loads.append((loader.__qualname__, reason, args, kwargs))
         return await loader(*args, **kwargs)
 
@@ -106,6 +108,7 @@ def test_async_loads(cache: Cache, hooks: Hooks) -> None:
     cache.invalidate("t")
     run(twice())
     assert hooks.reasons() == ["never loaded", "invalidated"]
+    assert hooks.awaited == 2
 
 
 def test_the_loads_of_get_many(cache: Cache, hooks: Hooks) -> None:

@@ -249,6 +249,27 @@ def test_only_so_many_functions_have_names(cache: Cache) -> None:
     assert Scraped(cache, max_functions=0).value("hits_total", function="other") == 10
 
 
+def test_what_is_called_during_a_scrape_makes_nothing_fall() -> None:
+    class Busy(Cache):
+        """Is called between two looks of a scrape."""
+
+        def stats(self) -> Any:
+            told = super().stats()
+            for _ in range(calls):
+                kept(1)
+            return told
+
+    calls = 0
+    cache = Busy()
+    kept, gone = named("kept", cache), named("gone", cache)
+    scraped = Scraped(cache)
+    gone(1), gone(1), gone(1)
+    del gone
+    gc.collect()
+    for calls in range(5):
+        assert scraped.value("hits_total", function="other") == 2
+
+
 def test_counters_go_on_after_reset(cache: Cache) -> None:
     scraped = Scraped(cache)
     load = named("load", cache)
@@ -363,19 +384,20 @@ def test_a_child_of_fork_begins_at_nothing() -> None:
         registry = CollectorRegistry()
         prometheus.install(registry)
         load = zoocache.cacheable(lambda x: x)
-        load(1), load(1)
+        for _ in range(5):
+            load(1)
 
         def hits():
             of = {"function": "__main__.<lambda>"}
             return registry.get_sample_value("zoocache_hits_total", of)
 
-        assert hits() == 1
+        assert hits() == 4
         child = os.fork()
         if child == 0:
             load(2), load(2), load(2)
             os._exit(int(hits()))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
-        assert hits() == 1
+        assert hits() == 4
         """
     )
 

@@ -35,7 +35,7 @@ _COUNTERS: tuple[tuple[str, Labels, str], ...] = (
     ("cache_silent_errors_total", None, "storage_errors"),
 )
 _GAUGES = (("cache_entries", "entries"), ("cache_bytes", "bytes"))
-_ASKED = ("loads", *(count for _, _, count in _COUNTERS), *(gauge for _, gauge in _GAUGES))
+_ASKED = (*(count for _, _, count in _COUNTERS), *(gauge for _, gauge in _GAUGES))
 
 
 class TelemetryManager:
@@ -137,14 +137,11 @@ class TelemetryManager:
 
     def _pass_on(self, cache: Cache) -> None:
         now = self._counts(cache)
-        if now["hits"] < self._last["hits"] or now["loads"] < self._last["loads"]:
-            self._last = dict.fromkeys(now, 0)  # the cache began anew
         for name, labels, count in _COUNTERS:
             grown = now[count] - self._last[count]
             if grown > 0:
                 self._last[count] = now[count]
                 self._tell("increment", name, float(grown), labels)
-        self._last["loads"] = now["loads"]
         for name, gauge in _GAUGES:
             if self._shown.get(name) != now[gauge]:
                 self._shown[name] = now[gauge]
