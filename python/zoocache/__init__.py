@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         LoadTimes,
         Stats,
         TagInfo,
+        Told,
     )
     from zoocache._values import MutatedValueWarning
 
@@ -66,6 +67,7 @@ __all__ = [
     "Stats",
     "StorageIsFull",
     "TagInfo",
+    "Told",
     "ZoocacheError",
     "add_deps",
     "at_least",
@@ -134,6 +136,7 @@ _LATER = {
     "MutatedValueWarning": "zoocache._values",
     "Stats": "zoocache._told",
     "TagInfo": "zoocache._told",
+    "Told": "zoocache._told",
 }
 
 

@@ -480,6 +480,9 @@ def _load_nothing(key: Any) -> Any:
     return _ABSENT
 
 
+_load_nothing.__module__, _load_nothing.__qualname__ = "zoocache", "get"  # for who is told of it
+
+
 def _after_fork() -> None:
     """The child begins with empty caches: the parent's loads and waiters do not exist here."""
     for cache in list(_caches):

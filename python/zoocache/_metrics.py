@@ -379,10 +379,9 @@ def caches_by_name(cache: Cache | Mapping[str, Cache] | None) -> dict[str, Cache
     """
     from zoocache import Cache, _default  # noqa: PLC0415  # pyright: ignore[reportPrivateUsage]
 
-    given = cache if isinstance(cache, Mapping) else {"": _default if cache is None else cache}
+    given: Any = cache if isinstance(cache, Mapping) else {"": _default if cache is None else cache}
     for name, one in given.items():
-        known: object = one
-        if type(name) is not str or not isinstance(known, Cache):
+        if not isinstance(name, str) or not isinstance(one, Cache):
             raise TypeError(
                 f"cache={shown(cache)}: a zoocache.Cache is wanted, a dict of such by their names, "
                 "or None for the default one"

@@ -335,7 +335,7 @@ def test_a_registry_has_one_and_gives_it_back(cache: Cache) -> None:
         ({"labels": {"function": "x"}}, ValueError, "'function'"),
         ({"labels": {"a b": "x"}}, ValueError, "'a b'"),
     ],
-    ids=str,
+    ids=["cache", "caches", "count", "flag", "taken label", "bad label"],
 )
 def test_wrong_options(options: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=re.escape(words)):

@@ -24,6 +24,7 @@ from zoocache import (
     tag,
     tags,
 )
+from zoocache.telemetry import LogAdapter, TelemetryManager
 
 
 @dataclass
@@ -360,12 +361,16 @@ def module_types() -> None:
         assert_type(info.tag, str)
         assert_type(info.version, int)
         assert_type(info.entries, int)
+    assert_type(tags().to_json(), str)
+    assert_type(zoocache.functions(), "zoocache.Told[zoocache.FunctionInfo]")
+    assert_type(zoocache.invalidations()[0].died, int)
     assert_type(tag("user", 42, "x"), str)
     assert_type(zoocache.version(), str)
     assert_type(zoocache.get_tag_version("users"), int)
     zoocache.set("key", {"any": "value"}, deps=["users"], ttl=1.5)
     zoocache.get("key")
     zoocache.configure(max_entries=10, max_bytes=1000, default_ttl=60, debug=True)
+    zoocache.configure(telemetry=TelemetryManager([LogAdapter()], poll_interval=5))
     zoocache.configure(storage_url=None, bus_url=None, prefix="app", read_extend_ttl=False)
     zoocache.clear()
     zoocache.prune()
