@@ -175,6 +175,10 @@ class FunctionPlan:
             **self._level(fn),
         }
 
+    def home(self) -> dict[str, Any] | None:
+        """How the shared log of the function's cache does; None without one."""
+        return self._cache.home()
+
     def load_hook(self, fn: Any) -> Callable[..., Any] | None:
         """What is called in place of `fn` when it loads, if there is such."""
         hooks = self._cache.load_hooks

@@ -40,7 +40,17 @@ class Telling:
             raise TypeError(f"explain({shown(fn)}): a function decorated with cacheable is wanted")
         from zoocache._told import Explanation  # noqa: PLC0415 - see the class
 
-        return Explanation.from_raw(_zoocache.explain(target, *args, **kwargs))
+        raw = _zoocache.explain(target, *args, **kwargs)
+        if raw.get("hidden") == "clear" and raw["origin"] is None:
+            # Nobody here called clear(): another process did, or all was dropped with the trust.
+            home = target.__dict__["_plan"].home()
+            if home is not None and not home["reachable"]:
+                raw = {
+                    "reason": "home unreachable",
+                    "age_s": raw.get("age_s"),
+                    "why": home["trouble"],
+                }
+        return Explanation.from_raw(raw)
 
     def stats(self) -> Stats:
         """Counts and sizes of now."""

@@ -283,7 +283,8 @@ class Explanation(_Record):
     """Why a call would be answered from the cache, or not. `str()` makes a sentence of it.
 
     Attributes:
-        reason: "hit", "never loaded", "evicted", "expired", "invalidated", "not stored".
+        reason: "hit", "never loaded", "evicted", "expired", "invalidated", "not stored",
+            "home unreachable".
         tag: what was invalidated, if it was a tag.
         epoch: of the invalidation.
         age_s: seconds since it happened.
@@ -322,6 +323,8 @@ class Explanation(_Record):
             return "miss: never loaded, or forgotten long ago"
         if self.reason == "not stored":
             return f"miss: loaded{age} and not stored: {self.detail}"
+        if self.reason == "home unreachable":
+            return f"miss: the home is unreachable, everything was dropped{age}: {self.detail}"
         return f"miss: {self.reason}{age}"
 
     def __rich__(self) -> Table:

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 import zoocache
-from support import check_script
+from redis_server import RedisServer
+from support import check_script, wait_until
 from zoocache import cacheable, explain, functions, invalidate, invalidations, stats, tags
 
 
@@ -106,6 +107,23 @@ def test_explanations(load: Any) -> None:
     invalidate("list")
     time.sleep(0.02)
     assert "invalidated by 'list'" in printed(explain(load, 1))
+
+
+def test_a_home_that_cannot_be_reached_is_a_reason(server: RedisServer) -> None:
+    cache = zoocache.Cache(bus_url=server.url, lease=0.5)
+    load = cache.cacheable(lambda: 1, deps=["t"])
+    load()
+    cache.clear()
+    mine = explain(load)
+    assert (mine.reason, mine.detail) == ("invalidated", "clear()")
+    load()
+    server.kill()
+    wait_until(lambda: not explain(load).reason == "hit", "the end of the lease")
+    told = explain(load)
+    assert told.reason == "home unreachable"
+    assert "refused" in (told.detail or "")
+    assert "home is unreachable" in str(told)
+    assert told.tag is None
 
 
 def test_rich_is_imported_by_nobody_but_itself() -> None:

@@ -260,7 +260,7 @@ def install(
     """
     caches = caches_by_name(cache)
     for one in caches.values():
-        if one.load_hooks is not None:
+        if (spans or load_durations) and one.load_hooks is not None:
             raise RuntimeError("the loads of this cache are followed already: uninstall() that")
     samplers = {
         name: Sampler(one, max_functions=max_functions, ask_storage=ask_storage)
