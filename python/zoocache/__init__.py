@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from zoocache._receipt import Receipt
     from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
     from zoocache._values import MutatedValueWarning
+    from zoocache._verify import Finding
 
 __all__ = [
     "AtLeast",
     "Cache",
     "CacheInfo",
     "Explanation",
+    "Finding",
     "FlightTimeout",
     "HomeUnreachable",
     "InvalidOption",
@@ -63,6 +65,7 @@ __all__ = [
     "clear_async",
     "configure",
     "explain",
+    "findings",
     "get",
     "get_async",
     "get_tag_version",
@@ -94,6 +97,7 @@ clear_async = _default.clear_async
 configure = _default.configure
 reset = _default.reset
 explain = _default.explain
+findings = _default.findings
 stats = _default.stats
 home = _default.home
 tags = _default.tags
@@ -111,6 +115,7 @@ _LATER = {
     "Receipt": "zoocache._receipt",
     "CacheInfo": "zoocache._told",
     "Explanation": "zoocache._told",
+    "Finding": "zoocache._verify",
     "MutatedValueWarning": "zoocache._values",
     "Stats": "zoocache._told",
     "TagInfo": "zoocache._told",

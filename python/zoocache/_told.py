@@ -9,7 +9,7 @@ __all__ = ["CacheInfo", "Explanation", "Stats", "TagInfo"]
 
 
 class CacheInfo(NamedTuple):
-    """What `functools.lru_cache` tells, in the same order."""
+    """What `functools.lru_cache` tells, in the same order; a `maxsize` of 0: nothing is kept."""
 
     hits: int
     misses: int
@@ -100,7 +100,8 @@ class Explanation:
     """Why a call would be answered from the cache, or not. `str()` makes a sentence of it.
 
     Attributes:
-        reason: "hit", "never loaded", "evicted", "expired", "invalidated", "not stored".
+        reason: "hit", "never loaded", "evicted", "expired", "invalidated", "not stored",
+            "disabled".
         tag: what was invalidated, if it was a tag.
         epoch: of the invalidation.
         age_s: seconds since it happened.
@@ -135,6 +136,8 @@ class Explanation:
         if self.reason == "invalidated":
             by = repr(self.tag) if self.tag is not None else self.detail or "its function"
             return f"miss: invalidated by {by}{age}{origin}"
+        if self.reason == "disabled":
+            return "miss: the cache is off, by configure(enabled=False) or ZOOCACHE_DISABLED"
         if self.reason == "never loaded":
             return "miss: never loaded, or forgotten long ago"
         if self.reason == "not stored":

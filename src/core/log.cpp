@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 namespace zoocache::core {
 
@@ -37,6 +38,7 @@ Epoch InvalidationLog::apply(std::span<const TagPath> paths, std::uint32_t origi
     }
     if (node != nullptr) node->version.store(epoch, std::memory_order_release);  // (2)
     ring_.append(epoch, path.back().hash, note);                                 // (3)
+    if (most_recorded_ != 0) remember(epoch, note, path.text());
   }
   clock_.store(epoch, std::memory_order_release);  // (4)
   return epoch;
@@ -48,8 +50,33 @@ Epoch InvalidationLog::apply_root(std::uint32_t origin) noexcept {
   const Epoch epoch = clock_.load(std::memory_order_relaxed) + 1;
   trie_.root()->version.store(epoch, std::memory_order_release);
   ring_.append(epoch, trie_.root()->hash, note);
+  if (most_recorded_ != 0) remember(epoch, note, {});
   clock_.store(epoch, std::memory_order_release);
   return epoch;
+}
+
+void InvalidationLog::record(std::size_t most) {
+  const std::lock_guard lock(mutex_);
+  most_recorded_ = most;
+  while (recorded_.size() > most) recorded_.pop_front();
+}
+
+void InvalidationLog::remember(Epoch epoch, const InvalidationRing::Note& note,
+                               std::string_view text) noexcept {
+  try {
+    if (recorded_.size() == most_recorded_) recorded_.pop_front();
+    recorded_.push_back({epoch, note, std::string(text)});
+  } catch (const std::bad_alloc&) {
+    most_recorded_ = 0;  // it is told to people alone
+  }
+}
+
+std::vector<InvalidationLog::Recorded> InvalidationLog::recorded(Epoch since) const {
+  const std::lock_guard lock(mutex_);
+  const auto first =
+      std::partition_point(recorded_.begin(), recorded_.end(),
+                           [since](const Recorded& one) { return one.epoch <= since; });
+  return {first, recorded_.end()};
 }
 
 // A prefix without a node is known from the ring alone; below it there are no nodes either.

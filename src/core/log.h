@@ -20,6 +20,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -151,12 +152,24 @@ class InvalidationLog {
   std::size_t visible_tag_count() const;  // nodes of users' tags; looks at every node
   InvalidationRing::Note note(Epoch epoch, std::uint64_t hash) const;
 
+  // From now on the newest `most` invalidations are remembered by their texts, those of the home's
+  // others and of hidden tags included. 0: none, and what was remembered is forgotten.
+  void record(std::size_t most);
+  struct Recorded {
+    Epoch epoch;
+    InvalidationRing::Note note;
+    std::string text;  // empty: of everything
+  };
+  // Those after `since`, oldest first.
+  std::vector<Recorded> recorded(Epoch since) const;
+
   // For fork handlers: the mutex itself, to be held across the fork.
   std::mutex& mutex() noexcept { return mutex_; }
 
  private:
   Epoch newest(const TagPath& path) const noexcept;
   void release_held(std::span<const TagPath> paths) noexcept;
+  void remember(Epoch epoch, const InvalidationRing::Note& note, std::string_view text) noexcept;
   bool is_held(const TagPath& path) const noexcept;
   bool is_held(const TagNode* node) const noexcept;
   Standing judge(const DepSet& deps, const TagNode* function, const TagPath* own_key,
@@ -171,6 +184,8 @@ class InvalidationLog {
   InvalidationRing ring_;
   TagTrie trie_;
   std::unordered_map<std::uint64_t, std::size_t> held_;  // tag hash -> writers holding it
+  std::size_t most_recorded_ = 0;
+  std::deque<Recorded> recorded_;
 };
 
 // Holds a key of a function while its invalidation is on its way to a home that a second level is

@@ -75,6 +75,7 @@ StatePtr* core_state(Core* core) {
     const bool made =
         guarded([&] { *core->state = StatePtr(new EngineState(core->options->engine)); });
     if (!made) return nullptr;
+    (*core->state)->engine.log().record(core->most_recorded);
   }
   return core->state;
 }
@@ -332,6 +333,50 @@ PyObject* core_configure(PyObject* object, PyObject* options) {
   Py_RETURN_NONE;
 }
 
+// (most): the log remembers the newest so many invalidations by their texts.
+PyObject* core_record(PyObject* object, PyObject* most) {
+  Core* self = as_core(object);
+  const std::size_t count = PyLong_AsSize_t(most);
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  self->most_recorded = count;
+  if (*self->state != nullptr) (*self->state)->engine.log().record(count);
+  Py_RETURN_NONE;
+}
+
+// (since) -> those after that epoch, oldest first: (epoch, text, origin, age_s). The text is a tag;
+// "" for everything; None for a function's own keys.
+PyObject* core_recorded(PyObject* object, PyObject* since) {
+  Core* self = as_core(object);
+  const unsigned long long epoch = PyLong_AsUnsignedLongLong(since);
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  PyObject* list = PyList_New(0);
+  if (list == nullptr || *self->state == nullptr) return list;
+  const StatePtr kept = *self->state;
+  core::InvalidationLog& log = kept->engine.log();
+  const std::int64_t now_ms = log.now_ms();
+  for (const auto& one : log.recorded(epoch)) {
+    const bool hidden = !one.text.empty() && one.text[0] == core::kHiddenMark;
+    PyObject* text =
+        hidden ? Py_NewRef(Py_None)
+               : PyUnicode_DecodeUTF8(one.text.data(), static_cast<Py_ssize_t>(one.text.size()),
+                                      "replace");
+    PyObject* origin = text == nullptr ? nullptr : self->origins->text(one.note.origin);
+    PyObject* row =
+        origin == nullptr
+            ? nullptr
+            : Py_BuildValue("KOOd", static_cast<unsigned long long>(one.epoch), text, origin,
+                            static_cast<double>(now_ms - one.note.time_ms) / 1e3);
+    Py_XDECREF(origin);
+    Py_XDECREF(text);
+    const bool added = row != nullptr && PyList_Append(list, row) == 0;
+    Py_XDECREF(row);
+    if (added) continue;
+    Py_DECREF(list);
+    return nullptr;
+  }
+  return list;
+}
+
 PyObject* core_used(PyObject* object, PyObject*) {
   return PyBool_FromLong(*as_core(object)->state != nullptr);
 }
@@ -401,6 +446,8 @@ PyMethodDef core_methods[] = {
     {"has_storage", core_has_storage, METH_NOARGS, nullptr},
     {"home", core_home, METH_NOARGS, nullptr},
     {"used", core_used, METH_NOARGS, nullptr},
+    {"record", core_record, METH_O, nullptr},
+    {"recorded", core_recorded, METH_O, nullptr},
     {"set_time", core_set_time, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
