@@ -41,9 +41,9 @@ else:
         return fn
 
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "all_caches"]
 
-_RECORDED = 1000  # invalidations that a finding can name
+_RECORDED = 10_000  # invalidations that a finding or a test can name
 
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
@@ -72,6 +72,7 @@ class Cache(RawKeys):
         self._functions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._raw_keys: Any = None
         self._watch: Watch | None = None
+        self._recorders = 0
         self.is_enabled = not _is_switched_off()
         self.invalidate: Invalidate = self.core.invalidate
         self.clear: Callable[[], None] = self.core.clear
@@ -178,9 +179,9 @@ class Cache(RawKeys):
 
     def reset(self) -> None:
         """Forgets everything, the configuration included. Decorated functions go on working."""
-        self._begin_anew(None)
+        self.begin_anew(None)
 
-    def _begin_anew(self, given: dict[str, Any] | None) -> None:
+    def begin_anew(self, given: dict[str, Any] | None) -> None:
         """Forgets everything and takes these options, which were allowed before."""
         self.core.reset()
         self._given = self._fixed = None
@@ -198,10 +199,24 @@ class Cache(RawKeys):
             self._watch.forget()
         self._follow_options(made)
 
+    def given(self) -> dict[str, Any] | None:
+        """What was configured, without defaults; None: nothing was."""
+        return None if self._given is None else dict(self._given)
+
+    def follow_environment(self) -> None:
+        """Looks at ZOOCACHE_DISABLED, which else counts from the next `configure` on."""
+        self._follow_options(self.options)
+
+    def record(self, recorders: int = 0) -> None:
+        """So many more want the texts of invalidations to be remembered for `core.recorded`."""
+        self._recorders += recorders
+        verifies = self.options.get("verify", 0) > 0
+        self.core.record(_RECORDED if verifies or self._recorders else 0)
+
     def _follow_options(self, made: dict[str, Any]) -> None:
         self.options = made
         self.is_enabled = bool(made.get("enabled", True)) and not _is_switched_off()
-        self.core.record(_RECORDED if made.get("verify") else 0)
+        self.record()
         for function in list(self._functions):
             function.__dict__["_plan"].refresh(function)
 
@@ -473,6 +488,11 @@ class Cache(RawKeys):
         del max_age_secs
 
 
+def all_caches() -> list[Cache]:
+    """Every cache of the process."""
+    return list(_caches)
+
+
 def _is_switched_off() -> bool:
     """What the environment says."""
     said = os.environ.get("ZOOCACHE_DISABLED", "")
@@ -488,7 +508,7 @@ def _is_switched_off() -> bool:
 
 def _after_fork() -> None:
     """The child begins with empty caches: the parent's loads and waiters do not exist here."""
-    for cache in list(_caches):
+    for cache in all_caches():
         cache.after_fork()
 
 
