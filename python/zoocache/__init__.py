@@ -35,7 +35,15 @@ from zoocache._zoocache import add_deps, no_store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from zoocache._receipt import Receipt
-    from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
+    from zoocache._told import (
+        CacheInfo,
+        Explanation,
+        FunctionInfo,
+        InvalidationInfo,
+        LoadTimes,
+        Stats,
+        TagInfo,
+    )
     from zoocache._values import MutatedValueWarning
     from zoocache._verify import Finding
 
@@ -46,11 +54,14 @@ __all__ = [
     "Explanation",
     "Finding",
     "FlightTimeout",
+    "FunctionInfo",
     "HomeUnreachable",
     "InvalidOption",
     "InvalidReceipt",
     "InvalidTag",
     "Invalidating",
+    "InvalidationInfo",
+    "LoadTimes",
     "MutatedValueWarning",
     "Receipt",
     "SerializationError",
@@ -66,6 +77,7 @@ __all__ = [
     "configure",
     "explain",
     "findings",
+    "functions",
     "get",
     "get_async",
     "get_tag_version",
@@ -73,6 +85,7 @@ __all__ = [
     "invalidate",
     "invalidate_async",
     "invalidating",
+    "invalidations",
     "no_store",
     "prune",
     "register_type",
@@ -80,6 +93,7 @@ __all__ = [
     "set",
     "set_async",
     "stats",
+    "storage",
     "tag",
     "tags",
     "version",
@@ -99,7 +113,10 @@ reset = _default.reset
 explain = _default.explain
 findings = _default.findings
 stats = _default.stats
+functions = _default.functions
+invalidations = _default.invalidations
 home = _default.home
+storage = _default.storage
 tags = _default.tags
 get_tag_version = _default.get_tag_version
 get = _default.get
@@ -116,6 +133,9 @@ _LATER = {
     "CacheInfo": "zoocache._told",
     "Explanation": "zoocache._told",
     "Finding": "zoocache._verify",
+    "FunctionInfo": "zoocache._told",
+    "InvalidationInfo": "zoocache._told",
+    "LoadTimes": "zoocache._told",
     "MutatedValueWarning": "zoocache._values",
     "Stats": "zoocache._told",
     "TagInfo": "zoocache._told",

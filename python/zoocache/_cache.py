@@ -13,15 +13,15 @@ from zoocache import _zoocache
 from zoocache._blocks import AtLeast, Invalidating
 from zoocache._errors import InvalidOption, shown
 from zoocache._raw_keys import RawKeys
+from zoocache._telling import Telling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
     from typing import Any, overload
 
     from typing_extensions import Unpack
 
-    from zoocache._told import Explanation, Stats, TagInfo
     from zoocache._types import (
         CacheableOptions,
         Class,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         T,
     )
     from zoocache._verify import Finding, Watch
-    from zoocache._zoocache import Cached, CachedAsyncFunction, CachedFunction
+    from zoocache._zoocache import CachedAsyncFunction, CachedFunction
 else:
 
     def overload(fn):
@@ -43,12 +43,10 @@ else:
 
 __all__ = ["Cache", "all_caches"]
 
-_RECORDED = 10_000  # invalidations that a finding or a test can name
-
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
 
-class Cache(RawKeys):
+class Cache(RawKeys, Telling):
     """A cache whose entries die when what they depend on changes.
 
     Every cache has its own tags: an invalidation in one says nothing to another, and dependencies
@@ -72,7 +70,6 @@ class Cache(RawKeys):
         self._functions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._raw_keys: Any = None
         self._watch: Watch | None = None
-        self._recorders = 0
         self.is_enabled = not _is_switched_off()
         self.invalidate: Invalidate = self.core.invalidate
         self.clear: Callable[[], None] = self.core.clear
@@ -92,6 +89,7 @@ class Cache(RawKeys):
             max_tag_length: characters of a tag; default 256, at the most 4,096.
             ring_records: invalidations that are remembered; a power of two, default 65,536.
             explain_records: removed entries that `explain` remembers; default 4,096.
+            invalidation_records: invalidations that `invalidations` remembers; default 256.
             debug: warn when a cached value was changed by a caller; default False.
             enabled: False: nothing is cached, every call runs its function; default True. The
                 environment's ZOOCACHE_DISABLED=1 says the same and wins. See docs/TESTING.md.
@@ -207,16 +205,9 @@ class Cache(RawKeys):
         """Looks at ZOOCACHE_DISABLED, which else counts from the next `configure` on."""
         self._follow_options(self.options)
 
-    def record(self, recorders: int = 0) -> None:
-        """So many more want the texts of invalidations to be remembered for `core.recorded`."""
-        self._recorders += recorders
-        verifies = self.options.get("verify", 0) > 0
-        self.core.record(_RECORDED if verifies or self._recorders else 0)
-
     def _follow_options(self, made: dict[str, Any]) -> None:
         self.options = made
         self.is_enabled = bool(made.get("enabled", True)) and not _is_switched_off()
-        self.record()
         for function in list(self._functions):
             function.__dict__["_plan"].refresh(function)
 
@@ -364,23 +355,6 @@ class Cache(RawKeys):
         """
         return AtLeast(self.core, receipt, timeout)
 
-    def explain(
-        self, fn: Cached[P, object, object], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Explanation:
-        """Why the call would be answered from the cache or not; changes and counts nothing.
-
-        Raises:
-            TypeError: `fn` is not a cached function, or the arguments do not fit it.
-        """
-        target: Any = fn
-        if hasattr(target, "__func__") and isinstance(target.__func__, _zoocache.CachedFunction):
-            return self.explain(target.__func__, target.__self__, *args, **kwargs)
-        if not isinstance(target, _zoocache.CachedFunction):
-            raise TypeError(f"explain({shown(fn)}): a function decorated with cacheable is wanted")
-        from zoocache._told import Explanation  # noqa: PLC0415 - see the module
-
-        return Explanation.from_raw(_zoocache.explain(target, *args, **kwargs))
-
     def findings(self, *, now: bool = False) -> list[Finding]:
         """What `verify` and `debug` have found, oldest first; see docs/TESTING.md.
 
@@ -404,39 +378,7 @@ class Cache(RawKeys):
         """Begins anew in a forked child, where the parent's threads do not exist."""
         self.core.after_fork()
         if self._watch is not None:
-            self._watch.forget()
-
-    def stats(self) -> Stats:
-        """Counts and sizes of now."""
-        from zoocache._told import Stats  # noqa: PLC0415 - see the module
-
-        return Stats(**_zoocache.stats(self.core))
-
-    def home(self) -> dict[str, Any] | None:
-        """How the shared home does, and its `counters`; None without one (docs/REDIS.md)."""
-        return self.core.home()
-
-    def tags(self, prefix: str = "") -> Iterator[TagInfo]:
-        """The tags that something depends on: `prefix` and what is below it, sorted.
-
-        Raises:
-            TypeError: `prefix` is not a str.
-            InvalidTag: it has lone surrogates.
-        """
-        if not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"tags({shown(prefix)}): a str is wanted")
-        rows = _zoocache.tags(self.core, prefix.rstrip(":"))
-        from zoocache._told import TagInfo  # noqa: PLC0415 - see the module
-
-        return iter([TagInfo(*row) for row in rows])
-
-    def get_tag_version(self, tag: str) -> int:
-        """The epoch of the newest known invalidation of the tag or an ancestor; 0 if none.
-
-        Raises:
-            InvalidTag, TypeError: as `invalidate`.
-        """
-        return _zoocache.tag_version(self.core, tag)
+            self._watch.after_fork()
 
     # What belongs to the running load does so whatever its cache.
     add_deps = staticmethod(_zoocache.add_deps)

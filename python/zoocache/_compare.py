@@ -150,6 +150,8 @@ def _vars(value: Any) -> dict[str, Any]:
 def _fields(value: Any) -> dict[str, Any] | None:
     """The fields of a record by their names; None for what is none."""
     cls = type(value)
+    if isinstance(value, BaseException):
+        return {"args": value.args, **_vars(value)}
     if isinstance(value, type) or not cls.__flags__ & _HEAP_TYPE:
         return None
     state: Any = _vars(value).get("_state")
@@ -169,8 +171,6 @@ def _fields(value: Any) -> dict[str, Any] | None:
             return {**{name: getattr(value, name) for name in declared}, **more}
     if (attributes := getattr(cls, "__attrs_attrs__", None)) is not None:
         return {one.name: getattr(value, one.name) for one in attributes if one.eq}
-    if isinstance(value, BaseException):
-        return {"args": value.args, **_vars(value)}
     if _has_eq(cls):
         return None
     slots = [name for base in cls.__mro__ for name in _slots(base) if hasattr(value, name)]

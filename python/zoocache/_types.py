@@ -114,6 +114,7 @@ class ConfigureOptions(TypedDict, total=False):
     max_tag_length: int
     ring_records: int
     explain_records: int
+    invalidation_records: int
     debug: bool
     enabled: bool
     verify: float

@@ -108,10 +108,17 @@ class Watch:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self.forget()
+        self.after_fork()
 
     def forget(self) -> None:
-        """Nothing was found, and nothing is pending; for a forked child, too."""
+        """Nothing was found, and nothing is pending."""
+        before = self._changed
+        with before:
+            self.after_fork()
+            before.notify_all()  # the thread that waits there ends
+
+    def after_fork(self) -> None:
+        """The same in a child, where nobody gives back what another thread held."""
         self._changed = threading.Condition()  # guards what follows
         self._findings: dict[_Key, Finding] = {}
         self._pending: dict[_Key, _Pending] = {}
@@ -181,7 +188,8 @@ class Watch:
     def _suspect(self, finding: Finding, evidence: _zoocache.Evidence) -> None:
         lease_s = self._cache.options.get("lease", _LEASE_S)
         with self._changed:
-            if finding.key in self._pending or len(self._pending) >= _MOST_PENDING:
+            is_mutated = ("mutated", *finding.key[1:]) in self._findings
+            if is_mutated or finding.key in self._pending or len(self._pending) >= _MOST_PENDING:
                 return
             due = time.monotonic() + lease_s
             self._pending[finding.key] = _Pending(finding, evidence, due)
@@ -197,11 +205,15 @@ class Watch:
         changed = self._changed
         while True:
             with changed:
+                if self._changed is not changed:
+                    return
                 if not self._pending:
                     self._runs = False
                     return
                 first = min(one.due for one in self._pending.values())
                 changed.wait(max(0.0, first - time.monotonic()))
+                if self._changed is not changed:
+                    return
             self._judge(time.monotonic())
 
     def _judge(self, until: float) -> None:
@@ -223,8 +235,8 @@ class Watch:
                 self.report(dataclasses.replace(one.finding, invalidated=told))
 
     def _invalidated_since(self, epoch: int) -> tuple[str, ...]:
-        rows = self._cache.core.recorded(epoch)[-_MOST_TOLD:]
-        return tuple([invalidation(text, origin) for _, text, origin, _ in reversed(rows)])
+        rows = [one for one in self._cache.invalidations() if one.epoch > epoch]
+        return tuple(map(str, rows[:_MOST_TOLD]))
 
     def report(self, finding: Finding) -> None:
         """Puts it into the list; what is new there goes to the log and to `on_finding`, too."""
@@ -254,12 +266,6 @@ class Watch:
             return list(self._findings.values())
 
 
-def invalidation(text: str | None, origin: str | None) -> str:
-    """An invalidation as people read it; `text` as `Core.recorded` gives it."""
-    what = "a single call or function" if text is None else text or "everything"
-    return what if origin is None else f"{what} at {origin}"
-
-
 def name_of(fn: Any) -> str:
     """The qualified name of a function, or what there is in its place."""
     return getattr(fn, "__qualname__", None) or shown(fn)
@@ -282,4 +288,6 @@ def called_at() -> str:
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
+    if frame is not None and frame.f_globals.get("__name__", "").startswith("asyncio."):
+        return "a task"  # made of the call itself: nobody awaits it in between
     return "an unknown place" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -14,7 +14,7 @@ from typing import Any
 import zoocache
 from zoocache import _zoocache
 from zoocache._cache import Cache, all_caches
-from zoocache._verify import invalidation, name_of, shown_arguments
+from zoocache._verify import name_of, shown_arguments
 
 __all__ = [
     "Zoocache",
@@ -90,28 +90,18 @@ def assert_invalidates(*tags: str, cache: Cache | None = None) -> Iterator[None]
     if not tags:
         raise TypeError("assert_invalidates() wants at least one tag, as in 'user:42'")
     watched = zoocache._default if cache is None else cache  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    for tag in tags:
-        _zoocache.check_tag(tag, watched.options.get("max_tag_length", 256))
-    watched.record(1)
-    try:
-        begun = _zoocache.stats(watched.core)["clock"]
-        yield
-        rows = watched.core.recorded(begun)
-    finally:
-        watched.record(-1)
-    texts = [text for _, text, _, _ in rows]
-    missing = [tag for tag in tags if not any(_reaches(text, tag) for text in texts)]
+    before = [watched.get_tag_version(tag) for tag in tags]
+    begun = _zoocache.stats(watched.core)["clock"]
+    yield
+    missing = [
+        tag
+        for tag, version in zip(tags, before, strict=True)
+        if watched.get_tag_version(tag) == version
+    ]
     if missing:
-        told = [invalidation(text, origin) for _, text, origin, _ in rows[-_MOST_TOLD:]]
-        left_out = len(rows) - len(told)
-        more = f" and {left_out} more before" if left_out else ""
-        what = f"invalidated was {', '.join(told)}{more}" if told else "nothing was"
-        raise AssertionError(f"{', '.join(missing)} was not invalidated; {what}")
-
-
-def _reaches(text: str | None, tag: str) -> bool:
-    """Whether an invalidation of `text` kills what depends on the tag."""
-    return text is not None and (text in ("", tag) or tag.startswith(f"{text}:"))
+        told = [str(one) for one in watched.invalidations() if one.epoch > begun]
+        instead = f"invalidated was {', '.join(told[:_MOST_TOLD])}" if told else "nothing was"
+        raise AssertionError(f"{', '.join(missing)} was not invalidated; {instead}")
 
 
 def assert_no_findings(*caches: Cache) -> None:

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <new>
 
 namespace zoocache::core {
 
@@ -38,8 +37,8 @@ Epoch InvalidationLog::apply(std::span<const TagPath> paths, std::uint32_t origi
     }
     if (node != nullptr) node->version.store(epoch, std::memory_order_release);  // (2)
     ring_.append(epoch, path.back().hash, note);                                 // (3)
-    if (most_recorded_ != 0) remember(epoch, note, path.text());
   }
+  recent_.add(epoch, paths, note);
   clock_.store(epoch, std::memory_order_release);  // (4)
   return epoch;
 }
@@ -50,33 +49,9 @@ Epoch InvalidationLog::apply_root(std::uint32_t origin) noexcept {
   const Epoch epoch = clock_.load(std::memory_order_relaxed) + 1;
   trie_.root()->version.store(epoch, std::memory_order_release);
   ring_.append(epoch, trie_.root()->hash, note);
-  if (most_recorded_ != 0) remember(epoch, note, {});
+  recent_.add(epoch, {}, note);
   clock_.store(epoch, std::memory_order_release);
   return epoch;
-}
-
-void InvalidationLog::record(std::size_t most) {
-  const std::lock_guard lock(mutex_);
-  most_recorded_ = most;
-  while (recorded_.size() > most) recorded_.pop_front();
-}
-
-void InvalidationLog::remember(Epoch epoch, const InvalidationRing::Note& note,
-                               std::string_view text) noexcept {
-  try {
-    if (recorded_.size() == most_recorded_) recorded_.pop_front();
-    recorded_.push_back({epoch, note, std::string(text)});
-  } catch (const std::bad_alloc&) {
-    most_recorded_ = 0;  // it is told to people alone
-  }
-}
-
-std::vector<InvalidationLog::Recorded> InvalidationLog::recorded(Epoch since) const {
-  const std::lock_guard lock(mutex_);
-  const auto first =
-      std::partition_point(recorded_.begin(), recorded_.end(),
-                           [since](const Recorded& one) { return one.epoch <= since; });
-  return {first, recorded_.end()};
 }
 
 // A prefix without a node is known from the ring alone; below it there are no nodes either.
@@ -303,6 +278,11 @@ std::size_t InvalidationLog::visible_tag_count() const {
   const std::lock_guard lock(mutex_);
   trie_.for_each([&visible](const TagNode& node) { visible += node.hidden() ? 0 : 1; });
   return visible;
+}
+
+std::vector<RecentInvalidation> InvalidationLog::recent() const {
+  const std::lock_guard lock(mutex_);
+  return recent_.rows();
 }
 
 InvalidationRing::Note InvalidationLog::note(Epoch epoch, std::uint64_t hash) const {

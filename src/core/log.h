@@ -20,7 +20,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -34,6 +33,7 @@
 #include "core/epoch.h"
 #include "core/home.h"
 #include "core/invalidation_ring.h"
+#include "core/recent.h"
 #include "core/tag.h"
 #include "core/tag_trie.h"
 
@@ -41,7 +41,8 @@ namespace zoocache::core {
 
 class InvalidationLog {
  public:
-  explicit InvalidationLog(std::size_t ring_records) : ring_(ring_records) {}
+  explicit InvalidationLog(std::size_t ring_records, std::size_t recent_records = 0)
+      : ring_(ring_records), recent_(recent_records) {}
   // The home goes first: it may apply what it is told until it is gone.
   ~InvalidationLog() { home_.reset(); }
   InvalidationLog(const InvalidationLog&) = delete;
@@ -151,17 +152,9 @@ class InvalidationLog {
   std::size_t tag_count() const;          // nodes, hidden ones included
   std::size_t visible_tag_count() const;  // nodes of users' tags; looks at every node
   InvalidationRing::Note note(Epoch epoch, std::uint64_t hash) const;
-
-  // From now on the newest `most` invalidations are remembered by their texts, those of the home's
-  // others and of hidden tags included. 0: none, and what was remembered is forgotten.
-  void record(std::size_t most);
-  struct Recorded {
-    Epoch epoch;
-    InvalidationRing::Note note;
-    std::string text;  // empty: of everything
-  };
-  // Those after `since`, oldest first.
-  std::vector<Recorded> recorded(Epoch since) const;
+  // The newest invalidations, the newest first. An entry was found dead of the one at `epoch`.
+  std::vector<RecentInvalidation> recent() const;
+  void note_death(Epoch epoch) noexcept { recent_.note_death(epoch); }
 
   // For fork handlers: the mutex itself, to be held across the fork.
   std::mutex& mutex() noexcept { return mutex_; }
@@ -169,7 +162,6 @@ class InvalidationLog {
  private:
   Epoch newest(const TagPath& path) const noexcept;
   void release_held(std::span<const TagPath> paths) noexcept;
-  void remember(Epoch epoch, const InvalidationRing::Note& note, std::string_view text) noexcept;
   bool is_held(const TagPath& path) const noexcept;
   bool is_held(const TagNode* node) const noexcept;
   Standing judge(const DepSet& deps, const TagNode* function, const TagPath* own_key,
@@ -182,10 +174,9 @@ class InvalidationLog {
   std::atomic<Epoch> clock_{0};
   mutable std::mutex mutex_;  // guards everything below, and the publication of the clock
   InvalidationRing ring_;
+  RecentInvalidations recent_;
   TagTrie trie_;
   std::unordered_map<std::uint64_t, std::size_t> held_;  // tag hash -> writers holding it
-  std::size_t most_recorded_ = 0;
-  std::deque<Recorded> recorded_;
 };
 
 // Holds a key of a function while its invalidation is on its way to a home that a second level is

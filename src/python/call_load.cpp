@@ -262,7 +262,7 @@ PyObject* Call::finish_value(PyObject* result) {
   flight_->storable = gathered.storable && lives;  // no time to live leaves none to an outer load
   flight_->deps_complete = true;
   flight_->expires_ns = bound_ns;
-  core::count(function_->counters.loads);
+  core::count_load(function_->counters, gathered.took_ns);
   if (is_to_verify()) {
     wanted = 0;  // there is an entry already
   } else if (wanted == 0 || !gathered.wanted || !gathered.storable || !lives) {
@@ -298,7 +298,7 @@ PyObject* Call::finish_error() {
     PyErr_Clear();
     complete = false;
   }
-  core::LoadFrame<Policy>::Gathered gathered{true, true, 0, {}};
+  core::LoadFrame<Policy>::Gathered gathered{true, true, 0, {}, 0};
   if (load_open_) gathered = close_frame();
   const std::int64_t bound_ns = gathered.expires_ns;
   flight_->deps_complete = complete;
@@ -310,7 +310,7 @@ PyObject* Call::finish_error() {
     return nullptr;
   }
   if (level_ != nullptr) level_->call.fail();
-  core::count(function_->counters.loads);
+  core::count_load(function_->counters, gathered.took_ns);
   core::count(function_->counters.load_errors);
   const bool verifies = is_to_verify();  // then the caller gets the hit
   const bool kept =

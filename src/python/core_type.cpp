@@ -75,7 +75,6 @@ StatePtr* core_state(Core* core) {
     const bool made =
         guarded([&] { *core->state = StatePtr(new EngineState(core->options->engine)); });
     if (!made) return nullptr;
-    (*core->state)->engine.log().record(core->most_recorded);
   }
   return core->state;
 }
@@ -320,6 +319,7 @@ PyObject* core_configure(PyObject* object, PyObject* options) {
                     read_size(options, "max_tag_length", &made.engine.max_tag_length) &&
                     read_size(options, "ring_records", &made.engine.ring_records) &&
                     read_size(options, "explain_records", &made.engine.explain_records) &&
+                    read_size(options, "invalidation_records", &made.engine.invalidation_records) &&
                     read_seconds(options, "flight_timeout", &made.engine.flight_timeout_s) &&
                     read_seconds(options, "default_ttl", &made.default_ttl_s) &&
                     read_flag(options, "read_extend_ttl", &made.read_extend_ttl) &&
@@ -331,50 +331,6 @@ PyObject* core_configure(PyObject* object, PyObject* options) {
   core_detach(self, false);
   *self->options = made;
   Py_RETURN_NONE;
-}
-
-// (most): the log remembers the newest so many invalidations by their texts.
-PyObject* core_record(PyObject* object, PyObject* most) {
-  Core* self = as_core(object);
-  const std::size_t count = PyLong_AsSize_t(most);
-  if (PyErr_Occurred() != nullptr) return nullptr;
-  self->most_recorded = count;
-  if (*self->state != nullptr) (*self->state)->engine.log().record(count);
-  Py_RETURN_NONE;
-}
-
-// (since) -> those after that epoch, oldest first: (epoch, text, origin, age_s). The text is a tag;
-// "" for everything; None for a function's own keys.
-PyObject* core_recorded(PyObject* object, PyObject* since) {
-  Core* self = as_core(object);
-  const unsigned long long epoch = PyLong_AsUnsignedLongLong(since);
-  if (PyErr_Occurred() != nullptr) return nullptr;
-  PyObject* list = PyList_New(0);
-  if (list == nullptr || *self->state == nullptr) return list;
-  const StatePtr kept = *self->state;
-  core::InvalidationLog& log = kept->engine.log();
-  const std::int64_t now_ms = log.now_ms();
-  for (const auto& one : log.recorded(epoch)) {
-    const bool hidden = !one.text.empty() && one.text[0] == core::kHiddenMark;
-    PyObject* text =
-        hidden ? Py_NewRef(Py_None)
-               : PyUnicode_DecodeUTF8(one.text.data(), static_cast<Py_ssize_t>(one.text.size()),
-                                      "replace");
-    PyObject* origin = text == nullptr ? nullptr : self->origins->text(one.note.origin);
-    PyObject* row =
-        origin == nullptr
-            ? nullptr
-            : Py_BuildValue("KOOd", static_cast<unsigned long long>(one.epoch), text, origin,
-                            static_cast<double>(now_ms - one.note.time_ms) / 1e3);
-    Py_XDECREF(origin);
-    Py_XDECREF(text);
-    const bool added = row != nullptr && PyList_Append(list, row) == 0;
-    Py_XDECREF(row);
-    if (added) continue;
-    Py_DECREF(list);
-    return nullptr;
-  }
-  return list;
 }
 
 PyObject* core_used(PyObject* object, PyObject*) {
@@ -401,6 +357,17 @@ PyObject* core_home(PyObject* object, PyObject*) {
   HomeStatus told;
   if (!guarded_without_gil([&] { told = home->status(); })) return nullptr;
   return home_dict(told);
+}
+
+// How the storage does, which is asked; None without one.
+PyObject* core_storage(PyObject* object, PyObject*) {
+  StatePtr* state = core_state(as_core(object));
+  if (state == nullptr) return nullptr;
+  const std::shared_ptr<core::SecondLevel> level = (*state)->engine.level();
+  if (level == nullptr) Py_RETURN_NONE;
+  StorageStatus told;
+  if (!guarded_without_gil([&] { told = level->status(); })) return nullptr;
+  return storage_dict(told);
 }
 
 constexpr char kInvalidateDoc[] =
@@ -445,9 +412,8 @@ PyMethodDef core_methods[] = {
     {"reach", core_reach, METH_VARARGS, nullptr},
     {"has_storage", core_has_storage, METH_NOARGS, nullptr},
     {"home", core_home, METH_NOARGS, nullptr},
+    {"storage", core_storage, METH_NOARGS, nullptr},
     {"used", core_used, METH_NOARGS, nullptr},
-    {"record", core_record, METH_O, nullptr},
-    {"recorded", core_recorded, METH_O, nullptr},
     {"set_time", core_set_time, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 

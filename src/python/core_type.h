@@ -53,7 +53,6 @@ struct Core {
   Origins* origins;
   std::uint64_t engines_left;  // how many engines were forgotten: tells one from the next
   PyObject* key_context;       // strong; () -> a part of every key; nullptr: none
-  std::size_t most_recorded;   // invalidations that the log remembers by their texts
 };
 inline Core* as_core(PyObject* self) { return reinterpret_cast<Core*>(self); }
 
