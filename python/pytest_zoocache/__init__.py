@@ -42,6 +42,7 @@ def zoocache_fixture() -> Iterator[Zoocache]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """A test with the fixture fails by its findings: in its own part, not in the teardown."""
+    __tracebackhide__ = True
     outcome = yield
     if "zoocache" in getattr(item, "fixturenames", ()):
         from zoocache.testing import assert_no_findings  # noqa: PLC0415 - see above

@@ -3,15 +3,17 @@
 For pytest there is a plugin over this module, which needs no import: the fixture `zoocache` and the
 marker `zoocache_off`. See docs/TESTING.md.
 """
+# ruff: noqa: N802 - unittest names its methods so
 
 from __future__ import annotations
 
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import zoocache
+from zoocache import _default as _default_cache  # pyright: ignore[reportPrivateUsage]
 from zoocache import _zoocache
 from zoocache._cache import Cache, all_caches
 from zoocache._verify import name_of, shown_arguments
@@ -30,7 +32,7 @@ _MOST_TOLD = 20
 
 
 @contextmanager
-def fresh_caches() -> Iterator[None]:
+def fresh_caches() -> Generator[None]:
     """Inside the block every cache of the process is empty, with the options that it had before.
 
     At the end each is empty again and has those options again, whatever was configured inside. What
@@ -46,34 +48,36 @@ def fresh_caches() -> Iterator[None]:
             cache.begin_anew(before[cache] if cache in before else cache.given())
 
 
-def assert_cached(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+def assert_cached(fn: Any, /, *args: Any, **kwargs: Any) -> None:
     """Fails unless the call would be answered from the cache now. Calls and counts nothing.
 
     Raises:
         AssertionError: it would not; the message says why.
         TypeError: `fn` is not a cached function, or the arguments do not fit it.
     """
-    told = zoocache.explain(fn, *args, **kwargs)  # type: ignore[arg-type]
+    __tracebackhide__ = True
+    told = zoocache.explain(fn, *args, **kwargs)
     if told.reason != "hit":
         call = f"{name_of(fn)}{shown_arguments(args, kwargs)}"
         raise AssertionError(f"{call} is not in the cache: {told}")
 
 
-def assert_not_cached(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+def assert_not_cached(fn: Any, /, *args: Any, **kwargs: Any) -> None:
     """Fails if the call would be answered from the cache now. Calls and counts nothing.
 
     Raises:
         AssertionError: it would; the message says on what the value depends.
         TypeError: `fn` is not a cached function, or the arguments do not fit it.
     """
-    told = zoocache.explain(fn, *args, **kwargs)  # type: ignore[arg-type]
+    __tracebackhide__ = True
+    told = zoocache.explain(fn, *args, **kwargs)
     if told.reason == "hit":
         call = f"{name_of(fn)}{shown_arguments(args, kwargs)}"
         raise AssertionError(f"{call} is in the cache: {told}")
 
 
 @contextmanager
-def assert_invalidates(*tags: str, cache: Cache | None = None) -> Iterator[None]:
+def assert_invalidates(*tags: str, cache: Cache | None = None) -> Generator[None]:
     """Fails unless the block invalidates each of the tags, or what is above it.
 
     Whoever invalidates counts: other threads, and other processes that share the log. A block that
@@ -89,7 +93,7 @@ def assert_invalidates(*tags: str, cache: Cache | None = None) -> Iterator[None]
     """
     if not tags:
         raise TypeError("assert_invalidates() wants at least one tag, as in 'user:42'")
-    watched = zoocache._default if cache is None else cache  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    watched = _default_cache if cache is None else cache
     before = [watched.get_tag_version(tag) for tag in tags]
     begun = _zoocache.stats(watched.core)["clock"]
     yield
@@ -115,6 +119,7 @@ def assert_no_findings(*caches: Cache) -> None:
     Raises:
         AssertionError: the message has all findings.
     """
+    __tracebackhide__ = True
     found: list[str] = []
     for cache in caches or all_caches():
         told = cache.findings(now=True)
@@ -150,15 +155,15 @@ class ZoocacheTestCase(unittest.TestCase):
             self.addCleanup(assert_no_findings)  # the first to be added is the last to run
             return super().run(result)
 
-    def assertCached(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:  # noqa: N802 - as unittest has it
+    def assertCached(self, fn: Any, /, *args: Any, **kwargs: Any) -> None:
         """As `assert_cached`."""
         assert_cached(fn, *args, **kwargs)
 
-    def assertNotCached(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+    def assertNotCached(self, fn: Any, /, *args: Any, **kwargs: Any) -> None:
         """As `assert_not_cached`."""
         assert_not_cached(fn, *args, **kwargs)
 
-    def assertInvalidates(  # noqa: N802
+    def assertInvalidates(
         self, *tags: str, cache: Cache | None = None
     ) -> AbstractContextManager[None]:
         """As `assert_invalidates`."""
