@@ -146,7 +146,7 @@ class Watch:
             if not evidence.conclusive:
                 return  # an older snapshot, or what is not committed
             parts = self._parts(name, view, kept, fresh, error)
-            if not parts or evidence.standing() in ("invalidated", "forgotten"):
+            if not parts or evidence.standing() != "current":
                 return
             arguments = shown_arguments(args, kwargs)
             deps = evidence.deps()
@@ -225,12 +225,8 @@ class Watch:
             with self._changed:
                 if self._pending.get(one.finding.key) is not one:
                     continue  # another thread was faster
-                if standing == "held":  # a writer's block has not ended
-                    later = time.monotonic() + self._cache.options.get("lease", _LEASE_S)
-                    self._pending[one.finding.key] = dataclasses.replace(one, due=later)
-                    continue
                 del self._pending[one.finding.key]
-            if standing == "current":
+            if standing == "current":  # not "held" by a writer: its block ends by an invalidation
                 told = self._invalidated_since(one.evidence.born)
                 self.report(dataclasses.replace(one.finding, invalidated=told))
 

@@ -100,7 +100,7 @@ def test_a_hit_between_a_write_and_its_invalidation_is_a_race(shop: Shop, how: s
     assert found() == []
 
 
-def test_a_writer_whose_block_is_open_is_waited_for(shop: Shop) -> None:
+def test_a_hit_in_a_block_of_a_writer_is_a_race(shop: Shop) -> None:
     get_order = cacheable(deps=["order:{key}"])(shop.order)
     get_order(1)
     get_order(2)

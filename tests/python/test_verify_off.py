@@ -216,7 +216,7 @@ def test_endpoints_pass_through() -> None:
     configure(enabled=False)
     answers = [client.get("/order/1") for _ in range(2)]
     assert [answer.text for answer in answers] == ["2", "3"]
-    assert not {"Age", "ETag"} & set(answers[1].headers.keys())
+    assert not [name for name in ("age", "etag", "cache-control") if name in answers[1].headers]
     configure(enabled=True, verify=1.0)
     assert client.get("/order/1").text == "4"
     (one,) = zoocache.findings(now=True)
