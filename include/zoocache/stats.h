@@ -10,13 +10,13 @@ namespace zoocache {
 
 // Counts of one function, since it was made.
 struct FunctionStats {
-  std::uint64_t hits = 0;
-  std::uint64_t misses = 0;       // calls that found nothing to serve: they loaded, or waited
-  std::uint64_t loads = 0;        // loader runs, those that threw included
-  std::uint64_t load_errors = 0;  // loader runs that threw
-  std::uint64_t stores = 0;
-  std::uint64_t not_stored = 0;  // loaded values that were not kept
-  std::uint64_t evictions = 0;
+  std::uint64_t hits = 0;            // calls that were answered from memory
+  std::uint64_t misses = 0;          // calls that found nothing to serve: they loaded, or waited
+  std::uint64_t loads = 0;           // loader runs, those that threw included
+  std::uint64_t load_errors = 0;     // loader runs that threw
+  std::uint64_t stores = 0;          // values that were put into memory
+  std::uint64_t not_stored = 0;      // loaded values that were not kept
+  std::uint64_t evictions = 0;       // entries that went for want of room
   std::uint64_t expirations = 0;     // entries found expired
   std::uint64_t dead_entries = 0;    // entries found invalidated
   std::uint64_t flights_joined = 0;  // calls that waited for another caller's load
@@ -36,8 +36,9 @@ struct Stats : FunctionStats {
   std::size_t flights = 0;  // loads that run now
 };
 
+// One tag that something depends on.
 struct TagInfo {
-  std::string tag;
+  std::string tag;            // the whole of it
   std::uint64_t version = 0;  // epoch of the newest invalidation that named exactly this tag
   std::size_t entries = 0;    // entries and running loads that depend on exactly this tag
 };

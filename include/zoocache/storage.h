@@ -12,6 +12,7 @@ namespace core {
 class SecondLevel;
 }
 
+// Where values live; what lmdb_storage() and redis_storage() make.
 class Storage {
  public:
   Storage() = default;
@@ -24,6 +25,7 @@ class Storage {
   // As Home::server. What is on a server needs its home on the same one.
   virtual std::string server() const { return {}; }
 };
+// How caches hold a storage.
 using StoragePtr = std::shared_ptr<const Storage>;
 
 // Values that live as long as the last cache that uses it: for tests of what others keep in a file.
