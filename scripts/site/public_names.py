@@ -22,7 +22,8 @@ class PublicNames(griffe.Extension):
         """Called when the whole package was read."""
         if pkg.path != "zoocache":
             return
-        pkg[_CACHE].set_member("cacheable", _copy(pkg[f"{_CACHE}.cacheable"]))
+        for name in ("cacheable", "configure"):
+            pkg[_CACHE].set_member(name, _copy(pkg[f"{_CACHE}.{name}"]))
         for name in ("invalidate", "clear"):  # attributes of each cache, for speed
             pkg[_CACHE].set_member(name, _copy(pkg[f"{_CORE}.{name}"]))
         for name, member in list(pkg.members.items()):
@@ -31,17 +32,19 @@ class PublicNames(griffe.Extension):
                 pkg.set_member(name, _function(pkg[f"{_CACHE}.{name}"]))
 
 
-def _told(docstring: griffe.Docstring | None) -> griffe.Docstring | None:
-    if docstring is None:
+def _told(method: griffe.Function) -> griffe.Docstring | None:
+    if method.docstring is None:
         return None
-    made = copy.copy(docstring)
+    made = copy.copy(method.docstring)
     made.value = made.value.replace("\nOptions:\n", "\nKeyword Args:\n")
+    if [one.name for one in method.parameters] == ["self", "options"]:
+        made.value = made.value.replace("\nArgs:\n", "\nKeyword Args:\n")
     return made
 
 
 def _copy(method: griffe.Function) -> griffe.Function:
     made = copy.copy(method)
-    made.docstring = _told(method.docstring)
+    made.docstring = _told(method)
     if made.docstring is not None:
         made.docstring.parent = made
     return made
