@@ -37,7 +37,7 @@ settings.configure(
     INSTALLED_APPS=[{app!r}],
     DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": "shop.sqlite"}}}},
     CACHEOPS_REDIS=os.environ.get("SERVER", ""),
-    CACHEOPS={{"*.*": {{"ops": ()}}}},
+    CACHEOPS={{"*.*": {{"ops": (), "timeout": 3600}}}},
     DEFAULT_AUTO_FIELD="django.db.models.AutoField",
 )
 django.setup()
@@ -102,7 +102,9 @@ def main(peers: str, published: str, ours: str) -> int:
         python = special.get(title, peers)
         # Ours is where the caller's PYTHONPATH says; theirs must not be.
         environment = {} if python == ours else {"PYTHONPATH": ""}
-        if run(python, f"import {NEEDED[title]}", environment):
+        name = NEEDED[title]
+        probe = f"import importlib.util; assert importlib.util.find_spec({name!r}), 'absent'"
+        if run(python, probe, environment):
             left_out.append(title)
             continue
         with server() if title == "django-cacheops" else contextlib.nullcontext("") as url:
