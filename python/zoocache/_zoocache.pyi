@@ -84,12 +84,12 @@ class Bypass:
 
 @final
 class Core:
-    def invalidate(self, *tags: str, wait: bool = False, tag: str = ...) -> int:
+    def invalidate(self, *tags: str, wait: bool = False, tag: str = ...) -> int:  # noqa: D417
         """Declares that what the tags name has changed.
 
-        When it has returned, no call that starts later returns a value that was loaded before it and
-        depends on one of the tags or on anything below one. Several tags are one invalidation. The
-        cost does not depend on the number of entries.
+        When it has returned, no call that starts later returns a value that was loaded before it
+        and depends on one of the tags or on anything below one. Several tags are one invalidation.
+        The cost does not depend on the number of entries.
 
         Args:
             *tags: strs such as 'user:42'; at least one.
@@ -198,6 +198,8 @@ class Cached(Generic[_P, _R_co, _V_co]):
 
 @final
 class CachedFunction(Cached[_P, _R_co, _R_co]):
+    """What `cacheable` makes of a function that is not async; thread-safe."""
+
     def __new__(
         cls,
         fn: Callable[_P, _R_co],

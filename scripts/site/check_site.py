@@ -85,7 +85,9 @@ def listed(path: Path) -> list[str]:
 
 
 def missing_names(site: Path) -> Iterator[str]:
-    anchors = {anchor for path in (site / "reference").glob("*.html") for anchor in read(path).anchors}
+    anchors = {
+        anchor for path in (site / "reference").glob("*.html") for anchor in read(path).anchors
+    }
     for name in public_names():
         if name not in anchors:
             yield f"reference: {name} is missing; add '::: {name}' to a page in docs/reference"
@@ -104,7 +106,9 @@ def main(site: Path) -> int:
     checks = (outside, missing_names, missing_in_search)
     found = [line for check in checks for line in check(site)]
     pages = len(list(site.rglob("*.html")))
-    print(*found, f"{pages} pages, {len(public_names())} public names, {len(found)} faults", sep="\n")
+    print(
+        *found, f"{pages} pages, {len(public_names())} public names, {len(found)} faults", sep="\n"
+    )
     return 1 if found else 0
 
 

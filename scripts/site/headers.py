@@ -87,7 +87,9 @@ def documented(lines: list[str]) -> list[str]:
             made += [""] * len(block)
         elif COMMENT.fullmatch(line):
             texts = [COMMENT.fullmatch(one).group(2) for one in block]
-            marks = [f"/// {text}" for text in spoken(texts)] if scopes.hold_declarations() else block
+            marks = (
+                [f"/// {text}" for text in spoken(texts)] if scopes.hold_declarations() else block
+            )
             made += marks if made else ["/// \\file", *marks]
         elif line == "#pragma once" or IMPLIED.fullmatch(line):
             made += [] if line == "#pragma once" else [""]  # in whose place \file stands

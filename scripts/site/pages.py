@@ -62,9 +62,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
 
     kept = FENCE.findall(markdown)
     parts = [LINK.sub(turned, part) for part in FENCE.split(markdown)]
-    return "".join(
-        part + code for part, code in zip(parts, [*kept, ""], strict=True)
-    )
+    return "".join(part + code for part, code in zip(parts, [*kept, ""], strict=True))
 
 
 def _way(from_page: str, to: str) -> str:
