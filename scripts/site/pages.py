@@ -42,7 +42,7 @@ def on_files(files: Files, *, config: Any) -> Files:
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
     """The page's text with links as the site needs them; code blocks stay as they are."""
     del config
-    places = {Path(file.abs_src_path).resolve(): file.src_uri for file in files}
+    places = {Path(file.abs_src_path).resolve(): file for file in files}
     here = Path(page.file.abs_src_path).resolve()
 
     def turned(found: re.Match[str]) -> str:
@@ -54,7 +54,10 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
         path, hash_sign, anchor = target.partition("#")
         there = (here.parent / path).resolve()
         if there in places:
-            return f"{mark}[{text}]({_way(page.file.src_uri, places[there])}{hash_sign}{anchor})"
+            file = places[there]
+            if text in (path, there.name) and file.page is not None:
+                text = file.page.title or text  # here nobody sees the names of files
+            return f"{mark}[{text}]({_way(page.file.src_uri, file.src_uri)}{hash_sign}{anchor})"
         if there.exists():
             name = there.relative_to(ROOT).as_posix()
             return f"`{name}`" if name in text.strip("`") else f"{text} (`{name}`)"

@@ -26,6 +26,10 @@ class PublicNames(griffe.Extension):
             pkg[_CACHE].set_member(name, _copy(pkg[f"{_CACHE}.{name}"]))
         for name in ("invalidate", "clear"):  # attributes of each cache, for speed
             pkg[_CACHE].set_member(name, _copy(pkg[f"{_CORE}.{name}"]))
+        cached = pkg["_zoocache.Cached"]
+        for name, shapes in cached.overloads.items():  # in a stub there is nothing but overloads
+            if shapes:
+                cached.set_member(name, shapes[0])
         for name, member in list(pkg.members.items()):
             value = "" if member.is_alias or not member.is_attribute else str(member.value)
             if value == f"_default.{name}":
