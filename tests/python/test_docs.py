@@ -17,6 +17,7 @@ import zoocache
 from zoocache import _zoocache
 from zoocache._options import _OBSOLETE, CONFIGURE_DEFAULTS
 from zoocache._types import ConfigureOptions, LruOptions
+from zoocache.contrib._web import EndpointOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -111,6 +112,29 @@ def test_the_stub_says_what_the_extension_says(name: str) -> None:
     stub = ast.get_docstring(defined(PACKAGE / "_zoocache.pyi")[f"Core.{name}"])
     told = inspect.getdoc(getattr(_zoocache.Core, name))
     assert stub is not None and told is not None and stub.split() == told.split()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstrings_name_every_parameter(module: str) -> None:
+    pytest.importorskip(module.rpartition(".")[2])
+    if module.endswith("django"):
+        return  # needs settings; its functions take a thing and options
+    made = importlib.import_module(module)
+    functions = {name: getattr(made, name) for name in made.__all__}
+    for name, function in functions.items():
+        told = inspect.getdoc(function) or ""
+        is_python = inspect.isroutine(function) and not inspect.isbuiltin(function)
+        if not is_python or told.startswith("As `") or name == "prune":  # which ignores its own
+            continue
+        for parameter in inspect.signature(function).parameters.values():
+            known = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            assert known or re.search(rf"\b{parameter.name}\b", told), f"{name}({parameter.name})"
+
+
+def test_the_options_of_endpoints_are_documented() -> None:
+    text = inspect.getdoc(EndpointOptions) or ""
+    listed = re.findall(r"^    (\w+): ", text, re.MULTILINE)
+    assert listed == list(EndpointOptions.__annotations__)
 
 
 def documented_errors() -> list[tuple[str, str]]:
