@@ -125,6 +125,12 @@ class Cache {
   Stats stats() const;
   // How its home does; a call later it may be otherwise. Empty: it has none.
   std::optional<HomeStatus> home() const;
+  // How its storage does: it is asked, and may be waited for. Empty: it has none.
+  std::optional<StorageStatus> storage() const;
+  // Every function of it that lives, in the order in which they were made.
+  std::vector<FunctionInfo> functions() const;
+  // The newest invalidations, the newest first.
+  std::vector<InvalidationInfo> invalidations() const;
   // The tags that something depends on: `prefix` and what is below it (all if empty), sorted.
   std::vector<TagInfo> tags(std::string_view prefix = {}) const;
   // Epoch of the newest known invalidation of the tag or an ancestor; 0 if none. Throws InvalidTag.

@@ -35,7 +35,15 @@ from zoocache._zoocache import add_deps, no_store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from zoocache._receipt import Receipt
-    from zoocache._told import CacheInfo, Explanation, Stats, TagInfo
+    from zoocache._told import (
+        CacheInfo,
+        Explanation,
+        FunctionInfo,
+        InvalidationInfo,
+        LoadTimes,
+        Stats,
+        TagInfo,
+    )
     from zoocache._values import MutatedValueWarning
 
 __all__ = [
@@ -44,11 +52,14 @@ __all__ = [
     "CacheInfo",
     "Explanation",
     "FlightTimeout",
+    "FunctionInfo",
     "HomeUnreachable",
     "InvalidOption",
     "InvalidReceipt",
     "InvalidTag",
     "Invalidating",
+    "InvalidationInfo",
+    "LoadTimes",
     "MutatedValueWarning",
     "Receipt",
     "SerializationError",
@@ -63,6 +74,7 @@ __all__ = [
     "clear_async",
     "configure",
     "explain",
+    "functions",
     "get",
     "get_async",
     "get_tag_version",
@@ -70,6 +82,7 @@ __all__ = [
     "invalidate",
     "invalidate_async",
     "invalidating",
+    "invalidations",
     "no_store",
     "prune",
     "register_type",
@@ -77,6 +90,7 @@ __all__ = [
     "set",
     "set_async",
     "stats",
+    "storage",
     "tag",
     "tags",
     "version",
@@ -95,7 +109,10 @@ configure = _default.configure
 reset = _default.reset
 explain = _default.explain
 stats = _default.stats
+functions = _default.functions
+invalidations = _default.invalidations
 home = _default.home
+storage = _default.storage
 tags = _default.tags
 get_tag_version = _default.get_tag_version
 get = _default.get
@@ -111,6 +128,9 @@ _LATER = {
     "Receipt": "zoocache._receipt",
     "CacheInfo": "zoocache._told",
     "Explanation": "zoocache._told",
+    "FunctionInfo": "zoocache._told",
+    "InvalidationInfo": "zoocache._told",
+    "LoadTimes": "zoocache._told",
     "MutatedValueWarning": "zoocache._values",
     "Stats": "zoocache._told",
     "TagInfo": "zoocache._told",

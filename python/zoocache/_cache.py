@@ -12,15 +12,15 @@ import weakref
 from zoocache import _zoocache
 from zoocache._blocks import AtLeast, Invalidating
 from zoocache._errors import shown
+from zoocache._telling import Telling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Iterable
     from typing import Any, overload
 
     from typing_extensions import Unpack
 
-    from zoocache._told import Explanation, Stats, TagInfo
     from zoocache._types import (
         CacheableOptions,
         Class,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         P,
         T,
     )
-    from zoocache._zoocache import Cached, CachedAsyncFunction, CachedFunction
+    from zoocache._zoocache import CachedAsyncFunction, CachedFunction
 else:
 
     def overload(fn):
@@ -46,7 +46,7 @@ _ABSENT = object()
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
 
-class Cache:
+class Cache(Telling):
     """A cache whose entries die when what they depend on changes.
 
     Every cache has its own tags: an invalidation in one says nothing to another, and dependencies
@@ -86,6 +86,7 @@ class Cache:
             max_tag_length: characters of a tag; default 256, at the most 4,096.
             ring_records: invalidations that are remembered; a power of two, default 65,536.
             explain_records: removed entries that `explain` remembers; default 4,096.
+            invalidation_records: invalidations that `invalidations` remembers; default 256.
             debug: warn when a cached value was changed by a caller; default False.
             bus_url: where invalidations are shared: "lmdb://<folder>" by the processes of one
                 machine; "redis://<host>" (or rediss://, redis+sentinel://, redis+unix://) by
@@ -318,55 +319,6 @@ class Cache:
             TypeError: it is no receipt.
         """
         return AtLeast(self.core, receipt, timeout)
-
-    def explain(
-        self, fn: Cached[P, object, object], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Explanation:
-        """Why the call would be answered from the cache or not; changes and counts nothing.
-
-        Raises:
-            TypeError: `fn` is not a cached function, or the arguments do not fit it.
-        """
-        target: Any = fn
-        if hasattr(target, "__func__") and isinstance(target.__func__, _zoocache.CachedFunction):
-            return self.explain(target.__func__, target.__self__, *args, **kwargs)
-        if not isinstance(target, _zoocache.CachedFunction):
-            raise TypeError(f"explain({shown(fn)}): a function decorated with cacheable is wanted")
-        from zoocache._told import Explanation  # noqa: PLC0415 - see the module
-
-        return Explanation.from_raw(_zoocache.explain(target, *args, **kwargs))
-
-    def stats(self) -> Stats:
-        """Counts and sizes of now."""
-        from zoocache._told import Stats  # noqa: PLC0415 - see the module
-
-        return Stats(**_zoocache.stats(self.core))
-
-    def home(self) -> dict[str, Any] | None:
-        """How the shared home does, and its `counters`; None without one (docs/REDIS.md)."""
-        return self.core.home()
-
-    def tags(self, prefix: str = "") -> Iterator[TagInfo]:
-        """The tags that something depends on: `prefix` and what is below it, sorted.
-
-        Raises:
-            TypeError: `prefix` is not a str.
-            InvalidTag: it has lone surrogates.
-        """
-        if not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"tags({shown(prefix)}): a str is wanted")
-        rows = _zoocache.tags(self.core, prefix.rstrip(":"))
-        from zoocache._told import TagInfo  # noqa: PLC0415 - see the module
-
-        return iter([TagInfo(*row) for row in rows])
-
-    def get_tag_version(self, tag: str) -> int:
-        """The epoch of the newest known invalidation of the tag or an ancestor; 0 if none.
-
-        Raises:
-            InvalidTag, TypeError: as `invalidate`.
-        """
-        return _zoocache.tag_version(self.core, tag)
 
     def _raw(self) -> Any:
         """The function whose entries are the raw keys."""

@@ -50,6 +50,7 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "max_tag_length": 256,
     "ring_records": 65_536,
     "explain_records": 4_096,
+    "invalidation_records": 256,
     "debug": False,
     "max_log_tags": 1_000_000,
     "lock_timeout": 1,
@@ -299,7 +300,8 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
     made["lmdb_map_size"] = check_count("lmdb_map_size", given.get("lmdb_map_size"), 1)
     for name in ("max_entries", "max_bytes", "max_tag_length", "ring_records"):
         made[name] = check_count(name, given.get(name), 1)
-    made["explain_records"] = check_count("explain_records", given.get("explain_records"), 0)
+    for name in ("explain_records", "invalidation_records"):
+        made[name] = check_count(name, given.get(name), 0)
     for name in ("default_ttl", "flight_timeout"):
         made[name] = check_seconds(name, given.get(name))
     for name in ("read_extend_ttl", "debug"):

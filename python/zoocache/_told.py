@@ -1,11 +1,19 @@
-"""What the cache tells about itself: Stats, TagInfo, Explanation, CacheInfo."""
+"""What the cache tells about itself."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any, NamedTuple
 
-__all__ = ["CacheInfo", "Explanation", "Stats", "TagInfo"]
+__all__ = [
+    "CacheInfo",
+    "Explanation",
+    "FunctionInfo",
+    "InvalidationInfo",
+    "LoadTimes",
+    "Stats",
+    "TagInfo",
+]
 
 
 class CacheInfo(NamedTuple):
@@ -38,6 +46,11 @@ class Stats:
     Attributes:
         hits: calls that were answered from the cache.
         misses: calls that were not: they loaded, or waited for a load.
+        misses_invalidated: those of them whose entry had been invalidated.
+        misses_expired: those of them whose entry had expired.
+        misses_evicted: those of them whose entry went because there was no room.
+        misses_not_stored: those of them whose last load was not kept. The remaining misses were
+            never loaded, or so long ago that it is forgotten (`explain_records`).
         loads: loader runs that ended, those that raised included.
         load_errors: loader runs that raised an Exception.
         stores: values that were put into the cache.
@@ -62,6 +75,10 @@ class Stats:
 
     hits: int
     misses: int
+    misses_invalidated: int
+    misses_expired: int
+    misses_evicted: int
+    misses_not_stored: int
     loads: int
     load_errors: int
     stores: int
@@ -85,6 +102,70 @@ class Stats:
     def as_dict(self) -> dict[str, int]:
         """The same as a dict."""
         return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadTimes:
+    """How long the loads of a function took: a histogram.
+
+    Attributes:
+        bounds_s: upper bounds of the buckets but the last, in seconds, rising.
+        counts: loads in each bucket; one more than there are bounds.
+        sum_s: seconds of all loads together.
+    """
+
+    bounds_s: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum_s: float
+
+    @property
+    def mean_s(self) -> float:
+        """Seconds of a load; 0 if there was none."""
+        loads = sum(self.counts)
+        return self.sum_s / loads if loads else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FunctionInfo:
+    """One cached function that lives. A snapshot.
+
+    Attributes:
+        name: its module and qualified name.
+        entries: its entries, invalid ones that nobody has met yet included.
+        counts: as the attributes of `Stats` of the same names: "hits" to "l2_refusals".
+        load_times: of its loader, waiting included.
+    """
+
+    name: str
+    entries: int
+    counts: dict[str, int]
+    load_times: LoadTimes
+
+
+@dataclasses.dataclass(frozen=True)
+class InvalidationInfo:
+    """One invalidation that this cache has heard of.
+
+    Attributes:
+        epoch: its epoch in this process.
+        tags: what was invalidated, with everything below each.
+        functions: the cached functions of which all calls or one were; "" for one that is gone.
+        everything: whether it was `clear()`.
+        more: tags and functions that were too many to be remembered.
+        age_s: seconds since it happened, or came here from another process.
+        died: entries that were found dead of it so far. One is found when somebody asks for it, or
+            by the sweep: the number grows for a while.
+        origin: where it was called, "file.py:41"; None if it came from another process.
+    """
+
+    epoch: int
+    tags: tuple[str, ...]
+    functions: tuple[str, ...]
+    everything: bool
+    more: int
+    age_s: float
+    died: int
+    origin: str | None
 
 
 _HIDDEN = {

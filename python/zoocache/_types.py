@@ -112,6 +112,7 @@ class ConfigureOptions(TypedDict, total=False):
     max_tag_length: int
     ring_records: int
     explain_records: int
+    invalidation_records: int
     debug: bool
     max_log_tags: int
     lock_timeout: float

@@ -33,7 +33,8 @@ class PublicNames(griffe.Extension):
         for name, member in list(pkg.members.items()):
             value = "" if member.is_alias or not member.is_attribute else str(member.value)
             if value == f"_default.{name}":
-                pkg.set_member(name, _function(pkg[f"{_CACHE}.{name}"]))
+                method = pkg[_CACHE].all_members[name]  # its own, or a base's
+                pkg.set_member(name, _function(method.final_target if method.is_alias else method))
 
 
 def _told(method: griffe.Function) -> griffe.Docstring | None:

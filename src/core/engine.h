@@ -36,8 +36,6 @@ namespace zoocache::core {
 // kFail: it failed (a Python error is set, say); the search ends without a result.
 enum class Match { kNo, kYes, kRestart, kFail };
 
-enum class Validity { kValid, kInvalidated, kExpired };
-
 // Why an entry goes that is not valid.
 inline Removal removal_of(Validity validity) noexcept {
   return validity == Validity::kExpired ? Removal::kExpired : Removal::kInvalidated;
@@ -170,8 +168,20 @@ class Engine {
   void note_not_stored(const FunctionType& function, std::uint64_t hash,
                        InvalidationLog::Standing standing);
   Obituary obituary(const FunctionType& function, std::uint64_t hash, bool* found);
+  // Why a call of that key finds nothing. `found`: what `check` said of its entry; kValid: there is
+  // none.
+  MissReason miss_reason(const FunctionType& function, std::uint64_t hash, Validity found) const;
   // Sums over all functions, removed ones included.
   FunctionTotals totals() const;
+  struct FunctionReport {
+    std::uint64_t id = 0;  // Function::tag_id
+    std::string name;
+    std::size_t entries = 0;  // invalid ones that nobody has met yet included
+    FunctionTotals totals;
+    LoadTotals loads;
+  };
+  // Of each function that lives, in the order in which they were made.
+  std::vector<FunctionReport> reports() const;
 
   std::int64_t now_ns() const noexcept {
     return time_source_ != nullptr ? time_source_->now_ns() : boot_time_ns();
@@ -250,4 +260,5 @@ class Engine {
 
 #include "core/engine_aging.h"
 #include "core/engine_impl.h"
+#include "core/engine_told.h"
 #include "core/engine_upkeep.h"

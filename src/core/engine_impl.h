@@ -8,7 +8,7 @@ namespace zoocache::core {
 template <class Policy>
 Engine<Policy>::Engine(const Options& options)
     : options_((check_options(options), options)),
-      log_(options.ring_records),
+      log_(options.ring_records, options.invalidation_records),
       shared_queue_(slab_, options.max_entries, options.max_bytes),
       obituaries_(options.explain_records) {
   if (options.home != nullptr) log_.set_home(options.home->connect());
@@ -237,7 +237,10 @@ StoreOutcome Engine<Policy>::place(FunctionType& function, const NewEntry& entry
       return StoreOutcome::kSuperseded;
     }
     if (found == Validity::kExpired) count(function.counters.expirations);
-    if (found == Validity::kInvalidated) count(function.counters.dead_entries);
+    if (found == Validity::kInvalidated) {
+      count(function.counters.dead_entries);
+      log_.note_death(killer_of(function, existing).version.load(std::memory_order_acquire));
+    }
     remove_locked(existing, Removal::kReplaced, removed);
   }
   std::size_t size_bytes = kEntryBytes + entry.deps.size_bytes();
@@ -344,9 +347,10 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
   const HiddenTag own(function.tag_id, hash);
   const Lock lock(mutex_);
   const auto same_hash = [&](EntryId id) { return slab_.hot(id).hash == hash; };
-  bool any = false;
+  std::size_t removed_count = 0;
   try {
-    for (EntryId found; (found = function.index.probe(hash, same_hash)) != kNoEntry; any = true) {
+    for (EntryId found; (found = function.index.probe(hash, same_hash)) != kNoEntry;
+         ++removed_count) {
       remove_locked(found, Removal::kInvalidated, removed);
     }
   } catch (const std::bad_alloc&) {
@@ -356,7 +360,8 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
   // What came from the second level depends on any key of a function that it used.
   if (level_ != nullptr) log_.apply(HiddenTag(function.tag_id, kAnyKey).path(), origin);
   const Epoch epoch = log_.apply(own.path(), origin);
-  if (any) {
+  for (std::size_t count = 0; count < removed_count; ++count) log_.note_death(epoch);
+  if (removed_count > 0) {
     obituaries_.add({function.tag_id, hash, Removal::kInvalidated, epoch, own.path().back().hash,
                      std::string(kByOwnKey), log_.now_ms()});
   }
@@ -402,29 +407,6 @@ void Engine<Policy>::remove_locked(EntryId id, Removal reason, Removed& removed)
 }
 
 template <class Policy>
-void Engine<Policy>::record(const FunctionType& function, EntryId id, Removal reason) {
-  if (reason == Removal::kRemoved) {  // what is cleared away died of that, or was dead before
-    const Validity validity = inspect(id, function);
-    if (validity == Validity::kInvalidated) reason = Removal::kInvalidated;
-    if (validity == Validity::kExpired) reason = Removal::kExpired;
-  }
-  Obituary obituary;
-  obituary.function = function.tag_id;
-  obituary.hash = slab_.hot(id).hash;
-  obituary.reason = reason;
-  obituary.time_ms = log_.now_ms();
-  if (reason == Removal::kInvalidated) {
-    const TagNode& killer = killer_of(function, id);
-    obituary.epoch = killer.version.load(std::memory_order_acquire);
-    obituary.tag_hash = killer.hash;
-    const bool is_function = killer.parent != nullptr && killer.parent->parent == nullptr;
-    obituary.tag =
-        !killer.hidden() ? killer.text() : std::string(is_function ? kByFunction : kByInnerKey);
-  }
-  obituaries_.add(std::move(obituary));
-}
-
-template <class Policy>
 void Engine<Policy>::clear(Removed& removed) {
   const Lock lock(mutex_);
   for (const auto& function : functions_) {
@@ -449,46 +431,6 @@ void Engine<Policy>::clear_locked(FunctionType& function, Removed& removed) {
   // would all belong into one end of the smaller array, and every step walk over all of that.
   std::sort(ids.begin(), ids.end());
   for (const EntryId id : ids) remove_locked(id, Removal::kRemoved, removed);
-}
-
-template <class Policy>
-void Engine<Policy>::note_not_stored(const FunctionType& function, std::uint64_t hash,
-                                     InvalidationLog::Standing standing) {
-  using Standing = InvalidationLog::Standing;
-  note_not_stored(function, hash,
-                  standing == Standing::kCurrent ? Removal::kUnwanted
-                  : standing == Standing::kHeld  ? Removal::kHeld
-                                                 : Removal::kOutdated);
-}
-
-template <class Policy>
-void Engine<Policy>::note_not_stored(const FunctionType& function, std::uint64_t hash,
-                                     Removal why) {
-  Obituary obituary;
-  obituary.function = function.tag_id;
-  obituary.hash = hash;
-  obituary.reason = why;
-  obituary.time_ms = log_.now_ms();
-  const Lock lock(mutex_);
-  obituaries_.add(std::move(obituary));
-}
-
-template <class Policy>
-Obituary Engine<Policy>::obituary(const FunctionType& function, std::uint64_t hash, bool* found) {
-  const Lock lock(mutex_);
-  const Obituary* one = obituaries_.find(function.tag_id, hash);
-  *found = one != nullptr;
-  return one == nullptr ? Obituary{} : *one;
-}
-
-template <class Policy>
-FunctionTotals Engine<Policy>::totals() const {
-  const Lock lock(mutex_);
-  FunctionTotals totals = removed_totals_;
-  for (const auto& function : functions_) {
-    if (function != nullptr) totals.add(function->hits.sum(), function->counters);
-  }
-  return totals;
 }
 
 }  // namespace zoocache::core

@@ -10,11 +10,14 @@
 
 #include "core/eviction.h"
 #include "core/index.h"
+#include "core/load_times.h"
 #include "core/reclaim.h"
 #include "core/tag_trie.h"
 #include "zoocache/options.h"
 
 namespace zoocache::core {
+
+enum class Validity { kValid, kInvalidated, kExpired };
 
 // Counts without writing to a line that other threads write to. The first threads have a count each
 // that nobody else writes: a locked addition would wait for every load before it, and keep the
@@ -57,6 +60,7 @@ class PlainCounter {
 // A count as the policy's threads need it: under the GIL an atomic addition would be for nothing.
 class PlainCount {
  public:
+  PlainCount() noexcept = default;
   explicit PlainCount(std::uint64_t count) noexcept : count_(count) {}
   void fetch_add(std::uint64_t more, std::memory_order) noexcept { count_ += more; }
   std::uint64_t load(std::memory_order = std::memory_order_relaxed) const noexcept {
@@ -64,13 +68,17 @@ class PlainCount {
   }
 
  private:
-  std::uint64_t count_;
+  std::uint64_t count_ = 0;
 };
 
 template <class Policy>
 struct FunctionCounters {
   using Count = std::conditional_t<Policy::kConcurrent, std::atomic<std::uint64_t>, PlainCount>;
-  Count misses{0};       // calls that found nothing to serve
+  Count misses{0};              // calls that found nothing to serve
+  Count misses_invalidated{0};  // of them, as MissReason says; the others were never loaded
+  Count misses_expired{0};
+  Count misses_evicted{0};
+  Count misses_not_stored{0};
   Count loads{0};        // loader runs that returned
   Count load_errors{0};  // loader runs that raised
   Count stores{0};
@@ -84,12 +92,17 @@ struct FunctionCounters {
   Count level_hits{0};      // misses that the second level answered
   Count level_stores{0};    // values that were put into it
   Count level_refusals{0};  // and those that could not be kept there
+  LoadTimes<Count> load_times;
 };
 
 // The same as plain numbers, for one function or summed over many.
 struct FunctionTotals {
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
+  std::uint64_t misses_invalidated = 0;
+  std::uint64_t misses_expired = 0;
+  std::uint64_t misses_evicted = 0;
+  std::uint64_t misses_not_stored = 0;
   std::uint64_t loads = 0;
   std::uint64_t load_errors = 0;
   std::uint64_t stores = 0;
@@ -108,6 +121,10 @@ struct FunctionTotals {
   void add(std::uint64_t hits_of_function, const FunctionCounters<Policy>& counters) noexcept {
     hits += hits_of_function;
     misses += counters.misses.load(std::memory_order_relaxed);
+    misses_invalidated += counters.misses_invalidated.load(std::memory_order_relaxed);
+    misses_expired += counters.misses_expired.load(std::memory_order_relaxed);
+    misses_evicted += counters.misses_evicted.load(std::memory_order_relaxed);
+    misses_not_stored += counters.misses_not_stored.load(std::memory_order_relaxed);
     loads += counters.loads.load(std::memory_order_relaxed);
     load_errors += counters.load_errors.load(std::memory_order_relaxed);
     stores += counters.stores.load(std::memory_order_relaxed);
@@ -132,6 +149,34 @@ void count(Count& counter) noexcept {
 // Gives back what an entry's words own; called without any engine lock. `state`: the hot record's
 // state, for its user bits.
 using DropWords = void (*)(Word key, Word value, std::uint64_t state) noexcept;
+
+// Why a call found nothing to serve: what is known of the entry that it might have found.
+enum class MissReason : std::uint8_t {
+  kNeverLoaded,  // or forgotten long ago
+  kInvalidated,
+  kExpired,
+  kEvicted,
+  kNotStored  // the last load's result was not kept
+};
+
+// `more` 1, or -1 for a call that is made again.
+template <class Policy>
+void count_miss(FunctionCounters<Policy>& counters, MissReason reason, int more = 1) noexcept {
+  const auto add = [more](auto& counter) {
+    counter.fetch_add(static_cast<std::uint64_t>(std::int64_t{more}), std::memory_order_relaxed);
+  };
+  add(counters.misses);
+  if (reason == MissReason::kInvalidated) add(counters.misses_invalidated);
+  if (reason == MissReason::kExpired) add(counters.misses_expired);
+  if (reason == MissReason::kEvicted) add(counters.misses_evicted);
+  if (reason == MissReason::kNotStored) add(counters.misses_not_stored);
+}
+
+template <class Policy>
+void count_load(FunctionCounters<Policy>& counters, std::int64_t took_ns) noexcept {
+  count(counters.loads);
+  counters.load_times.add(took_ns);
+}
 
 template <class Policy>
 struct Function {

@@ -15,6 +15,7 @@
 #include "core/counted.h"
 #include "core/dep_set.h"
 #include "core/flight.h"
+#include "core/load_times.h"
 #include "core/moment.h"
 #include "core/policy.h"
 
@@ -54,6 +55,7 @@ class LoadFrame : public UseCount {
     bool storable;            // false: nor is anything that is made of it
     std::int64_t expires_ns;  // 0: unbounded
     Moment since;             // of the oldest data that was used
+    std::int64_t took_ns = 0;
   };
 
   // REQUIRES: TagPath::parse accepts `tag`.
@@ -145,7 +147,7 @@ class LoadFrame : public UseCount {
     const std::lock_guard lock(mutex_);
     open_ = false;
     deps.take(deps_);
-    return {wanted_, storable_, expires_ns_, since_};
+    return {wanted_, storable_, expires_ns_, since_, load_time_ns() - began_ns_};
   }
 
   // Ends what gathers nothing.
@@ -187,6 +189,7 @@ class LoadFrame : public UseCount {
   }
 
   const InvalidationLog& log_;
+  const std::int64_t began_ns_ = load_time_ns();
   mutable typename Policy::Mutex mutex_;  // guards everything below
   DepSet deps_;
   bool open_ = true;

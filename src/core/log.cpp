@@ -38,6 +38,7 @@ Epoch InvalidationLog::apply(std::span<const TagPath> paths, std::uint32_t origi
     if (node != nullptr) node->version.store(epoch, std::memory_order_release);  // (2)
     ring_.append(epoch, path.back().hash, note);                                 // (3)
   }
+  recent_.add(epoch, paths, note);
   clock_.store(epoch, std::memory_order_release);  // (4)
   return epoch;
 }
@@ -48,6 +49,7 @@ Epoch InvalidationLog::apply_root(std::uint32_t origin) noexcept {
   const Epoch epoch = clock_.load(std::memory_order_relaxed) + 1;
   trie_.root()->version.store(epoch, std::memory_order_release);
   ring_.append(epoch, trie_.root()->hash, note);
+  recent_.add(epoch, {}, note);
   clock_.store(epoch, std::memory_order_release);
   return epoch;
 }
@@ -276,6 +278,11 @@ std::size_t InvalidationLog::visible_tag_count() const {
   const std::lock_guard lock(mutex_);
   trie_.for_each([&visible](const TagNode& node) { visible += node.hidden() ? 0 : 1; });
   return visible;
+}
+
+std::vector<RecentInvalidation> InvalidationLog::recent() const {
+  const std::lock_guard lock(mutex_);
+  return recent_.rows();
 }
 
 InvalidationRing::Note InvalidationLog::note(Epoch epoch, std::uint64_t hash) const {

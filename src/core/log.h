@@ -33,6 +33,7 @@
 #include "core/epoch.h"
 #include "core/home.h"
 #include "core/invalidation_ring.h"
+#include "core/recent.h"
 #include "core/tag.h"
 #include "core/tag_trie.h"
 
@@ -40,7 +41,8 @@ namespace zoocache::core {
 
 class InvalidationLog {
  public:
-  explicit InvalidationLog(std::size_t ring_records) : ring_(ring_records) {}
+  explicit InvalidationLog(std::size_t ring_records, std::size_t recent_records = 0)
+      : ring_(ring_records), recent_(recent_records) {}
   // The home goes first: it may apply what it is told until it is gone.
   ~InvalidationLog() { home_.reset(); }
   InvalidationLog(const InvalidationLog&) = delete;
@@ -150,6 +152,9 @@ class InvalidationLog {
   std::size_t tag_count() const;          // nodes, hidden ones included
   std::size_t visible_tag_count() const;  // nodes of users' tags; looks at every node
   InvalidationRing::Note note(Epoch epoch, std::uint64_t hash) const;
+  // The newest invalidations, the newest first. An entry was found dead of the one at `epoch`.
+  std::vector<RecentInvalidation> recent() const;
+  void note_death(Epoch epoch) noexcept { recent_.note_death(epoch); }
 
   // For fork handlers: the mutex itself, to be held across the fork.
   std::mutex& mutex() noexcept { return mutex_; }
@@ -169,6 +174,7 @@ class InvalidationLog {
   std::atomic<Epoch> clock_{0};
   mutable std::mutex mutex_;  // guards everything below, and the publication of the clock
   InvalidationRing ring_;
+  RecentInvalidations recent_;
   TagTrie trie_;
   std::unordered_map<std::uint64_t, std::size_t> held_;  // tag hash -> writers holding it
 };

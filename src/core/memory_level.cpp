@@ -61,6 +61,9 @@ class MemoryLevel final : public core::SecondLevel {
     end(key, token, failed);
   }
 
+ protected:
+  const char* kind() const noexcept override { return "memory"; }
+
  private:
   struct Entry {
     StoredValue value;

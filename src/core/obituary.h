@@ -2,6 +2,7 @@
 // Thread-safety: under the table lock.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -57,38 +58,60 @@ struct Obituary {
   std::int64_t time_ms = 0;  // InvalidationLog::now_ms of the removal
 };
 
+// The last of them, in a ring; those of one bucket are chained, the newest first:
+//
+//   records_[sequence % capacity]    heads_[hash] -> newest sequence; `previous` -> an older one
+//
+// A chain ends where its sequence has left the ring, so nothing is ever removed.
 class Obituaries {
  public:
-  explicit Obituaries(std::size_t capacity) : capacity_(capacity) {}
+  explicit Obituaries(std::size_t capacity)
+      : capacity_(capacity), heads_(capacity == 0 ? 0 : std::bit_ceil(capacity)) {}
 
   // Without memory it remembers less.
   void add(Obituary obituary) noexcept {
     if (capacity_ == 0) return;
+    const std::uint64_t sequence = newest_ + 1;
+    std::uint64_t& head = heads_[bucket_of(obituary.function, obituary.hash)];
+    Record record{std::move(obituary), head};
     if (records_.size() < capacity_) {
       try {
-        records_.push_back(std::move(obituary));
+        records_.push_back(std::move(record));
       } catch (const std::bad_alloc&) {
         return;
       }
     } else {
-      records_[next_] = std::move(obituary);
+      records_[(sequence - 1) % capacity_] = std::move(record);
     }
-    next_ = (next_ + 1) % capacity_;
+    newest_ = head = sequence;
   }
 
   // The newest one of that key; nullptr if it is forgotten or nothing happened.
   const Obituary* find(std::uint64_t function, std::uint64_t hash) const noexcept {
-    for (std::size_t back = 1; back <= records_.size(); ++back) {
-      const Obituary& one = records_[(next_ + records_.size() - back) % records_.size()];
-      if (one.function == function && one.hash == hash) return &one;
+    if (capacity_ == 0) return nullptr;
+    std::uint64_t sequence = heads_[bucket_of(function, hash)];
+    while (sequence != 0 && sequence + capacity_ > newest_) {
+      const Record& one = records_[(sequence - 1) % capacity_];
+      if (one.obituary.function == function && one.obituary.hash == hash) return &one.obituary;
+      sequence = one.previous;
     }
     return nullptr;
   }
 
  private:
+  struct Record {
+    Obituary obituary;
+    std::uint64_t previous = 0;
+  };
+
+  std::size_t bucket_of(std::uint64_t function, std::uint64_t hash) const noexcept {
+    return (hash ^ (function * 0x9E3779B97F4A7C15ULL)) & (heads_.size() - 1);
+  }
+
   const std::size_t capacity_;
-  std::size_t next_ = 0;
-  std::vector<Obituary> records_;
+  std::uint64_t newest_ = 0;  // sequence numbers begin at 1
+  std::vector<Record> records_;
+  std::vector<std::uint64_t> heads_;
 };
 
 }  // namespace zoocache::core

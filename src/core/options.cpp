@@ -41,6 +41,9 @@ void check_options(const Options& options) {
   if (options.explain_records > (std::size_t{1} << 20)) {
     refuse("explain_records", options.explain_records, "0 to 2^20");
   }
+  if (options.invalidation_records > (std::size_t{1} << 20)) {
+    refuse("invalidation_records", options.invalidation_records, "0 to 2^20");
+  }
   if (options.storage != nullptr && options.home == nullptr) {
     throw InvalidOption(
         "storage without home is not allowed: a home's log says which stored values still hold");

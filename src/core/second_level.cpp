@@ -3,6 +3,8 @@
 #include <exception>
 #include <new>
 
+#include "zoocache/errors.h"
+
 namespace zoocache::core {
 
 void note_trouble(const std::exception& error, std::string* trouble) noexcept {
@@ -11,6 +13,26 @@ void note_trouble(const std::exception& error, std::string* trouble) noexcept {
   } catch (const std::bad_alloc&) {
     trouble->clear();
   }
+}
+
+StorageCounters StorageTally::counters() const noexcept {
+  return {.connects = connects.load(),
+          .disconnects = disconnects.load(),
+          .errors = errors.load(),
+          .rejected = rejected.load(),
+          .corruptions = corruptions.load()};
+}
+
+StorageStatus SecondLevel::status() {
+  StorageStatus status{.kind = kind(), .reachable = true};
+  try {
+    ask_whether_there();
+  } catch (const HomeUnreachable& error) {
+    status.reachable = false;
+    status.trouble = error.what();
+  }
+  status.counters = tally_.counters();
+  return status;
 }
 
 std::vector<std::optional<StoredValue>> SecondLevel::get_many(

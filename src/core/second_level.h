@@ -14,6 +14,7 @@
 // A claim is one load among processes. It lives as long as its owner does.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include "core/epoch.h"
+#include "zoocache/storage.h"
 
 namespace zoocache::core {
 
@@ -51,6 +53,18 @@ inline bool is_news(const std::optional<StoredValue>& there,
                     const std::optional<SeenEntry>& refused) noexcept {
   return there && (!refused || seen_of(*there) != *refused);
 }
+
+// StorageCounters while they grow. Thread-safety: everything from any thread, without a lock: the
+// one who held it may not exist in a child of fork().
+struct StorageTally {
+  using Count = std::atomic<std::uint64_t>;
+  Count connects{0};
+  Count disconnects{0};
+  Count errors{0};
+  Count rejected{0};
+  Count corruptions{0};
+  StorageCounters counters() const noexcept;
+};
 
 // Keys are any bytes: the function's identity and the arguments. Two keys that differ are never
 // taken for each other.
@@ -118,6 +132,17 @@ class SecondLevel {
     bool failed = false;
   };
   virtual void release_many(std::span<const Releasing> releases) noexcept;
+
+  // Asks the storage whether it is there; may wait for it, as everything else here.
+  StorageStatus status();
+
+ protected:
+  virtual const char* kind() const noexcept = 0;
+  // Throws HomeUnreachable where the storage does not answer.
+  virtual void ask_whether_there() {}
+
+  // Mutable: what looks at an entry counts it.
+  mutable StorageTally tally_;
 };
 
 // Notes why something was not stored, with the memory that there is.

@@ -161,18 +161,20 @@ FunctionPtr for_job(FunctionState& function) { return function.shared_from_this(
 namespace {
 
 // What a hit found not valid, looked at once more: its own guard ends before anything is dropped.
-[[gnu::noinline]] void bury_dead(FunctionState& function, std::uint64_t hash, Equal equal,
-                                 const void* probe) {
+// What it was then; kValid if there is none any more.
+[[gnu::noinline]] core::Validity bury_dead(FunctionState& function, std::uint64_t hash, Equal equal,
+                                           const void* probe) {
   auto& engine = function.cache->engine;
   core::Removed removed(engine.log());  // dropped after the guard
   const core::ReadGuard guard;
   const core::Epoch clock = engine.log().clock();
   const core::EntryId id = engine.find(function.function, hash, matching(equal, probe));
-  if (id == core::kNoEntry) return;
+  if (id == core::kNoEntry) return core::Validity::kValid;
   const core::Word value = engine.slab().hot(id).value;
   const core::Validity validity = engine.check(id, function.function, clock);
-  if (validity == core::Validity::kValid) return;  // stored by somebody meanwhile
+  if (validity == core::Validity::kValid) return validity;  // stored by somebody meanwhile
   engine.bury(function.function, id, value, validity, removed);
+  return validity;
 }
 
 }  // namespace
@@ -196,8 +198,9 @@ Seen visit(FunctionState& function, std::uint64_t hash, Equal equal, const void*
       return engine.wants_refresh(id, function.function) ? Seen::kLateHit : Seen::kHit;
     }
   }
-  if (found) bury_dead(function, hash, equal, probe);
-  core::count(function.function.counters.misses);
+  core::Validity was = core::Validity::kValid;
+  if (found) was = bury_dead(function, hash, equal, probe);
+  core::count_miss(function.function.counters, engine.miss_reason(function.function, hash, was));
   return Seen::kMiss;
 }
 

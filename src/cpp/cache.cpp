@@ -1,5 +1,7 @@
 #include "zoocache/cache.h"
 
+#include <map>
+#include <string>
 #include <utility>
 
 #include "core/intent.h"
@@ -62,10 +64,50 @@ std::vector<TagInfo> Cache::tags(std::string_view prefix) const {
   return told;
 }
 
+std::vector<FunctionInfo> Cache::functions() const {
+  std::vector<FunctionInfo> told;
+  for (auto& report : state_->engine.reports()) {
+    FunctionInfo info;
+    info.name = std::move(report.name);
+    info.entries = report.entries;
+    info.stats = detail::stats_of(report.totals);
+    info.load_times.bounds_s.assign(core::kLoadBoundsS.begin(), core::kLoadBoundsS.end());
+    info.load_times.counts.assign(report.loads.buckets.begin(), report.loads.buckets.end());
+    info.load_times.sum_s = static_cast<double>(report.loads.sum_ns) / 1e9;
+    told.push_back(std::move(info));
+  }
+  return told;
+}
+
+std::vector<InvalidationInfo> Cache::invalidations() const {
+  std::map<std::uint64_t, std::string> names;
+  for (auto& report : state_->engine.reports()) names.emplace(report.id, std::move(report.name));
+  std::vector<InvalidationInfo> told;
+  const std::int64_t now_ms = state_->engine.log().now_ms();
+  for (auto& one : state_->engine.log().recent()) {
+    InvalidationInfo info;
+    info.epoch = one.epoch;
+    info.tags = std::move(one.tags);
+    for (const std::uint64_t id : one.functions) info.functions.push_back(names[id]);
+    info.everything = one.everything;
+    info.more = one.more;
+    info.age_s = static_cast<double>(now_ms - one.note.time_ms) / 1e3;
+    info.died = one.died;
+    told.push_back(std::move(info));
+  }
+  return told;
+}
+
 std::optional<HomeStatus> Cache::home() const {
   core::LogHome* const home = state_->engine.log().home();
   if (home == nullptr) return std::nullopt;
   return home->status();
+}
+
+std::optional<StorageStatus> Cache::storage() const {
+  const std::shared_ptr<core::SecondLevel>& level = state_->engine.level();
+  if (level == nullptr) return std::nullopt;
+  return level->status();
 }
 
 std::uint64_t Cache::tag_version(std::string_view tag) const {

@@ -136,6 +136,7 @@ Call::Gathered Call::close_frame() {
   nested_ = false;
   const Gathered gathered = frame_->close(flight_->deps);
   flight_->storable = gathered.storable;
+  took_ns_ = gathered.took_ns;
   frame_.reset();
   return gathered;
 }
@@ -219,7 +220,7 @@ ValuePtr Call::end_load() {
     fail_load(std::current_exception());
     throw;
   }
-  core::count(function_.function.counters.loads);
+  core::count_load(function_.function.counters, took_ns_);
   tell_outer(*flight_);
   flight().value = value;
   finish(core::FlightState::kDone);
@@ -240,7 +241,7 @@ void Call::fail_load(std::exception_ptr error) {
     }
     flight_->expires_ns = close_frame().expires_ns;
   }
-  core::count(function_.function.counters.loads);
+  core::count_load(function_.function.counters, took_ns_);
   core::count(function_.function.counters.load_errors);
   cache_.engine.note_not_stored(function_.function, request_.hash, core::Removal::kFailed);
   tell_outer(*flight_);

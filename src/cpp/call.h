@@ -168,7 +168,8 @@ class Call {
   bool leads_ = false;  // `flight_` is ours and has no outcome yet
   bool shared_ = true;
   bool nested_ = false;
-  bool deps_asked_ = false;  // those that are computed after the load
+  bool deps_asked_ = false;   // those that are computed after the load
+  std::int64_t took_ns_ = 0;  // the load, once its frame is closed
   int rounds_ = 0;
   std::unique_ptr<Old> old_;
   std::shared_ptr<core::LevelCall> level_;

@@ -172,9 +172,9 @@ class Batch {
       const CurrentFrame scope(frame);
       load(missing_, boxes);
     } catch (...) {
-      frame->close(deps);
+      const Gathered gathered = frame->close(deps);
       if (std::current_exception() == nullptr) throw;  // the thread is being cancelled
-      if (!end_with_old()) throw;
+      if (!end_with_old(gathered.took_ns)) throw;
       return finish_level();
     }
     const Gathered gathered = frame->close(deps);
@@ -191,8 +191,8 @@ class Batch {
   }
 
   // False: not every key has an old value that the options allow for.
-  bool end_with_old() {
-    core::count(function_.function.counters.loads);
+  bool end_with_old(std::int64_t took_ns) {
+    core::count_load(function_.function.counters, took_ns);
     core::count(function_.function.counters.load_errors);
     for (const std::size_t index : missing_) {
       if (!parts_[index].call->forgives_errors()) return false;

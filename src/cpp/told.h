@@ -11,6 +11,10 @@ inline FunctionStats stats_of(const core::FunctionTotals& totals) {
   FunctionStats stats;
   stats.hits = totals.hits;
   stats.misses = totals.misses;
+  stats.misses_invalidated = totals.misses_invalidated;
+  stats.misses_expired = totals.misses_expired;
+  stats.misses_evicted = totals.misses_evicted;
+  stats.misses_not_stored = totals.misses_not_stored;
   stats.loads = totals.loads;
   stats.load_errors = totals.load_errors;
   stats.stores = totals.stores;

@@ -59,7 +59,29 @@ LmdbLevel::LmdbLevel(std::string path, const LmdbStorageOptions& options,
       options_(options),
       codec_(limits_of(options), options.secrets),
       digest_of_(digest),
-      environment_(std::move(opened)) {}
+      environment_(std::move(opened)) {
+  if (environment_ != nullptr) note_opened(*environment_);
+}
+
+template <class Work>
+decltype(auto) LmdbLevel::counted(Work&& work) {
+  try {
+    return work();
+  } catch (const HomeUnreachable&) {
+    tally_.errors.fetch_add(1);
+    throw;
+  }
+}
+
+void LmdbLevel::note_opened(LevelEnvironment& environment) noexcept {
+  tally_.connects.fetch_add(1);
+  tally_.corruptions.fetch_add(environment.take_corruptions());
+}
+
+void LmdbLevel::ask_whether_there() {
+  const std::shared_ptr<LevelEnvironment> environment = connect(kShortWait);
+  const LevelEnvironment::Reading reading(*environment);
+}
 
 std::shared_ptr<LevelEnvironment> LmdbLevel::connect(std::chrono::nanoseconds patience) {
   std::shared_ptr<LevelEnvironment> current;
@@ -69,6 +91,9 @@ std::shared_ptr<LevelEnvironment> LmdbLevel::connect(std::chrono::nanoseconds pa
   }
   std::string why = path_ + " is not open";
   if (current != nullptr && current->is_intact(&why)) return current;
+  if (current != nullptr && lost_.exchange(current.get()) != current.get()) {
+    tally_.disconnects.fetch_add(1);
+  }
   current.reset();
   return reopen(why, patience);
 }
@@ -85,6 +110,8 @@ std::shared_ptr<LevelEnvironment> LmdbLevel::reopen(const std::string& why,
     try_again_ns_.store(core::boot_time_ns() + kTryAgainNs);
     throw;
   }
+  lost_.store(nullptr);
+  note_opened(*opened);
   std::shared_ptr<LevelEnvironment> old = opened;  // its end takes the registry's other mutex
   const std::lock_guard lock(Registry::instance().brief_mutex());
   std::swap(environment_, old);
@@ -96,6 +123,7 @@ std::optional<StoredValue> LmdbLevel::decode(std::string_view envelope,
                                              std::string_view key) const {
   std::int64_t expiry_ns = 0;
   std::optional<StoredValue> value = codec::decode_value(codec_, envelope, key, &expiry_ns);
+  if (!value) tally_.rejected.fetch_add(1, std::memory_order_relaxed);
   if (value && expiry_ns != 0) {
     value->lives_ns = expiry_ns - core::boot_time_ns();
     if (value->lives_ns <= 0) return std::nullopt;
@@ -110,11 +138,7 @@ std::string LmdbLevel::encode(std::string_view key, const StoredValue& value) co
 }
 
 std::optional<StoredValue> LmdbLevel::get(std::string_view key) {
-  const std::shared_ptr<LevelEnvironment> environment = connect(kShortWait);
-  const LevelEnvironment::Reading reading(*environment);
-  Table table = reading.table();
-  const auto envelope = LevelRows(table).envelope(where(*environment, key));
-  return envelope ? decode(*envelope, key) : std::nullopt;
+  return std::move(get_many({&key, 1}).front());
 }
 
 core::SecondLevel::Claim LmdbLevel::look(const LevelRows& rows, const Digest& digest,
@@ -136,28 +160,30 @@ core::SecondLevel::Claim LmdbLevel::look(const LevelRows& rows, const Digest& di
 core::SecondLevel::Claim LmdbLevel::claim(std::string_view key,
                                           const std::optional<SeenEntry>& refused) {
   Claiming one{.key = key, .refused = refused, .claim = {}};
-  claim_some({&one, 1});
+  counted([&] { claim_some({&one, 1}); });
   return *std::move(one.claim);
 }
 
 std::vector<std::optional<StoredValue>> LmdbLevel::get_many(
     std::span<const std::string_view> keys) {
-  const std::shared_ptr<LevelEnvironment> environment = connect(kShortWait);
-  const LevelEnvironment::Reading reading(*environment);
-  Table table = reading.table();
-  const LevelRows rows(table);
-  std::vector<std::optional<StoredValue>> values;
-  values.reserve(keys.size());
-  for (const std::string_view key : keys) {
-    const auto envelope = rows.envelope(where(*environment, key));
-    values.push_back(envelope ? decode(*envelope, key) : std::nullopt);
-  }
-  return values;
+  return counted([&] {
+    const std::shared_ptr<LevelEnvironment> environment = connect(kShortWait);
+    const LevelEnvironment::Reading reading(*environment);
+    Table table = reading.table();
+    const LevelRows rows(table);
+    std::vector<std::optional<StoredValue>> values;
+    values.reserve(keys.size());
+    for (const std::string_view key : keys) {
+      const auto envelope = rows.envelope(where(*environment, key));
+      values.push_back(envelope ? decode(*envelope, key) : std::nullopt);
+    }
+    return values;
+  });
 }
 
 void LmdbLevel::claim_many(std::span<Claiming> claims) {
   for (std::size_t at = 0; at < claims.size(); at += kWrittenAtOnce) {
-    claim_some(claims.subspan(at, std::min(kWrittenAtOnce, claims.size() - at)));
+    counted([&] { claim_some(claims.subspan(at, std::min(kWrittenAtOnce, claims.size() - at))); });
   }
 }
 
@@ -207,13 +233,12 @@ core::SecondLevel::Waited LmdbLevel::wait(std::string_view key, std::uint64_t to
     if (const std::optional<End> ended = kept(token)) {
       return ended->failed_ns != 0 ? Waited::kFailed : Waited::kEnded;
     }
-    std::optional<Flight> flight;
-    {
+    const std::optional<Flight> flight = counted([&] {
       const std::shared_ptr<LevelEnvironment> environment = connect(kShortWait);
       const LevelEnvironment::Reading reading(*environment);
       Table table = reading.table();
-      flight = LevelRows(table).flight(where(*environment, key));
-    }
+      return LevelRows(table).flight(where(*environment, key));
+    });
     if (!flight || flight->token != token) return Waited::kEnded;
     if (flight->failed_ns != 0) return Waited::kFailed;
     if (!is_alive(flight->owner)) return Waited::kEnded;
@@ -234,10 +259,12 @@ void LmdbLevel::put(std::string_view key, std::uint64_t token, const StoredValue
     throw StorageIsFull(error.what());
   }
   try {
-    const auto patience = seconds(options_.lock_timeout_s);
-    const std::shared_ptr<LevelEnvironment> environment = connect(patience);
-    LevelEnvironment::Writing writing(*environment, patience);
-    store(*environment, writing, end, envelope);
+    counted([&] {
+      const auto patience = seconds(options_.lock_timeout_s);
+      const std::shared_ptr<LevelEnvironment> environment = connect(patience);
+      LevelEnvironment::Writing writing(*environment, patience);
+      store(*environment, writing, end, envelope);
+    });
   } catch (const StorageIsFull&) {
     throw;
   } catch (...) {
@@ -392,10 +419,12 @@ void LmdbLevel::release(std::string_view key, std::uint64_t token, bool failed) 
   if (token == 0) return;
   try {
     keep_released({key, token, failed});
-    const auto patience = seconds(options_.lock_timeout_s);
-    const std::shared_ptr<LevelEnvironment> environment = connect(patience);
-    LevelEnvironment::Writing writing(*environment, patience);
-    change(*environment, writing, 0, [](LevelRows&) {});
+    counted([&] {
+      const auto patience = seconds(options_.lock_timeout_s);
+      const std::shared_ptr<LevelEnvironment> environment = connect(patience);
+      LevelEnvironment::Writing writing(*environment, patience);
+      change(*environment, writing, 0, [](LevelRows&) {});
+    });
   } catch (const std::exception&) {
     return;  // it is kept, and written by whoever writes next
   }

@@ -56,6 +56,10 @@ class LmdbLevel final : public core::SecondLevel {
   void put_many(std::span<Putting> puts) noexcept override;
   void release_many(std::span<const Releasing> releases) noexcept override;
 
+ protected:
+  const char* kind() const noexcept override { return "lmdb"; }
+  void ask_whether_there() override;
+
  private:
   static constexpr std::size_t kWrittenAtOnce = 256;  // others wait for the writers' lock meanwhile
   struct End {
@@ -64,6 +68,10 @@ class LmdbLevel final : public core::SecondLevel {
     std::int64_t failed_ns = 0;
   };
 
+  // work(), whose failure is one of the tally's `errors`.
+  template <class Work>
+  decltype(auto) counted(Work&& work);
+  void note_opened(LevelEnvironment& environment) noexcept;
   // The environment, opened anew if it has to be. Throws HomeUnreachable.
   std::shared_ptr<LevelEnvironment> connect(std::chrono::nanoseconds patience);
   std::shared_ptr<LevelEnvironment> reopen(const std::string& why,
@@ -103,6 +111,7 @@ class LmdbLevel final : public core::SecondLevel {
   const codec::EnvelopeCodec codec_;
   const DigestOf digest_of_;
   std::atomic<std::int64_t> try_again_ns_{0};
+  std::atomic<const LevelEnvironment*> lost_{nullptr};  // the one that was counted
 
   // With the registry's brief mutex, which fork() waits for.
   std::shared_ptr<LevelEnvironment> environment_;

@@ -236,7 +236,7 @@ PyObject* Batch::failed() {
     if (slot.stage == SlotStage::kMissing) forgiven = forgiven && slot.call->forgives_errors();
   }
   if (function_->function != nullptr) {
-    core::count(function_->function->counters.loads);
+    core::count_load(function_->function->counters, gathered_.took_ns);
     core::count(function_->function->counters.load_errors);
   }
   if (!forgiven) Py_RETURN_FALSE;

@@ -128,7 +128,7 @@ class Batch {
   FramePtr frame_;    // while it runs
   EnteredFrame entered_;
   std::optional<core::DepSet> deps_;
-  core::LoadFrame<Policy>::Gathered gathered_{true, true, 0, {}};
+  core::LoadFrame<Policy>::Gathered gathered_{true, true, 0, {}, 0};
   std::shared_ptr<BatchStep> step_;
 };
 

@@ -228,6 +228,7 @@ Look Call::look_up(PyObject** value) {
   auto& engine = state_->engine;
   Py_CLEAR(old_);
   born_ = engine.log().clock();
+  core::Validity was = core::Validity::kValid;
   core::EntryId id = may_look() ? find_entry(callable_, probe_) : core::kNoEntry;
   if (PyErr_Occurred() != nullptr) return Look::kError;
   if (bypass_ && id != core::kNoEntry && !hits_in_bypass(id)) id = core::kNoEntry;
@@ -256,12 +257,16 @@ Look Call::look_up(PyObject** value) {
       *value = hand_out(callable_, to_object(hot.value));
       return *value == nullptr ? Look::kError : Look::kHit;
     }
+    was = validity;
     keep_old(id);
     core::Removed removed(engine.log());
     engine.bury(*function_, id, hot.value, validity, removed);
     removed.flush();
   }
-  if (!missed_) core::count(function_->counters.misses);
+  if (!missed_) {
+    miss_reason_ = engine.miss_reason(*function_, probe_.hash, was);
+    core::count_miss(function_->counters, miss_reason_);
+  }
   missed_ = true;
   untold_ = true;
   return Look::kMiss;

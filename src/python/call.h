@@ -272,6 +272,7 @@ class Call final : public Pooled<Call> {
   bool leads_ = false;
   bool load_open_ = false;
   bool missed_ = false;
+  core::MissReason miss_reason_ = core::MissReason::kNeverLoaded;
   bool stored_ = false;      // `store` has put it into the table
   bool deps_asked_ = false;  // the callable in `deps=` was called for this load
   int rounds_ = 0;

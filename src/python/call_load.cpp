@@ -259,7 +259,7 @@ PyObject* Call::finish_value(PyObject* result) {
   flight_->storable = gathered.storable && lives;  // no time to live leaves none to an outer load
   flight_->deps_complete = true;
   flight_->expires_ns = bound_ns;
-  core::count(function_->counters.loads);
+  core::count_load(function_->counters, gathered.took_ns);
   if (wanted == 0 || !gathered.wanted || !gathered.storable || !lives) {
     core::count(function_->counters.not_stored);
     state_->engine.note_not_stored(*function_, probe_.hash,
@@ -293,7 +293,7 @@ PyObject* Call::finish_error() {
     PyErr_Clear();
     complete = false;
   }
-  core::LoadFrame<Policy>::Gathered gathered{true, true, 0, {}};
+  core::LoadFrame<Policy>::Gathered gathered{true, true, 0, {}, 0};
   if (load_open_) gathered = close_frame();
   const std::int64_t bound_ns = gathered.expires_ns;
   flight_->deps_complete = complete;
@@ -305,7 +305,7 @@ PyObject* Call::finish_error() {
     return nullptr;
   }
   if (level_ != nullptr) level_->call.fail();
-  core::count(function_->counters.loads);
+  core::count_load(function_->counters, gathered.took_ns);
   core::count(function_->counters.load_errors);
   const bool kept = complete && gathered.wanted && gathered.storable && caches_error(error);
   if (kept) {

@@ -33,7 +33,7 @@ void Call::set_aside() {
   flight_.reset();
   level_.reset();
   untold_ = false;
-  if (missed_) function_->counters.misses.fetch_add(~std::uint64_t{0}, std::memory_order_relaxed);
+  if (missed_) core::count_miss(function_->counters, miss_reason_, -1);
   missed_ = false;
 }
 

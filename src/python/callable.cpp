@@ -55,11 +55,14 @@ bool callable_attach_slow(CachedFunction* self) {
   std::string name;
   StatePtr* state = core_state(self->core);
   if (state == nullptr) return false;
-  if ((*state)->engine.log().home() != nullptr) {
-    if (self->wrapped != nullptr && !shared_name(self->wrapped, &name)) return false;
-    state = core_state(self->core);  // asking for a name may run users' code
-    if (state == nullptr) return false;
+  if (self->wrapped != nullptr && !shared_name(self->wrapped, &name)) {
+    // To others it has to be told by its name; here that is for people alone.
+    if ((*state)->engine.log().home() != nullptr) return false;
+    PyErr_Clear();
+    name.clear();
   }
+  state = core_state(self->core);  // asking for a name may run users' code
+  if (state == nullptr) return false;
   FunctionOptions options;
   options.max_entries = self->options->max_entries;
   options.max_bytes = self->options->max_bytes;

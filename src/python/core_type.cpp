@@ -319,6 +319,7 @@ PyObject* core_configure(PyObject* object, PyObject* options) {
                     read_size(options, "max_tag_length", &made.engine.max_tag_length) &&
                     read_size(options, "ring_records", &made.engine.ring_records) &&
                     read_size(options, "explain_records", &made.engine.explain_records) &&
+                    read_size(options, "invalidation_records", &made.engine.invalidation_records) &&
                     read_seconds(options, "flight_timeout", &made.engine.flight_timeout_s) &&
                     read_seconds(options, "default_ttl", &made.default_ttl_s) &&
                     read_flag(options, "read_extend_ttl", &made.read_extend_ttl) &&
@@ -356,6 +357,17 @@ PyObject* core_home(PyObject* object, PyObject*) {
   HomeStatus told;
   if (!guarded_without_gil([&] { told = home->status(); })) return nullptr;
   return home_dict(told);
+}
+
+// How the storage does, which is asked; None without one.
+PyObject* core_storage(PyObject* object, PyObject*) {
+  StatePtr* state = core_state(as_core(object));
+  if (state == nullptr) return nullptr;
+  const std::shared_ptr<core::SecondLevel> level = (*state)->engine.level();
+  if (level == nullptr) Py_RETURN_NONE;
+  StorageStatus told;
+  if (!guarded_without_gil([&] { told = level->status(); })) return nullptr;
+  return storage_dict(told);
 }
 
 constexpr char kInvalidateDoc[] =
@@ -400,6 +412,7 @@ PyMethodDef core_methods[] = {
     {"reach", core_reach, METH_VARARGS, nullptr},
     {"has_storage", core_has_storage, METH_NOARGS, nullptr},
     {"home", core_home, METH_NOARGS, nullptr},
+    {"storage", core_storage, METH_NOARGS, nullptr},
     {"used", core_used, METH_NOARGS, nullptr},
     {"set_time", core_set_time, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};

@@ -2,6 +2,7 @@
 
 #include <nanobind/stl/string.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,13 +26,14 @@ StatePtr state_of(const nb::handle& core) {
   return *state;
 }
 
-nb::dict stats(const nb::handle& core) {
-  const StatePtr state = state_of(core);
-  auto& engine = state->engine;
-  const core::FunctionTotals totals = engine.totals();
+nb::dict told_of(const core::FunctionTotals& totals) {
   nb::dict told;
   told["hits"] = totals.hits;
   told["misses"] = totals.misses;
+  told["misses_invalidated"] = totals.misses_invalidated;
+  told["misses_expired"] = totals.misses_expired;
+  told["misses_evicted"] = totals.misses_evicted;
+  told["misses_not_stored"] = totals.misses_not_stored;
   told["loads"] = totals.loads;
   told["load_errors"] = totals.load_errors;
   told["stores"] = totals.stores;
@@ -45,6 +47,13 @@ nb::dict stats(const nb::handle& core) {
   told["l2_hits"] = totals.level_hits;
   told["l2_stores"] = totals.level_stores;
   told["l2_refusals"] = totals.level_refusals;
+  return told;
+}
+
+nb::dict stats(const nb::handle& core) {
+  const StatePtr state = state_of(core);
+  auto& engine = state->engine;
+  nb::dict told = told_of(engine.totals());
   told["invalidations"] = engine.log().clock();
   told["entries"] = engine.entries();
   told["bytes"] = engine.bytes();
@@ -54,9 +63,55 @@ nb::dict stats(const nb::handle& core) {
   return told;
 }
 
-nb::str tag_string(const std::string& tag) {
+nb::str text_of(const std::string& text) {
   return nb::steal<nb::str>(
-      PyUnicode_DecodeUTF8(tag.data(), static_cast<Py_ssize_t>(tag.size()), "replace"));
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace"));
+}
+
+// As `shared_name` made it, with a dot behind each part.
+nb::str name_of(std::string_view name) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  return text_of(std::string(name));
+}
+
+// [(name, entries, counters, buckets, seconds)], in the order in which they were made.
+nb::list functions(const nb::handle& core) {
+  nb::list rows;
+  for (const auto& report : state_of(core)->engine.reports()) {
+    nb::list buckets;
+    for (const std::uint64_t loads : report.loads.buckets) buckets.append(loads);
+    rows.append(nb::make_tuple(name_of(report.name), report.entries, told_of(report.totals),
+                               nb::tuple(buckets), static_cast<double>(report.loads.sum_ns) / 1e9));
+  }
+  return rows;
+}
+
+// The upper bounds of their buckets but the last, in seconds.
+nb::tuple load_bounds() {
+  nb::list bounds;
+  for (const double bound : core::kLoadBoundsS) bounds.append(bound);
+  return nb::tuple(bounds);
+}
+
+// [(epoch, tags, functions, everything, more, age_s, died, origin)], the newest first.
+nb::list invalidations(const nb::handle& core) {
+  const StatePtr state = state_of(core);
+  std::map<std::uint64_t, std::string> names;
+  for (auto& report : state->engine.reports()) names.emplace(report.id, std::move(report.name));
+  const std::int64_t now_ms = state->engine.log().now_ms();
+  nb::list rows;
+  for (const core::RecentInvalidation& one : state->engine.log().recent()) {
+    nb::list tags;
+    for (const std::string& tag : one.tags) tags.append(text_of(tag));
+    nb::list killed;
+    for (const std::uint64_t id : one.functions) killed.append(name_of(names[id]));
+    const nb::object origin =
+        nb::steal(reinterpret_cast<Core*>(core.ptr())->origins->text(one.note.origin));
+    rows.append(nb::make_tuple(one.epoch, nb::tuple(tags), nb::tuple(killed), one.everything,
+                               one.more, static_cast<double>(now_ms - one.note.time_ms) / 1e3,
+                               one.died, origin));
+  }
+  return rows;
 }
 
 // [(tag, version, entries)], sorted by tag.
@@ -65,7 +120,7 @@ nb::list tags(const nb::handle& core, const nb::handle& prefix) {
   if (!tag_text(prefix.ptr(), "tags", &text)) throw nb::python_error();
   nb::list rows;
   for (const auto& row : state_of(core)->engine.log().rows(text)) {
-    rows.append(nb::make_tuple(tag_string(row.tag), row.version, row.holders));
+    rows.append(nb::make_tuple(text_of(row.tag), row.version, row.holders));
   }
   return rows;
 }
@@ -122,7 +177,7 @@ void tell_entry(nb::dict& told, const CachedFunction* callable, core::EntryId id
   }
   std::sort(deps.begin(), deps.end());
   nb::list list;
-  for (const std::string& dep : deps) list.append(tag_string(dep));
+  for (const std::string& dep : deps) list.append(text_of(dep));
   told["deps"] = nb::tuple(list);
   told["born"] = cold.born;
   if (validity == core::Validity::kValid) {
@@ -135,7 +190,7 @@ void tell_entry(nb::dict& told, const CachedFunction* callable, core::EntryId id
     const core::TagNode& killer = engine.killer_of(*callable->function, id);
     const Killer known = describe(killer);
     told["reason"] = "invalidated";
-    if (known.hidden == nullptr) told["tag"] = tag_string(known.tag);
+    if (known.hidden == nullptr) told["tag"] = text_of(known.tag);
     if (known.hidden != nullptr) told["hidden"] = known.hidden;
     tell_invalidation(told, callable, killer.version.load(std::memory_order_acquire), killer.hash);
   }
@@ -149,7 +204,7 @@ void tell_obituary(nb::dict& told, const CachedFunction* callable, const core::O
     case Removal::kInvalidated: {
       told["reason"] = "invalidated";
       const bool user_tag = !one.tag.empty() && one.tag[0] != core::kHiddenMark;
-      if (user_tag) told["tag"] = tag_string(one.tag);
+      if (user_tag) told["tag"] = text_of(one.tag);
       if (!user_tag) {
         told["hidden"] = one.tag.empty()                ? "clear"
                          : one.tag == core::kByFunction ? "function"
@@ -224,6 +279,9 @@ nb::dict explain(const nb::handle& function, const nb::args& args, const nb::kwa
 
 void bind_introspection(nb::module_& module) {
   module.def("stats", &stats);
+  module.def("functions", &functions);
+  module.def("load_bounds", &load_bounds);
+  module.def("invalidations", &invalidations);
   module.def("tags", &tags);
   module.def("tag_version", &tag_version);
   module.def("check_tag", &check_one_tag);

@@ -16,22 +16,11 @@ using std::chrono::nanoseconds;
 
 constexpr std::size_t kRenewedAtOnce = 256;  // by one call of the script
 
-[[noreturn]] void throw_unreachable(const Failure& why) {
+std::string unreachable(const Failure& why) {
   std::string message = "the values on the server cannot be reached: ";
   message += name_of(why.trouble);
   if (!why.detail.empty()) message += ": " + why.detail;
-  throw HomeUnreachable(message);
-}
-
-// The last one knows best: where it was not sent, the others' answers may be still to come.
-std::vector<Reply> replies_of(std::vector<Answer> answers) {
-  std::vector<Reply> replies;
-  if (!answers.back().has_reply()) throw_unreachable(answers.back().failure);
-  for (Answer& answer : answers) {
-    if (!answer.has_reply()) throw_unreachable(answer.failure);
-    replies.push_back(std::move(answer.reply));
-  }
-  return replies;
+  return message;
 }
 
 }  // namespace
@@ -42,8 +31,10 @@ std::uint64_t token_in(std::string_view text) noexcept {
   return error == std::errc() && stop == text.data() + text.size() ? token : 0;
 }
 
-LevelClient::LevelClient(LevelOptions options, const MakeLevelTransport& make_transport)
+LevelClient::LevelClient(LevelOptions options, const MakeLevelTransport& make_transport,
+                         core::StorageTally& tally)
     : options_(std::move(options)),
+      tally_(tally),
       node_(hex_of(random_number())),
       channel_("{" + options_.prefix + "}:n:" + node_) {
   watch();
@@ -58,6 +49,22 @@ void LevelClient::await_first_connection() {
   if (transport_->is_connected(Link::kData)) return;
   const nanoseconds left(connect_until_ns_ - transport_->now_ns());
   if (left.count() > 0) transport_->await_connected(Link::kData, left);
+}
+
+// The last one knows best: where it was not sent, the others' answers may be still to come.
+std::vector<Reply> LevelClient::replies_of(std::vector<Answer> answers) {
+  std::vector<Reply> replies;
+  const auto demand_reply = [this](const Answer& answer) {
+    if (answer.has_reply()) return;
+    tally_.errors.fetch_add(1);
+    throw HomeUnreachable(unreachable(answer.failure));
+  };
+  demand_reply(answers.back());
+  for (Answer& answer : answers) {
+    demand_reply(answer);
+    replies.push_back(std::move(answer.reply));
+  }
+  return replies;
 }
 
 Reply LevelClient::ask(const Script& script, const ScriptCall& call) {
@@ -139,6 +146,7 @@ void LevelClient::on_push(const Reply& message) {
 }
 
 void LevelClient::on_lost(Link link, const Failure&) {
+  if (link == Link::kData) tally_.disconnects.fetch_add(1);
   if (link != Link::kControl) return;
   const std::lock_guard lock(mutex_);
   is_subscribed_ = false;
@@ -146,6 +154,7 @@ void LevelClient::on_lost(Link link, const Failure&) {
 }
 
 void LevelClient::on_back(Link link, const Server&) {
+  if (link == Link::kData) tally_.connects.fetch_add(1);
   if (link != Link::kControl) return;
   const std::lock_guard lock(mutex_);
   is_subscribed_ = true;

@@ -63,7 +63,9 @@ std::uint64_t token_in(std::string_view text) noexcept;
 class LevelClient final : private Listener, private ForkGuard {
  public:
   // Begins to connect, and does not wait for it.
-  LevelClient(LevelOptions options, const MakeLevelTransport& make_transport);
+  // `tally` outlives it.
+  LevelClient(LevelOptions options, const MakeLevelTransport& make_transport,
+              core::StorageTally& tally);
   ~LevelClient() override;
   LevelClient(const LevelClient&) = delete;
   LevelClient& operator=(const LevelClient&) = delete;
@@ -120,10 +122,12 @@ class LevelClient final : private Listener, private ForkGuard {
   void on_back(Link link, const Server&) override;
   void in_child() noexcept override { is_inherited_.store(true, std::memory_order_release); }
   void await_first_connection();
+  std::vector<Reply> replies_of(std::vector<Answer> answers);
   void tick();
   void renew(const std::vector<std::uint64_t>& tokens, const std::vector<std::string>& keys);
 
   const LevelOptions options_;
+  core::StorageTally& tally_;
   const LevelScripts scripts_;
   const std::string node_;  // drawn at random
   const std::string channel_;

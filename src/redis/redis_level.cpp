@@ -26,7 +26,6 @@ constexpr std::int64_t kMillisecondNs = 1'000'000;
 constexpr int kClaimTries = 3;  // while what lies there is damaged, and changes
 constexpr std::chrono::milliseconds kFirstPause{1};
 constexpr std::chrono::milliseconds kLongestPause{25};
-constexpr const char* kInTheWay = "what another program keeps under our keys is in the way";
 constexpr const char* kFailedMs = "1000";        // for waiters, who look now and then
 constexpr const char* kMostNotedBytes = "1088";  // in a claim: 64 nodes
 
@@ -51,10 +50,6 @@ std::string seen_in(std::string_view envelope) {
   return std::string(envelope.substr(kSeenAt, kSeenBytes));
 }
 
-[[noreturn]] void throw_refused(const Reply& reply) {
-  throw HomeUnreachable("the server refuses to keep values: " + reply.text.substr(0, 200));
-}
-
 }  // namespace
 
 RedisLevel::RedisLevel(const LevelOptions& options, MakeLevelTransport make_transport)
@@ -63,15 +58,30 @@ RedisLevel::RedisLevel(const LevelOptions& options, MakeLevelTransport make_tran
       codec_(limits_of(options), options.secrets),
       max_entry_bytes_(options.max_value_bytes + kBesideValueBytes) {}
 
+void RedisLevel::throw_refused(const Reply& reply) const {
+  tally_.errors.fetch_add(1);
+  throw HomeUnreachable("the server refuses to keep values: " + reply.text.substr(0, 200));
+}
+
+void RedisLevel::throw_in_the_way() const {
+  tally_.errors.fetch_add(1);
+  throw HomeUnreachable("what another program keeps under our keys is in the way");
+}
+
 LevelClient& RedisLevel::client() {
   return client_.get([this] {
     try {
-      return std::make_unique<LevelClient>(options_, make_transport_);
+      return std::make_unique<LevelClient>(options_, make_transport_, tally_);
     } catch (const std::system_error& error) {
       throw HomeUnreachable(std::string("no thread for a connection to the server: ") +
                             error.what());
     }
   });
+}
+
+void RedisLevel::ask_whether_there() {
+  const Reply reply = client().ask({Command{"PING"}}).front();
+  if (reply.is_error()) throw_refused(reply);
 }
 
 RedisLevel::Keys RedisLevel::keys_of(std::string_view key) const {
@@ -85,6 +95,7 @@ std::optional<StoredValue> RedisLevel::decode(std::string_view envelope, std::st
                                               std::int64_t lives_ms) const {
   std::int64_t expiry_ns = 0;
   std::optional<StoredValue> value = codec::decode_value(codec_, envelope, key, &expiry_ns);
+  if (!value) tally_.rejected.fetch_add(1, std::memory_order_relaxed);
   if (value && expiry_ns != 0) {
     if (lives_ms <= 0) return std::nullopt;
     const std::int64_t most_ms = std::max<std::int64_t>(expiry_ns, 0) / kMillisecondNs;
@@ -169,7 +180,7 @@ std::optional<core::SecondLevel::Claim> RedisLevel::claimed(LevelClient& client,
     const std::uint64_t holder = token_in(reply.items[1].text);
     if (holder != 0) return Claim{Claim::Kind::kTaken, holder, {}};
   }
-  if (what != "found" || reply.items.size() != 3) throw HomeUnreachable(kInTheWay);
+  if (what != "found" || reply.items.size() != 3) throw_in_the_way();
   const std::string& envelope = reply.items[1].text;
   auto there = decode(envelope, key, reply.items[2].integer().value_or(0));
   if (core::is_news(there, refused)) return Claim{Claim::Kind::kFound, 0, *std::move(there)};
@@ -187,7 +198,7 @@ core::SecondLevel::Claim RedisLevel::claim_or_throw(LevelClient& client, const K
     auto claim = claimed(client, keys, key, refused, token, reply, &seen);
     if (claim) return *std::move(claim);
   }
-  throw HomeUnreachable(kInTheWay);
+  throw_in_the_way();
 }
 
 core::SecondLevel::Waited RedisLevel::wait(std::string_view key, std::uint64_t token,
@@ -224,7 +235,7 @@ ScriptCall RedisLevel::put_call(std::string_view key, std::uint64_t token,
           {std::to_string(token), std::to_string(lives_ms), encode(key, value)}};
 }
 
-void RedisLevel::demand_stored(const ScriptCall& call, const Reply& reply) {
+void RedisLevel::demand_stored(const ScriptCall& call, const Reply& reply) const {
   if (reply.is_error("OOM")) {
     throw StorageIsFull("the server has no room for an entry of " +
                         std::to_string(call.arguments.back().size()) +

@@ -58,6 +58,10 @@ class RedisLevel final : public core::SecondLevel {
   void put_many(std::span<Putting> puts) noexcept override;
   void release_many(std::span<const Releasing> releases) noexcept override;
 
+ protected:
+  const char* kind() const noexcept override { return "redis"; }
+  void ask_whether_there() override;
+
  private:
   struct Keys {
     std::string entry;
@@ -83,7 +87,9 @@ class RedisLevel final : public core::SecondLevel {
   ScriptCall put_call(std::string_view key, std::uint64_t token,
                       const core::StoredValue& value) const;
   ScriptCall release_call(std::string_view key, std::uint64_t token, bool failed) const;
-  static void demand_stored(const ScriptCall& call, const Reply& reply);
+  [[noreturn]] void throw_refused(const Reply& reply) const;
+  [[noreturn]] void throw_in_the_way() const;
+  void demand_stored(const ScriptCall& call, const Reply& reply) const;
   // As the script of a claim wants it.
   static std::string passed_over(const std::optional<core::SeenEntry>& refused);
   static std::uint64_t new_token();

@@ -44,6 +44,8 @@ class CountingLevel final : public SecondLevel {
     level_->release(key, token, failed);
   }
 
+  const char* kind() const noexcept override { return "counting"; }
+
   std::vector<std::optional<StoredValue>> get_many(
       std::span<const std::string_view> keys) override {
     ++trips;

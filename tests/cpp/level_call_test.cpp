@@ -244,6 +244,8 @@ class Broken final : public SecondLevel {
     throw StorageIsFull("no put");
   }
   void release(std::string_view, std::uint64_t, bool) noexcept override {}
+  const char* kind() const noexcept override { return "broken"; }
+  void ask_whether_there() override { throw HomeUnreachable("not there"); }
 };
 
 TEST_F(LevelCalls, AStorageThatCannotBeAskedHasNothing) {
@@ -254,6 +256,20 @@ TEST_F(LevelCalls, AStorageThatCannotBeAskedHasNothing) {
   std::string trouble;
   EXPECT_FALSE(one.finish(&trouble));
   EXPECT_EQ(trouble, "no put");
+}
+
+TEST(SecondLevelStatus, SaysWhyTheStorageIsNotThere) {
+  const StorageStatus status = Broken().status();
+  EXPECT_EQ(status.kind, "broken");
+  EXPECT_FALSE(status.reachable);
+  EXPECT_EQ(status.trouble, "not there");
+}
+
+TEST(SecondLevelStatus, SaysThatItIsThere) {
+  const StorageStatus status = memory_storage()->connect()->status();
+  EXPECT_EQ(status.kind, "memory");
+  EXPECT_TRUE(status.reachable);
+  EXPECT_EQ(status.trouble, "");
 }
 
 }  // namespace

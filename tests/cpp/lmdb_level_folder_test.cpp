@@ -133,6 +133,11 @@ TEST(LmdbLevelFolder, FilesOfAnotherKindBeginAnew) {
                                         std::string(intact.size(), '\0')};
   for (const std::string& bytes : others) {
     write_file(file_in(folder.path()), bytes);
+    const bool is_begun_anew = !bytes.empty();  // an empty file is a new one
+    EXPECT_EQ(lmdb_storage(folder.path())->connect()->status().counters.corruptions,
+              is_begun_anew ? 1U : 0U)
+        << bytes.size();
+    write_file(file_in(folder.path()), bytes);
     expect_usable(folder.path());
   }
   for (const char* name :
@@ -163,6 +168,10 @@ TEST(LmdbLevelFolder, ARemovedOrReplacedFileIsOpenedAnew) {
     EXPECT_EQ(payload_of(*level, "claimed"), "value");
     EXPECT_TRUE(fs::exists(file_in(path)));
   }
+  const StorageStatus status = level->status();
+  EXPECT_TRUE(status.reachable);
+  EXPECT_EQ(status.counters.disconnects, 4U) << "one each time";
+  EXPECT_EQ(status.counters.connects, 5U);
 }
 
 TEST(LmdbLevelFolder, AFolderThatCannotBeUsedIsSaidAndTriedAgain) {
@@ -176,6 +185,11 @@ TEST(LmdbLevelFolder, AFolderThatCannotBeUsedIsSaidAndTriedAgain) {
   EXPECT_THROW(level->claim("key", std::nullopt), HomeUnreachable);
   EXPECT_THROW(level->put("key", mine.token, value_of("value")), HomeUnreachable);
   EXPECT_NO_THROW(level->release("key", mine.token, true));
+  const StorageStatus status = level->status();
+  EXPECT_FALSE(status.reachable);
+  EXPECT_NE(status.trouble.find(path), std::string::npos) << status.trouble;
+  EXPECT_EQ(status.counters.disconnects, 1U);
+  EXPECT_EQ(status.counters.errors, 4U) << "one for each call";
   fs::remove(path);
   EXPECT_TRUE(comes_true([&] {
     try {

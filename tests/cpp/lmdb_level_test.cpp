@@ -147,6 +147,7 @@ TEST(LmdbLevel, AnEntryOfAnotherVersionOrWithADamagedByteIsAMiss) {
     store(intact.substr(0, at));
     EXPECT_EQ(payload_of(level, "key"), "(none)") << at;
   }
+  EXPECT_EQ(level.status().counters.rejected, 2 * intact.size());
   EXPECT_EQ(level.claim("key", std::nullopt).kind, Kind::kMine);
   store(intact);
   EXPECT_EQ(payload_of(level, "key"), "value");

@@ -158,6 +158,11 @@ TEST_F(RedisLevelTest, AServerThatIsGoneIsSaidAtOnceAndComesBack) {
   EXPECT_NE(trouble_of([&] { one->put("key", 1, value_of("value")); }), "");
   EXPECT_NE(trouble_of([&] { one->wait("key", 1, 10s); }), "");
   one->release("key", 1, true);
+  const StorageStatus status = one->status();
+  EXPECT_FALSE(status.reachable);
+  EXPECT_NE(status.trouble, "");
+  EXPECT_GE(status.counters.errors, 5U);
+  EXPECT_TRUE(eventually([&] { return one->status().counters.disconnects > 0; }));
   const LevelPtr late = level();
   EXPECT_NE(trouble_of([&] { late->get("key"); }).find("refused"), std::string::npos);
   server_->start();
@@ -165,7 +170,9 @@ TEST_F(RedisLevelTest, AServerThatIsGoneIsSaidAtOnceAndComesBack) {
     EXPECT_TRUE(eventually(
         [&] { return trouble_of([&] { each->put("key", 0, value_of("new")); }).empty(); }));
     EXPECT_EQ(payload_of(each->get("key")), "new");
+    EXPECT_TRUE(each->status().reachable);
   }
+  EXPECT_TRUE(eventually([&] { return one->status().counters.connects > 1; }));
 }
 
 TEST_F(RedisLevelTest, AFrozenServerCostsOneTimeOut) {
@@ -196,7 +203,9 @@ TEST_F(RedisLevelTest, ChangedBytesAreNoEntry) {
   for (std::size_t at = 0; at < size; at += at < 24 ? 3 : 9) {
     const std::string offset = std::to_string(at);
     server_->command({"SETRANGE", key, offset, std::string(1, static_cast<char>(bytes[at] ^ 4))});
+    const auto rejected = one->status().counters.rejected;
     EXPECT_FALSE(one->get("key")) << at;
+    EXPECT_EQ(one->status().counters.rejected, rejected + 1) << at;
     const auto claim = one->claim("key", SeenEntry{7, 1});
     EXPECT_EQ(claim.kind, Kind::kMine) << at;
     one->release("key", claim.token, false);

@@ -60,6 +60,7 @@ class SimLevel final : public core::SecondLevel {
     values_.insert_or_assign(std::string(key), value);
   }
   void release(std::string_view, std::uint64_t, bool) noexcept override {}
+  const char* kind() const noexcept override { return "simulated"; }
 
  private:
   void take_time() {

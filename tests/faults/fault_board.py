@@ -34,6 +34,8 @@ COUNTERS = (
     *("connects", "disconnects", "timeouts", "errors", "script_loads", "gaps", "catch_ups"),
     *("flushes", "generation_changes", "replays", "breaker_opens", "corruptions", "duplicates"),
     "lease_expirations",
+    # Of the storage's, by the names that they have there.
+    *("storage_disconnects", "storage_errors", "storage_rejected", "storage_corruptions"),
 )
 FORK = 1  # a command
 

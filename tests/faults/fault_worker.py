@@ -128,8 +128,11 @@ class Worker:
     def look_at_home(self) -> None:
         home = self.cache.home()
         assert home is not None
+        told = dict(home["counters"])
+        storage = self.cache.storage() or {"counters": {}}
+        told |= {f"storage_{name}": count for name, count in storage["counters"].items()}
         for name, before in self.counters.items():
-            now = home["counters"][name]
+            now = told.get(name, 0)
             self.board.add_counter(self.slot, name, now - before)
             self.counters[name] = now
         if home["generation"] != self.generation:

@@ -163,8 +163,8 @@ class Workload:
         self.wait(lambda: not any(self.board.count(one, "reachable") for one in among), what)
 
     def wait_counted(self, *names: str) -> None:
-        """What was injected has left its trace in these counters of `home()`, since the first
-        `start`.
+        """What was injected has left its trace in these counters of `home()` and `storage()`,
+        since the first `start`.
         """
         for name in names:
             before = self._counters[name]

@@ -42,7 +42,7 @@ def test_folder_removed(folder: Path, work: Work) -> None:
         workload.run(0.4)
         remove(folder)
         workload.wait_generation(before)
-    workload.wait_counted("disconnects", "generation_changes", "flushes")
+    workload.wait_counted("disconnects", "generation_changes", "flushes", "storage_disconnects")
     workload.settle()
 
 
@@ -57,7 +57,7 @@ def test_folder_unusable(folder: Path, work: Work) -> None:
     workload.wait_unreachable()
     workload.run(1.0)
     folder.unlink()
-    workload.wait_counted("disconnects")
+    workload.wait_counted("disconnects", "storage_errors")
     workload.settle()
     assert workload.board.total("losses") > 0
 
@@ -74,10 +74,11 @@ def test_folder_damaged(folder: Path, work: Work) -> None:
                 damage(path, chance)
         workload.start()
     workload.kill_all()
-    log = folder / "log-v1.mdb"
-    log.write_bytes(chance.randbytes(log.stat().st_size))  # nobody can take that for sound
+    for name in ("log-v1.mdb", "entries-v1.mdb"):
+        file = folder / name
+        file.write_bytes(chance.randbytes(file.stat().st_size))  # nobody can take that for sound
     workload.start()
-    workload.wait_counted("corruptions")
+    workload.wait_counted("corruptions", "storage_corruptions")
     workload.settle()
 
 

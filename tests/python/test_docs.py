@@ -88,6 +88,7 @@ def test_every_public_name_has_a_docstring(module: str) -> None:
 
 PUBLIC_CLASSES = {
     PACKAGE / "_cache.py": ("Cache",),
+    PACKAGE / "_telling.py": ("Telling",),
     PACKAGE / "_blocks.py": ("Invalidating", "AtLeast"),
     PACKAGE / "_receipt.py": ("Receipt",),
     PACKAGE / "_told.py": ("Stats", "Explanation"),

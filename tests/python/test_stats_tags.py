@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import inspect
 import random
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -301,3 +304,134 @@ def test_added_tags_are_listed() -> None:
 
     load()
     assert "added:1" in [info.tag for info in tags()]
+
+
+def test_functions_tell_their_counts_and_load_times() -> None:
+    @cacheable(deps=["user:{x}"])
+    def slow(x: int) -> int:
+        if x == 0:
+            raise LookupError
+        time.sleep(0.002)
+        return x
+
+    quick = cacheable(lambda x: x)
+    slow(1), slow(1), slow(2), quick(7)
+    with pytest.raises(LookupError):
+        slow(0)
+    invalidate("user:1")
+    slow(1)
+    told = {info.name.rpartition(".")[2]: info for info in zoocache.functions()}
+    info = told["slow"]
+    assert info.name == f"{slow.__module__}.{slow.__qualname__}"
+    assert info.entries == 2
+    counts = info.counts
+    assert (counts["hits"], counts["misses"], counts["loads"], counts["load_errors"]) == (
+        1,
+        4,
+        4,
+        1,
+    )
+    assert (counts["misses_invalidated"], counts["misses_expired"]) == (1, 0)
+    times = info.load_times
+    assert len(times.counts) == len(times.bounds_s) + 1
+    assert sum(times.counts) == 4
+    assert sum(times.counts[: times.bounds_s.index(0.001) + 1]) == 1, "the one that raised at once"
+    assert times.sum_s >= 3 * 0.002
+    assert times.mean_s == times.sum_s / 4
+    assert told["<lambda>"].counts["loads"] == 1
+    del quick
+    gc.collect()
+    assert [one.name for one in zoocache.functions()] == [info.name]
+    assert stats().loads == 5, "what is gone still counts in the sums"
+
+
+def test_a_miss_says_whether_something_was_there() -> None:
+    load = cacheable(lambda x: x, deps=["a"], ttl=0.05)
+    load(1), load(2)
+    invalidate("a")
+    load(1), load(2)
+    time.sleep(0.06)
+    load(1)
+    cache = zoocache.Cache(max_entries=1)
+    small = cache.cacheable(lambda x: x)
+    small(1), small(2), small(1)
+    unkept = cacheable(lambda: no_store())
+    unkept(), unkept()
+    now = stats()
+    assert (now.misses, now.misses_invalidated, now.misses_expired) == (7, 2, 1)
+    assert now.misses_not_stored == 1
+    assert (cache.stats().misses, cache.stats().misses_evicted) == (3, 1)
+
+
+def test_calls_of_many_count_their_misses_once() -> None:
+    load = cacheable(lambda x: x, deps=["a"])
+    load.get_many([1, 2])
+    invalidate("a")
+    assert load.get_many([1, 2, 3]) == [1, 2, 3]
+    now = stats()
+    assert (now.misses, now.misses_invalidated, now.loads) == (5, 2, 5)
+
+
+def test_a_load_that_waits_counts_the_wait() -> None:
+    @cacheable
+    async def load() -> int:
+        await asyncio.sleep(0.01)
+        return 1
+
+    run(load())
+    [info] = zoocache.functions()
+    assert info.load_times.sum_s >= 0.01
+
+
+def test_invalidations_tell_what_died_of_them() -> None:
+    load = cacheable(lambda x: x, deps=["org:acme:user:{x}"])
+    for x in range(5):
+        load(x)
+    invalidate("org:acme:user:1", "elsewhere")
+    line = inspect.currentframe().f_lineno - 1  # type: ignore[union-attr]
+    invalidate("org:acme")
+    load.invalidate(7)
+    for x in range(5):
+        load(x)
+    load.invalidate(3)
+    zoocache.clear()
+    load(0)
+    whole, one, nothing, parent, two = zoocache.invalidations()
+    assert (two.tags, two.functions, two.everything) == (
+        ("org:acme:user:1", "elsewhere"),
+        (),
+        False,
+    )
+    assert two.origin == f"{__file__}:{line}"
+    assert 0 <= two.age_s < 60
+    assert (parent.tags, parent.died) == (("org:acme",), 5), "its newest killer is told"
+    assert two.died == 0
+    assert nothing.functions == one.functions == (f"{__name__}.{load.__qualname__}",)
+    assert (nothing.died, one.died) == (0, 1)
+    assert whole.everything and whole.died == 4
+    assert whole.epoch > one.epoch > nothing.epoch > parent.epoch > two.epoch
+
+
+def test_only_so_many_invalidations_are_remembered() -> None:
+    cache = zoocache.Cache(invalidation_records=4)
+    for index in range(10):
+        cache.invalidate(f"a:{index}")
+    assert [info.tags for info in cache.invalidations()] == [(f"a:{x}",) for x in (9, 8, 7, 6)]
+    cache.invalidate(*(f"{'x' * 200}:{index}" for index in range(10)))
+    newest = cache.invalidations()[0]
+    assert len(newest.tags) + newest.more == 10
+    assert sum(map(len, newest.tags)) <= 1024
+    assert newest.more > 0
+    none = zoocache.Cache(invalidation_records=0)
+    none.invalidate("a")
+    assert none.invalidations() == []
+
+
+def test_invalidations_of_other_processes_come_without_a_place(tmp_path: Path) -> None:
+    first, second = (zoocache.Cache(bus_url=f"lmdb://{tmp_path}") for _ in range(2))
+    load = second.cacheable(lambda x: x, deps=["a:{x}"])
+    load(1)
+    first.invalidate("a:1")
+    load(1)
+    info = second.invalidations()[0]
+    assert (info.tags, info.died, info.origin) == (("a:1",), 1, None)
