@@ -36,7 +36,8 @@ struct Options {
   std::size_t ring_records = std::size_t{1} << 16;
   // Removed entries remembered for `explain`. Range 0 .. 2^20.
   std::size_t explain_records = 4096;
-  // Invalidations remembered in words, for `invalidations()`: up to 1 KiB each. Range 0 .. 2^20.
+  // Invalidations remembered in words, for `invalidations()`: up to 1 KiB each; rounded up to a
+  // power of two. Range 0 .. 2^20.
   std::size_t invalidation_records = 256;
   // Runs loads in the background, which AgingOptions ask for; called from any thread, it must not
   // block, and runs each job once. Empty: worker threads of the cache, made when they are needed.
