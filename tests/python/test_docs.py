@@ -208,6 +208,19 @@ def test_every_page_is_in_the_navigation() -> None:
     assert listed - outside == pages
 
 
+def test_what_is_to_be_watched_exists(tmp_path: Path) -> None:
+    text = (DOCS / "OPERATIONS.md").read_text("utf-8")
+    table = text.partition("| look at | normal |")[2].partition("\n\n")[0]
+    firsts = [line.split(" | ")[0] for line in table.splitlines()[2:]]
+    named = {name for cell in firsts for name in re.findall(r"[a-z][a-z0-9_]+", cell)}
+    cache = zoocache.Cache(storage_url=f"lmdb://{tmp_path}")
+    home, storage = cache.home(), cache.storage()
+    assert home is not None and storage is not None
+    known = {*home, *home["counters"], *storage, *storage["counters"], *cache.stats().as_dict()}
+    assert len(named) > 20
+    assert named - known <= {"home", "stats", "storage", "beside"}
+
+
 @pytest.mark.parametrize("page", ["GUARANTEES.md", "SECURITY-MODEL.md"])
 def test_tests_that_documents_name_exist(page: str) -> None:
     text = (DOCS / page).read_text("utf-8")
