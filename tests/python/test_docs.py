@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT / "scripts/site"))
 
 import check_site  # noqa: E402
 import headers  # noqa: E402
+import run_peers  # noqa: E402
 
 MODULES = ["zoocache", *(f"zoocache.contrib.{name}" for name in ("sqlalchemy", "fastapi"))]
 MODULES += [f"zoocache.contrib.{name}" for name in ("flask", "litestar", "django")]
@@ -198,6 +199,17 @@ def test_options_of_the_older_package_are_named() -> None:
 def test_docstrings_name_every_option(function: Any, options: set[str]) -> None:
     text = inspect.getdoc(function) or ""
     assert sorted(name for name in options if not re.search(rf"\b{name}\b", text)) == []
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *DOCS.rglob("*.md")], ids=lambda p: p.name)
+def test_no_block_of_code_escapes_the_tests(page: Path) -> None:
+    """Those without a title are run by test_readme.py, those with one by run_peers.py."""
+    for fence in re.findall(r"^ *```+ *(\S.*)$", page.read_text("utf-8"), re.MULTILINE):
+        title = re.fullmatch(r'python title="(.*)"', fence)
+        if title is not None:
+            assert title.group(1) in run_peers.NEEDED and page.name == run_peers.PAGE.name
+        else:
+            assert fence in {"python", "cpp", "console", "text"}, f"who runs a block of {fence!r}?"
 
 
 def test_every_page_is_in_the_navigation() -> None:
