@@ -12,9 +12,12 @@
 
 namespace zoocache {
 
+// No bound.
 inline constexpr std::size_t kUnbounded = std::numeric_limits<std::size_t>::max();
+// Characters of a tag.
 inline constexpr std::size_t kDefaultMaxTagLength = 256;
 
+// Options of a Cache.
 struct Options {
   // Entries in the whole cache. Range 1 .. kUnbounded.
   std::size_t max_entries = 1'000'000;
@@ -83,7 +86,7 @@ struct FunctionOptions {
   std::size_t max_bytes = kUnbounded;    // accounted bytes, as Options::max_bytes
   double ttl_s = -1;                     // < 0: the cache's default_ttl_s; 0: no expiry
   bool sliding = false;                  // every hit starts the time to live anew
-  AgingOptions aging = {};
+  AgingOptions aging = {};               // what is done with values past their time
 };
 
 }  // namespace zoocache

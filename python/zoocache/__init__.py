@@ -46,12 +46,14 @@ if TYPE_CHECKING:
         Told,
     )
     from zoocache._values import MutatedValueWarning
+    from zoocache._verify import Finding
 
 __all__ = [
     "AtLeast",
     "Cache",
     "CacheInfo",
     "Explanation",
+    "Finding",
     "FlightTimeout",
     "FunctionInfo",
     "HomeUnreachable",
@@ -76,6 +78,7 @@ __all__ = [
     "clear_async",
     "configure",
     "explain",
+    "findings",
     "functions",
     "get",
     "get_async",
@@ -110,6 +113,7 @@ clear_async = _default.clear_async
 configure = _default.configure
 reset = _default.reset
 explain = _default.explain
+findings = _default.findings
 stats = _default.stats
 functions = _default.functions
 invalidations = _default.invalidations
@@ -130,6 +134,7 @@ _LATER = {
     "Receipt": "zoocache._receipt",
     "CacheInfo": "zoocache._told",
     "Explanation": "zoocache._told",
+    "Finding": "zoocache._verify",
     "FunctionInfo": "zoocache._told",
     "InvalidationInfo": "zoocache._told",
     "LoadTimes": "zoocache._told",

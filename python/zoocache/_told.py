@@ -70,7 +70,7 @@ class Told(list[_R]):
 
 
 class CacheInfo(NamedTuple):
-    """What `functools.lru_cache` tells, in the same order."""
+    """What `functools.lru_cache` tells, in the same order; a `maxsize` of 0: nothing is kept."""
 
     hits: int
     misses: int
@@ -284,7 +284,7 @@ class Explanation(_Record):
 
     Attributes:
         reason: "hit", "never loaded", "evicted", "expired", "invalidated", "not stored",
-            "home unreachable".
+            "home unreachable", "disabled".
         tag: what was invalidated, if it was a tag.
         epoch: of the invalidation.
         age_s: seconds since it happened.
@@ -319,6 +319,8 @@ class Explanation(_Record):
         if self.reason == "invalidated":
             by = repr(self.tag) if self.tag is not None else self.detail or "its function"
             return f"miss: invalidated by {by}{age}{origin}"
+        if self.reason == "disabled":
+            return "miss: the cache is off, by configure(enabled=False) or ZOOCACHE_DISABLED"
         if self.reason == "never loaded":
             return "miss: never loaded, or forgotten long ago"
         if self.reason == "not stored":
