@@ -21,8 +21,12 @@ from cli_support import (
     worker,
 )
 from redis_server import RedisServer
-from support import HANG_S, check_script
+from support import HANG_S, check_script, wait_until
 from zoocache import Cache, Receipt
+from zoocache.cli._doctor import doctor
+from zoocache.cli._home import Home, Place
+from zoocache.cli._survey import Bounds
+from zoocache.cli._watch import Watcher
 
 
 @pytest.fixture(params=["lmdb", "redis"])
@@ -133,6 +137,24 @@ def test_what_was_loaded_before_the_log_was_lost_is_none(server: RedisServer) ->
     assert command("tags", "--json", "--url", server.url).json["valid_seen"] == 0
 
 
+def test_what_nobody_would_serve_is_not_valid(url: str) -> None:
+    cache = Cache(storage_url=url, max_log_tags=16)
+    cache.set("old", 1)
+    cache.set("short", 2, ttl=0.01)
+    for number in range(100):  # the log forgets
+        cache.invalidate(f"tag:{number}")
+    cache.set("new", 3)
+    assert cache.get("old") == 1, "in memory it is known to hold"
+
+    def states() -> dict[str, str]:
+        found = command("explain", "zoocache.raw-keys", "--json", "--url", url).json
+        return {one["arguments"][0]: one["state"] for one in found["entries"]}
+
+    expected = {"'old'": "forgotten", "'short'": "expired", "'new'": "valid"}
+    wait_until(lambda: states() == expected, "the end of the short one")
+    assert command("tags", "--json", "--url", url).json["valid_seen"] == 1
+
+
 def test_looking_leaves_no_trace_on_a_server(server: RedisServer) -> None:
     with worker(server.url):
 
@@ -142,9 +164,11 @@ def test_looking_leaves_no_trace_on_a_server(server: RedisServer) -> None:
 
         before = keys()
         assert before, "the worker is registered"
-        for words in (["tags"], ["doctor", "--watch", "0.2"], ["top", "--count", "2", "--json"]):
-            assert command(*words, "--url", server.url).code in (0, 1)
-        assert keys() == before
+        home = Home(Place(server.url))
+        found = Watcher(home, Bounds()).snapshot()
+        assert (found.values.valid, len(found.nodes)) == (8, 1)
+        assert list(doctor(home, 0.2, Bounds()))
+        assert keys() == before, "while it looks, too"
 
 
 def test_looking_makes_no_folder(tmp_path: Path) -> None:

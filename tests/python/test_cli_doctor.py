@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli_support import Done, command, worker
+from cli_support import Done, command, command_process, worker
 from redis_server import RedisServer
 from support import wait_until
 from zoocache import Cache
@@ -147,7 +147,7 @@ def test_a_log_that_is_nearly_full(url: str) -> None:
     cache = Cache(bus_url=url, lmdb_map_size=2**20)
     for start in range(0, 4000, 10):
         cache.invalidate(*(f"tag:{'x' * 100}:{number}" for number in range(start, start + 10)))
-    found = doctor(url)
+    found = checks(command_process("doctor", "--json", "--url", url))
     assert "map of 1.0 MiB" in found["room of the log"]["found"], "it is not made larger"
     assert found["room of the log"]["state"] == "warning"
     assert found["memory of the log"]["state"] == "note"
