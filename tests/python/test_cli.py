@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import signal
 import subprocess
@@ -317,6 +318,12 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         """)
     assert said.startswith("2 zoocache: the command needs the package 'typer'")
     assert "pip install 'zoocache[cli]'" in said
+
+
+def test_the_package_has_the_command() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (entry,) = re.findall(r'^zoocache = "([\w.]+):(\w+)"$', text, re.MULTILINE)
+    assert callable(getattr(importlib.import_module(entry[0]), entry[1]))
 
 
 def test_version_and_bench() -> None:

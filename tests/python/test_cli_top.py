@@ -11,7 +11,7 @@ from zoocache import Cache
 def test_it_lives(server: RedisServer) -> None:
     url = server.url.replace("redis://", "redis://default:pa55word@")
     server.ask("CONFIG", "SET", "requirepass", "pa55word")
-    with worker(url) as other, Terminal("top", "--interval", "0.1", ZOOCACHE_URL=url) as terminal:
+    with worker(url) as other, Terminal("top", "--interval", "0.2", ZOOCACHE_URL=url) as terminal:
         screen = terminal.wait_for("shop.order")
         assert "shop.user" in screen
         assert "8 of 8 stored values are valid" in screen
@@ -52,7 +52,7 @@ def test_it_lives(server: RedisServer) -> None:
 
 
 def test_tags_and_processes_of_a_folder(url: str) -> None:
-    with worker(url) as other, Terminal("top", "--url", url, "--interval", "0.1") as terminal:
+    with worker(url) as other, Terminal("top", "--url", url, "--interval", "0.2") as terminal:
         terminal.wait_for("shop.order")
         terminal.press("3")
         terminal.wait_for("stock")
@@ -69,7 +69,7 @@ def test_tags_and_processes_of_a_folder(url: str) -> None:
 
 def test_a_server_that_goes_and_comes_back(server: RedisServer) -> None:
     Cache(storage_url=server.url, command_timeout=5).set("key", 1, deps="a")
-    words = ("top", "--url", server.url, "--interval", "0.1", "--timeout", "0.2")
+    words = ("top", "--url", server.url, "--interval", "0.2", "--timeout", "0.2")
     with Terminal(*words) as terminal:
         terminal.wait_for("1 of 1 stored values are valid")
         server.kill()
