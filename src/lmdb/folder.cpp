@@ -249,7 +249,7 @@ std::vector<int> processes_of(const std::string& folder, Part part) {
   std::vector<int> live;
   for (const Neighbour& one : neighbours(folder, part)) {
     const File file = File::open_existing(one.path, O_RDWR);
-    if (file && (one.pid == getpid() || file.is_locked())) live.push_back(one.pid);
+    if (file && file.is_locked()) live.push_back(one.pid);
   }
   return live;
 }

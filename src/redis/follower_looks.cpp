@@ -126,6 +126,7 @@ core::Facts Follower::facts() {
   if (time.items.size() == 2) facts.emplace_back("time_s", time.items[0].text);
   const Nodes nodes = ask_nodes();
   facts.emplace_back("log_version", std::to_string(nodes.needs));
+  facts.emplace_back("known_log_version", std::to_string(kLogVersion));
   facts.emplace_back("log_age_ms", std::to_string(nodes.age_ms));
   return facts;
 }

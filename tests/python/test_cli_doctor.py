@@ -121,6 +121,15 @@ def test_a_node_that_stands_still(server: RedisServer) -> None:
         other.process.send_signal(signal.SIGCONT)
 
 
+def test_a_log_of_a_newer_library(server: RedisServer) -> None:
+    Cache(bus_url=server.url, mode="writer", command_timeout=5).invalidate("a")
+    assert doctor(server.url)["server"]["state"] == "ok"
+    server.ask("ZADD", "{zoocache}:log", "-2", "\2needs")
+    found = doctor(server.url)["server"]
+    assert found["state"] == "problem"
+    assert "of version 2, which a newer zoocache wrote" in found["found"]
+
+
 def test_leases_that_differ(server: RedisServer) -> None:
     slow = Cache(bus_url=server.url, lease=4, command_timeout=5)
     fast = Cache(bus_url=server.url, lease=0.3, command_timeout=5)

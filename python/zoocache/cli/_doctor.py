@@ -157,6 +157,9 @@ def _version(facts: dict[str, str]) -> Check:
         return Check("server", "unknown", "it does not say which version it is")
     if int(major) < _OLDEST_REDIS:
         return Check("server", "problem", name, "Redis 7.0, Valkey 7.2 or newer is needed")
+    if _number(facts, "log_version") > _number(facts, "known_log_version"):
+        remedy = "processes of this version cache nothing there: update zoocache"
+        return Check("server", "problem", f"{log}, which a newer zoocache wrote", remedy)
     return Check("server", "ok", log)
 
 
