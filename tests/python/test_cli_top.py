@@ -16,7 +16,7 @@ def test_it_lives(server: RedisServer) -> None:
         assert "shop.user" in screen
         assert "8 of 8 stored values are valid" in screen
         assert "redis://***@127.0.0.1" in screen
-        assert "1 nodes" in screen
+        assert "1 processes" in screen
         assert "live" in screen
 
         terminal.press("2")
@@ -63,6 +63,20 @@ def test_tags_and_processes_of_a_folder(url: str) -> None:
         assert f"{other.process.pid}" in screen
         assert "log and values" in screen
         terminal.press("\x03\x03")  # the framework asks to press q
+        terminal.press("q")
+        assert terminal.code() == 0
+
+
+def test_what_is_wrong_hides_nothing_on_a_narrow_terminal(server: RedisServer) -> None:
+    server.ask("CONFIG", "SET", "maxmemory", "100mb")
+    with (
+        worker(server.url),
+        Terminal("top", "--url", server.url, columns=60, rows=20) as terminal,
+    ):
+        terminal.wait_for("noeviction")
+        screen = terminal.wait_for("shop.order")
+        assert "8 of 8 stored values are valid" in screen
+        assert screen.index("stored values") < screen.index("noeviction")
         terminal.press("q")
         assert terminal.code() == 0
 

@@ -39,7 +39,7 @@ class Top(App[None]):
         interval: seconds between them.
     """
 
-    CSS = "#head { height: 3; padding: 0 1; } #filter { display: none; }"
+    CSS = "#head { height: auto; max-height: 7; padding: 0 1; } #filter { display: none; }"
     TITLE = "zoocache"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[Any]] = [
@@ -177,7 +177,7 @@ def _head(where: str, snapshot: Snapshot, is_paused: bool) -> Text:
         state = "paused" if is_paused else "live"
         speed = snapshot.epochs_per_s
         text = f"{where}   {state}\nclock {look.clock:,}   {look.tags:,} tags in the log"
-        text += f"   {len(snapshot.nodes)} nodes"
+        text += f"   {len(snapshot.nodes)} processes"
         text += "" if speed is None else f"   {speed:,.1f} invalidations/s"
         values = snapshot.values
         if values is None or snapshot.values_trouble:
@@ -187,7 +187,7 @@ def _head(where: str, snapshot: Snapshot, is_paused: bool) -> Text:
             text += f"\n{values.valid:,} of {values.entries:,} stored values are valid, "
             text += f"{human_bytes(values.size_bytes)}{more}; processes' memory cannot be seen"
         if snapshot.trouble:
-            text = text.replace("\n", f"   {cut(snapshot.trouble, 200)}\n", 1)
+            text += f"\n{cut(snapshot.trouble, 300)}"
     return Text(text, style="bold red" if state == "unreachable" else "")
 
 
