@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli_support import ROOT, Done, command, command_process, worker
-from redis_server import RedisServer
+from redis_server import RedisServer, valkey_server
 from support import wait_until
 from zoocache import Cache
 
@@ -30,8 +30,8 @@ def doctor(url: str, *words: str) -> dict[str, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def started(folder: Path, *options: str) -> Iterator[RedisServer]:
-    server = RedisServer(folder, *options)
+def started(folder: Path, *options: str, program: str = "redis-server") -> Iterator[RedisServer]:
+    server = RedisServer(folder, *options, program=program)
     try:
         yield server
     finally:
@@ -52,6 +52,19 @@ def test_a_sound_server(server: RedisServer) -> None:
         assert wrong["lease"]["state"] == "warning", "it was told another one"
     text = command("doctor", "--watch", "0.3", "--url", server.url)
     assert "cannot be seen from outside" in text.out
+
+
+def test_valkey_too(tmp_path: Path) -> None:
+    program = valkey_server()
+    if program is None:
+        pytest.skip("no Valkey server is here")
+    with started(tmp_path, program=program) as server, worker(server.url) as other:
+        other.say("invalidate org:acme:user:1")
+        found = doctor(server.url)
+        assert "Valkey" in found["server"]["found"]
+        assert "7 valid" in found["values"]["found"]
+        rows = command("tags", "--json", "--url", server.url).json["tags"]
+        assert {"tag": "stock", "epoch": 0, "entries": 3, "would_die": 3} in rows
 
 
 def test_a_server_that_may_evict_the_log(server: RedisServer) -> None:
