@@ -18,6 +18,7 @@ core::HomeLook LmdbLog::look(std::span<const std::string> texts) {
   found.clock = reading.snapshot();
   found.floor = meta.floor;
   found.tags = rows.texts();
+  found.epochs.reserve(texts.size());
   for (const std::string& text : texts) found.epochs.push_back(rows.version(text));
   return found;
 }
@@ -44,6 +45,7 @@ std::vector<core::HomeNode> LmdbLog::nodes() {
     }
   }
   std::vector<core::HomeNode> nodes;
+  nodes.reserve(found.size());
   for (auto& [pid, node] : found) nodes.push_back(std::move(node));
   return nodes;
 }

@@ -61,6 +61,7 @@ Nodes Follower::ask_nodes() {
 core::HomeLook Follower::look(std::span<const std::string> texts) {
   core::HomeLook found;
   found.generation = ask_nodes().nonce;
+  found.epochs.reserve(texts.size());
   for (std::size_t at = 0; at == 0 || at < texts.size(); at += kTextsAtOnce) {
     const auto some = texts.subspan(at, std::min(kTextsAtOnce, texts.size() - at));
     Command command{"ZMSCORE", place_.key, kClockMember, kFloorMember};
@@ -98,8 +99,10 @@ core::HomeRows Follower::rows(const std::string& from, std::size_t most) {
 }
 
 std::vector<core::HomeNode> Follower::nodes() {
+  const Nodes found = ask_nodes();
   std::vector<core::HomeNode> nodes;
-  for (const NodeRecord& one : ask_nodes().nodes) {
+  nodes.reserve(found.nodes.size());
+  for (const NodeRecord& one : found.nodes) {
     nodes.push_back({one.name, one.applied, one.beat, true, false});
   }
   return nodes;

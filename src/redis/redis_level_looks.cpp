@@ -34,6 +34,7 @@ core::LevelPage RedisLevel::page(const std::string& from, std::size_t most) {
   core::LevelPage found;
   if (scanned.items[0].text != "0") found.next = scanned.items[0].text;
   std::vector<Command> commands;
+  commands.reserve(3 * scanned.items[1].items.size());
   for (const Reply& key : scanned.items[1].items) {
     commands.push_back({"STRLEN", key.text});
     commands.push_back({"PTTL", key.text});
