@@ -260,4 +260,5 @@ class Engine {
 
 #include "core/engine_aging.h"
 #include "core/engine_impl.h"
+#include "core/engine_told.h"
 #include "core/engine_upkeep.h"

@@ -265,5 +265,12 @@ TEST(SecondLevelStatus, SaysWhyTheStorageIsNotThere) {
   EXPECT_EQ(status.trouble, "not there");
 }
 
+TEST(SecondLevelStatus, SaysThatItIsThere) {
+  const StorageStatus status = memory_storage()->connect()->status();
+  EXPECT_EQ(status.kind, "memory");
+  EXPECT_TRUE(status.reachable);
+  EXPECT_EQ(status.trouble, "");
+}
+
 }  // namespace
 }  // namespace zoocache::core

@@ -91,17 +91,6 @@ TEST_P(Levels, AValueComesBackAsItWas) {
   EXPECT_FALSE(level().get("key2"));
 }
 
-TEST_P(Levels, SaysThatItIsThere) {
-  level().get("key");
-  const StorageStatus status = level().status();
-  EXPECT_EQ(status.kind, GetParam().first == "valkey" ? "redis" : GetParam().first);
-  EXPECT_TRUE(status.reachable) << status.trouble;
-  EXPECT_EQ(status.trouble, "");
-  EXPECT_EQ(status.counters.errors, 0U);
-  EXPECT_EQ(status.counters.disconnects, 0U);
-  EXPECT_EQ(status.counters.connects, GetParam().first == "memory" ? 0U : 1U);
-}
-
 TEST_P(Levels, TheLastOneCounts) {
   for (int count = 0; count < 50; ++count) {
     level().put("key", 0, value_of("value " + std::to_string(count)));

@@ -38,6 +38,7 @@ from zoocache.contrib._web_key import key_of, names_of, user_of
 from zoocache.contrib._web_policy import (
     Policy,
     Stored,
+    content_of,
     copy_of_error,
     reply_to,
     size_of,
@@ -66,26 +67,32 @@ Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
 class EndpointOptions(TypedDict, total=False):
     """The options of every `cache_endpoint`.
 
-    deps: what the response depends on: a tag, an iterable of tags, templates over the endpoint's
-        parameters such as "user:{user_id}" among them, or a callable that gets the endpoint's
-        arguments and returns tags. What `add_deps` and cached functions name inside is added.
-    ttl: seconds to live; default `default_ttl` of `configure`. A response with a `max-age` lives no
-        longer than that.
-    key: what else is in the key, besides method, URL and `vary`: a name or names of parameters,
-        with attributes as in "user.tenant_id"; or a callable that gets the parameters it names.
-    ignore: a name or names of injected parameters on which no response depends.
-    vary: a name or names of request headers that are in the key, and in the Vary of responses.
-    user: who asks: a callable of the request, or a parameter as in `key`. It is in the key. Without
-        it, and where it is None, a request with an Authorization or a Cookie is a bypass.
-    cache_status: statuses from 400 on that are stored, too: an iterable, or a mapping to seconds.
-    cache_control: the Cache-Control of responses that have none; default "private, no-cache".
-    max_entries: of this endpoint; default no bound of its own.
-    max_bytes: of the stored responses of this endpoint; default 67,108,864, None for no bound.
-    max_body_bytes: a longer body is not stored; default 1,048,576, None for no bound.
-    flight_timeout: seconds to wait for another request's run, then run beside it; default that of
-        `configure`.
-    namespace, version, storage: as those of `cacheable`, for responses that processes share.
-    cache: the `Cache` whose tags these are; default that of the module's functions.
+    Attributes:
+        deps: what the response depends on: a tag, an iterable of tags, templates over the
+            endpoint's parameters such as "user:{user_id}" among them, or a callable that gets the
+            endpoint's arguments and returns tags. What `add_deps` and cached functions name inside
+            is added.
+        ttl: seconds to live; default `default_ttl` of `configure`. A response with a `max-age`
+            lives no longer than that.
+        key: what else is in the key, besides method, URL and `vary`: a name or names of parameters,
+            with attributes as in "user.tenant_id"; or a callable that gets the parameters it names.
+        ignore: a name or names of injected parameters on which no response depends.
+        vary: a name or names of request headers that are in the key, and in the Vary of responses.
+        user: who asks: a callable of the request, or a parameter as in `key`. It is in the key.
+            Without it, and where it is None, a request with an Authorization or a Cookie is a
+            bypass.
+        cache_status: statuses from 400 on that are stored, too: an iterable, or a mapping to
+            seconds.
+        cache_control: the Cache-Control of responses that have none; default "private, no-cache".
+        max_entries: of this endpoint; default no bound of its own.
+        max_bytes: of the stored responses of this endpoint; default 67,108,864, None for no bound.
+        max_body_bytes: a longer body is not stored; default 1,048,576, None for no bound.
+        flight_timeout: seconds to wait for another request's run, then run beside it; default that
+            of `configure`.
+        namespace: as that of `cacheable`, for responses that processes share.
+        version: as that of `cacheable`.
+        storage: as that of `cacheable`.
+        cache: the `Cache` whose tags these are; default that of the module's functions.
     """
 
     deps: Tags | Callable[..., Tags] | None
@@ -350,7 +357,12 @@ class Endpoint:
         }
         max_bytes = given.get("max_bytes", 2**26)
         return self._cache.cacheable(
-            ignore="call", ttl=self.policy.ttl_of, size=size_of, max_bytes=max_bytes, **options
+            ignore="call",
+            ttl=self.policy.ttl_of,
+            size=size_of,
+            max_bytes=max_bytes,
+            verify=content_of,
+            **options,
         )(loader)
 
     def _begin(self, call: Call) -> None:
@@ -420,7 +432,7 @@ class Endpoint:
 
     async def answer_async(self, view: View, call: Call) -> Any:
         """Answers one request; raises what the endpoint raises."""
-        if not self._is_cached_method(view):
+        if not self._cache.is_enabled or not self._is_cached_method(view):
             return await call.bypass()
         identity = None
         if self._user is not None:
@@ -440,7 +452,7 @@ class Endpoint:
 
     def answer(self, view: View, call: Call) -> Any:
         """As `answer_async`, for a framework that does not await."""
-        if not self._is_cached_method(view):
+        if not self._cache.is_enabled or not self._is_cached_method(view):
             return call.bypass()
         identity = None if self._user is None else self._user(view.request, call.values)
         key = self._place(view, call.values, identity)

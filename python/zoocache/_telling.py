@@ -1,0 +1,96 @@
+"""What every cache tells about itself."""
+
+from __future__ import annotations
+
+from zoocache import _zoocache
+from zoocache._errors import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from zoocache._told import Explanation, FunctionInfo, InvalidationInfo, Stats, TagInfo
+    from zoocache._types import P
+    from zoocache._zoocache import Cached
+
+__all__ = ["Telling"]
+
+
+class Telling:
+    """The methods of `Cache` that only look. Thread-safe.
+
+    Their results are made by `_told`, which is imported when something is told: most programs never
+    ask.
+    """
+
+    core: _zoocache.Core
+
+    def explain(
+        self, fn: Cached[P, object, object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Explanation:
+        """Why the call would be answered from the cache or not; changes and counts nothing.
+
+        Raises:
+            TypeError: `fn` is not a cached function, or the arguments do not fit it.
+        """
+        target: Any = fn
+        if hasattr(target, "__func__") and isinstance(target.__func__, _zoocache.CachedFunction):
+            return self.explain(target.__func__, target.__self__, *args, **kwargs)
+        if not isinstance(target, _zoocache.CachedFunction):
+            raise TypeError(f"explain({shown(fn)}): a function decorated with cacheable is wanted")
+        from zoocache._told import Explanation  # noqa: PLC0415 - see the class
+
+        return Explanation.from_raw(_zoocache.explain(target, *args, **kwargs))
+
+    def stats(self) -> Stats:
+        """Counts and sizes of now."""
+        from zoocache._told import Stats  # noqa: PLC0415 - see the class
+
+        return Stats(**_zoocache.stats(self.core))
+
+    def functions(self) -> list[FunctionInfo]:
+        """Every cached function of it that lives, in the order in which they were made."""
+        from zoocache._told import FunctionInfo, LoadTimes  # noqa: PLC0415 - see the class
+
+        bounds = _zoocache.load_bounds()
+        return [
+            FunctionInfo(name, entries, counts, LoadTimes(bounds, buckets, seconds))
+            for name, entries, counts, buckets, seconds in _zoocache.functions(self.core)
+        ]
+
+    def invalidations(self) -> list[InvalidationInfo]:
+        """The newest invalidations, the newest first: `invalidation_records` at the most."""
+        from zoocache._told import InvalidationInfo  # noqa: PLC0415 - see the class
+
+        return [InvalidationInfo(*row) for row in _zoocache.invalidations(self.core)]
+
+    def home(self) -> dict[str, Any] | None:
+        """How the shared home does, and its `counters`; None without one (docs/REDIS.md)."""
+        return self.core.home()
+
+    def storage(self) -> dict[str, Any] | None:
+        """How the storage does, which is asked, and its `counters`; None without one."""
+        return self.core.storage()
+
+    def tags(self, prefix: str = "") -> Iterator[TagInfo]:
+        """The tags that something depends on: `prefix` and what is below it, sorted.
+
+        Raises:
+            TypeError: `prefix` is not a str.
+            InvalidTag: it has lone surrogates.
+        """
+        if not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"tags({shown(prefix)}): a str is wanted")
+        rows = _zoocache.tags(self.core, prefix.rstrip(":"))
+        from zoocache._told import TagInfo  # noqa: PLC0415 - see the class
+
+        return iter([TagInfo(*row) for row in rows])
+
+    def get_tag_version(self, tag: str) -> int:
+        """The epoch of the newest known invalidation of the tag or an ancestor; 0 if none.
+
+        Raises:
+            InvalidTag, TypeError: as `invalidate`.
+        """
+        return _zoocache.tag_version(self.core, tag)
