@@ -272,4 +272,35 @@ Refusal EnvelopeCodec::decode(std::string_view bytes, StoredEntry* entry) const 
   return Refusal::kNone;
 }
 
+Refusal EnvelopeCodec::outline(std::string_view first_bytes, std::size_t whole_bytes,
+                               StoredEntry* entry, std::size_t* wanted_bytes) const {
+  *wanted_bytes = 0;
+  if (whole_bytes < kHeadBytes + kChecksumBytes) return Refusal::kWrongSize;
+  if (first_bytes.size() < kHeadBytes) {
+    *wanted_bytes = kHeadBytes;
+    return Refusal::kWrongSize;
+  }
+  std::string_view rest = first_bytes;
+  Head head;
+  for_each_number(head, [&rest](auto& number) { take(rest, &number); });
+  const bool is_signed = (head.flags & kSignedFlag) != 0;
+  Refusal refusal = check_head(head, whole_bytes - kHeadBytes, limits_, is_signed);
+  if (refusal != Refusal::kNone) return refusal;
+  const std::size_t before_payload = std::size_t{head.dependency_bytes} + head.key_bytes;
+  if (rest.size() < before_payload) {
+    *wanted_bytes = kHeadBytes + before_payload;
+    return Refusal::kWrongSize;
+  }
+  const std::string_view texts = take_text(rest, head.dependency_bytes);
+  refusal = take_dependencies(texts, head, limits_, &entry->dependencies);
+  if (refusal != Refusal::kNone) return refusal;
+  entry->generation = head.generation;
+  entry->born = head.born;
+  entry->expiry_ns = static_cast<std::int64_t>(head.expiry_ns);
+  entry->key = take_text(rest, head.key_bytes);
+  entry->payload = {};
+  entry->unpacked.reset();
+  return Refusal::kNone;
+}
+
 }  // namespace zoocache::codec

@@ -97,6 +97,12 @@ class EnvelopeCodec {
   // REQUIRES: the bytes outlive what is used of the entry.
   Refusal decode(std::string_view bytes, StoredEntry* entry) const;
 
+  // The same but for the payload, which stays empty, of the first bytes of an envelope that has
+  // `whole_bytes`; neither checksum nor signature is looked at. For tools that look at many.
+  // kWrongSize with `wanted_bytes` above what was given: so many of the first bytes are needed.
+  Refusal outline(std::string_view first_bytes, std::size_t whole_bytes, StoredEntry* entry,
+                  std::size_t* wanted_bytes) const;
+
  private:
   const EnvelopeLimits limits_;
   const Signer signer_;

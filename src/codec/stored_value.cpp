@@ -31,4 +31,20 @@ std::optional<core::StoredValue> decode_value(const EnvelopeCodec& codec, std::s
   return value;
 }
 
+std::optional<core::LevelEntry> outline_of(const EnvelopeCodec& codec, std::string_view first_bytes,
+                                           std::size_t whole_bytes, std::int64_t* expiry_ns,
+                                           std::size_t* wanted_bytes) {
+  StoredEntry entry;
+  const Refusal refusal = codec.outline(first_bytes, whole_bytes, &entry, wanted_bytes);
+  if (refusal != Refusal::kNone) return std::nullopt;
+  *expiry_ns = entry.expiry_ns;
+  core::LevelEntry outline;
+  outline.generation = entry.generation;
+  outline.born = entry.born;
+  outline.size_bytes = whole_bytes;
+  outline.key = entry.key;
+  outline.dependencies.assign(entry.dependencies.begin(), entry.dependencies.end());
+  return outline;
+}
+
 }  // namespace zoocache::codec

@@ -2,6 +2,7 @@
 // own affair: a moment, or a span. Thread-safety: as EnvelopeCodec.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,5 +21,12 @@ std::string encode_value(const EnvelopeCodec& codec, std::string_view key,
 // the envelope's.
 std::optional<core::StoredValue> decode_value(const EnvelopeCodec& codec, std::string_view envelope,
                                               std::string_view key, std::int64_t* expiry_ns);
+
+// For tools: what the first bytes say of an entry that has `whole_bytes`, but for its name and the
+// time that it lives. Empty: it is none, or `wanted_bytes` of the first ones are needed, if they
+// are not 0.
+std::optional<core::LevelEntry> outline_of(const EnvelopeCodec& codec, std::string_view first_bytes,
+                                           std::size_t whole_bytes, std::int64_t* expiry_ns,
+                                           std::size_t* wanted_bytes);
 
 }  // namespace zoocache::codec

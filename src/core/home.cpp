@@ -43,6 +43,14 @@ void hold_text(InvalidationLog& log, std::string_view text, bool is_held) {
 
 }  // namespace
 
+HomeLook LogHome::look(std::span<const std::string> texts) {
+  HomeLook found;
+  found.epochs.resize(texts.size());
+  return found;
+}
+
+HomeRows LogHome::rows(const std::string&, std::size_t) { return {}; }
+
 std::vector<bool> LogHome::holds_many(std::span<const Question> questions) {
   std::vector<bool> answers;
   answers.reserve(questions.size());

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "core/epoch.h"
+#include "core/look.h"
 #include "core/tag.h"
 #include "zoocache/home.h"
 
@@ -133,6 +134,14 @@ class LogHome {
   };
   // `holds` of each, in one round trip where the home can do so.
   virtual std::vector<bool> holds_many(std::span<const Question> questions);
+
+  // For tools (look.h): each asks the home, and may wait for it. A page has about `most` rows, and
+  // ends between two epochs or within one; `from`: `next` of the page before, or nothing. Throw
+  // HomeUnreachable. A home that has no more than its process has nothing to show.
+  virtual HomeLook look(std::span<const std::string> texts);
+  virtual HomeRows rows(const std::string& from, std::size_t most);
+  virtual std::vector<HomeNode> nodes() { return {}; }
+  virtual Facts facts() { return {}; }
 };
 
 // Applies changes as a home tells them. Text that is none of them invalidates everything: it may be

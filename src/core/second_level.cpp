@@ -23,6 +23,8 @@ StorageCounters StorageTally::counters() const noexcept {
           .corruptions = corruptions.load()};
 }
 
+LevelPage SecondLevel::page(const std::string&, std::size_t) { return {}; }
+
 StorageStatus SecondLevel::status() {
   StorageStatus status{.kind = kind(), .reachable = true};
   try {

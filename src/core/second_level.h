@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "core/epoch.h"
+#include "core/look.h"
 #include "zoocache/storage.h"
 
 namespace zoocache::core {
@@ -135,6 +136,11 @@ class SecondLevel {
 
   // Asks the storage whether it is there; may wait for it, as everything else here.
   StorageStatus status();
+
+  // For tools (look.h): the next entries, about `most`; `from`: `next` of the page before, or
+  // nothing. A storage that has no more than its process has nothing to show.
+  virtual LevelPage page(const std::string& from, std::size_t most);
+  virtual Facts facts() { return {}; }
 
  protected:
   virtual const char* kind() const noexcept = 0;

@@ -245,4 +245,13 @@ Neighbours look_at_neighbours(const std::string& folder, Part part, std::uint64_
   return found;
 }
 
+std::vector<int> processes_of(const std::string& folder, Part part) {
+  std::vector<int> live;
+  for (const Neighbour& one : neighbours(folder, part)) {
+    const File file = File::open_existing(one.path, O_RDWR);
+    if (file && file.is_locked()) live.push_back(one.pid);
+  }
+  return live;
+}
+
 }  // namespace zoocache::lmdb

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "lmdb/file.h"
 
@@ -71,5 +72,8 @@ struct Neighbours {
                            // that it has now
 };
 Neighbours look_at_neighbours(const std::string& folder, Part part, std::uint64_t space);
+
+// The processes that use the part now, of whatever version. Throws HomeUnreachable.
+std::vector<int> processes_of(const std::string& folder, Part part);
 
 }  // namespace zoocache::lmdb

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -62,6 +63,23 @@ std::optional<std::string_view> LevelRows::envelope(const Digest& digest) const 
   if (!table_.read(view(digest_key(kEntryMark, digest)), &value)) return std::nullopt;
   if (value.mv_size < kEntryHead) return std::nullopt;
   return text_of(value, kEntryHead);
+}
+
+bool LevelRows::for_each(const std::optional<Digest>& after, const Visit& visit) const {
+  const DigestKey start = digest_key(kEntryMark, after.value_or(Digest{}));
+  MDB_val key = view(start);
+  MDB_val value;
+  Table::Cursor cursor(table_);
+  for (bool found = cursor.seek(&key, &value); found; found = cursor.next(&key, &value)) {
+    if (!has_mark(key, kEntryMark)) break;
+    if (key.mv_size != start.size()) continue;
+    Digest digest;
+    std::memcpy(digest.data(), static_cast<const char*>(key.mv_data) + 1, digest.size());
+    if (after == digest) continue;
+    const std::string_view bytes = text_of(value, std::min(value.mv_size, kEntryHead));
+    if (!visit(digest, bytes)) return false;
+  }
+  return true;
 }
 
 void LevelRows::put(const Digest& digest, std::string_view envelope) {

@@ -40,6 +40,10 @@ class LevelRows {
 
   // The entry's bytes, valid as long as the transaction writes nothing.
   std::optional<std::string_view> envelope(const Digest& digest) const;
+  // For tools: entries, in order of their digests, from behind `after` on (nothing: all), until
+  // `visit(digest, envelope)` is false. True: that was all.
+  using Visit = std::function<bool(const Digest&, std::string_view)>;
+  bool for_each(const std::optional<Digest>& after, const Visit& visit) const;
   // In place of what is there.
   void put(const Digest& digest, std::string_view envelope);
   // Whether an entry of so many bytes has room while all take at most `most_bytes`. Removes the

@@ -56,6 +56,9 @@ class LmdbLevel final : public core::SecondLevel {
   void put_many(std::span<Putting> puts) noexcept override;
   void release_many(std::span<const Releasing> releases) noexcept override;
 
+  core::LevelPage page(const std::string& from, std::size_t most) override;
+  core::Facts facts() override;
+
  protected:
   const char* kind() const noexcept override { return "lmdb"; }
   void ask_whether_there() override;

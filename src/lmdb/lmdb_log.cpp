@@ -25,30 +25,6 @@ constexpr int kAppendTries = 4;
 
 }  // namespace
 
-// The reader at work while the scope lives.
-class LmdbLog::Reading {
- public:
-  Reading(LmdbLog& home, Environment& environment) : home_(home) {
-    if (home_.reader_ == nullptr) {
-      check(environment.begin_reading(&home_.reader_), "begin to read");
-    } else {
-      const int result = mdb_txn_renew(home_.reader_);
-      if (result != MDB_SUCCESS) {
-        home_.drop_reader();
-        check(result, "begin to read");
-      }
-    }
-  }
-  ~Reading() { mdb_txn_reset(home_.reader_); }
-  Reading(const Reading&) = delete;
-  Reading& operator=(const Reading&) = delete;
-  MDB_txn* get() const noexcept { return home_.reader_; }
-  Epoch snapshot() const noexcept { return mdb_txn_id(home_.reader_); }
-
- private:
-  LmdbLog& home_;
-};
-
 LmdbLog::LmdbLog(std::string path, LmdbOptions options)
     : path_(std::move(path)), options_(std::move(options)), self_(random_number()) {}
 
@@ -335,10 +311,14 @@ void LmdbLog::count(std::uint64_t HomeCounters::*counter, std::uint64_t more) no
   counters_.*counter += more;
 }
 
+Environment& LmdbLog::environment_or_throw() const {
+  if (shared_.load() == nullptr) throw HomeUnreachable(trouble_);
+  return *environments_.back();
+}
+
 Epoch LmdbLog::version(const core::TagPath& path) {
   const std::lock_guard lock(mutex_);
-  if (shared_.load() == nullptr) throw HomeUnreachable(trouble_);
-  Environment& environment = *environments_.back();
+  Environment& environment = environment_or_throw();
   const Reading reading(*this, environment);
   const LogRows rows(reading.get(), environment.rows(), environment.nonce());
   return core::newest_on_path(path, [&rows](std::string_view text) { return rows.version(text); });
@@ -371,8 +351,7 @@ HomeStatus LmdbLog::status() {
 
 Epoch LmdbLog::newest() {
   const std::lock_guard lock(mutex_);
-  if (shared_.load() == nullptr) throw HomeUnreachable(trouble_);
-  return environments_.back()->clock();
+  return environment_or_throw().clock();
 }
 
 core::HomePosition LmdbLog::position() noexcept {
@@ -383,8 +362,7 @@ core::HomePosition LmdbLog::position() noexcept {
 
 bool LmdbLog::holds(std::uint64_t generation, Epoch born, std::span<const std::string> texts) {
   const std::lock_guard lock(mutex_);
-  if (shared_.load() == nullptr) throw HomeUnreachable(trouble_);
-  Environment& environment = *environments_.back();
+  Environment& environment = environment_or_throw();
   if (generation != environment.nonce()) return false;
   const Reading reading(*this, environment);
   const LogRows rows(reading.get(), environment.rows(), environment.nonce());

@@ -83,6 +83,12 @@ class LmdbLog final : public core::LogHome {
   bool holds(std::uint64_t generation, core::Epoch born,
              std::span<const std::string> texts) override;
 
+  // In lmdb_log_looks.cpp.
+  core::HomeLook look(std::span<const std::string> texts) override;
+  core::HomeRows rows(const std::string& from, std::size_t most) override;
+  std::vector<core::HomeNode> nodes() override;
+  core::Facts facts() override;
+
  private:
   class Reading;
   struct Kept {
@@ -109,6 +115,8 @@ class LmdbLog final : public core::LogHome {
   // The environment, opened anew if it has to be: then nothing of before is valid. `patience` with
   // others who open it just now. With the mutex.
   Environment& connect(core::InvalidationLog& log, std::chrono::nanoseconds patience);
+  // The one that is in use. With the mutex. Throws HomeUnreachable.
+  Environment& environment_or_throw() const;
   void catch_up(core::InvalidationLog& log);
   // The rows that are new; `own`: the epoch of those that were declared at `origin`. REQUIRES: the
   // environment was looked at just now. With the mutex.
@@ -181,6 +189,30 @@ class LmdbLog final : public core::LogHome {
 
   std::mutex counters_mutex_;  // the last that is taken
   HomeCounters counters_;
+};
+
+// The reader at work while the scope lives.
+class LmdbLog::Reading {
+ public:
+  Reading(LmdbLog& home, Environment& environment) : home_(home) {
+    if (home_.reader_ == nullptr) {
+      check(environment.begin_reading(&home_.reader_), "begin to read");
+    } else {
+      const int result = mdb_txn_renew(home_.reader_);
+      if (result != MDB_SUCCESS) {
+        home_.drop_reader();
+        check(result, "begin to read");
+      }
+    }
+  }
+  ~Reading() { mdb_txn_reset(home_.reader_); }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+  MDB_txn* get() const noexcept { return home_.reader_; }
+  core::Epoch snapshot() const noexcept { return mdb_txn_id(home_.reader_); }
+
+ private:
+  LmdbLog& home_;
 };
 
 }  // namespace zoocache::lmdb

@@ -109,4 +109,22 @@ Epoch LogRows::version(std::string_view text) const {
   return number_at<Epoch>(value, 0);
 }
 
+core::HomeRows LogRows::newest(const std::string& from, std::size_t most) const {
+  core::HomeRows found;
+  EpochKey start = epoch_key(core::kForever, ~std::uint32_t{0});
+  if (from.size() == start.size()) std::memcpy(start.data(), from.data(), start.size());
+  Table::Cursor cursor(table_);
+  MDB_val key = view(start);
+  MDB_val value;
+  Row row;
+  bool is_there = cursor.seek_before(&key, &value);
+  while (is_there && found.rows.size() < most && read_row(key, value, &row)) {
+    found.rows.push_back({std::string(row.text), row.epoch});
+    found.next.assign(static_cast<const char*>(key.mv_data), key.mv_size);
+    is_there = cursor.previous(&key, &value);
+  }
+  if (!is_there || found.rows.size() < most) found.next.clear();
+  return found;
+}
+
 }  // namespace zoocache::lmdb

@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "core/epoch.h"
@@ -47,6 +48,10 @@ class LogRows {
   void trim(std::size_t most, std::size_t most_bytes, std::size_t at_once);
   // The newest epoch of a text; 0 if it has no row.
   core::Epoch version(std::string_view text) const;
+
+  // For tools: the rows before the one that `from` names (nothing: all), the newest first.
+  core::HomeRows newest(const std::string& from, std::size_t most) const;
+  std::size_t texts() const { return table_.count() / 2; }  // about: two rows each, and some more
 
   // The rows after `epoch`, oldest first, until `visit` is false.
   template <class Visit>

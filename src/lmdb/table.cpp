@@ -96,6 +96,10 @@ bool Table::Cursor::step(MDB_val* key, MDB_val* value, MDB_cursor_op operation) 
   return true;
 }
 
+bool Table::Cursor::seek_before(MDB_val* key, MDB_val* value) {
+  return step(key, value, MDB_SET_RANGE) ? previous(key, value) : step(key, value, MDB_LAST);
+}
+
 void Table::Cursor::remove() { check(mdb_cursor_del(cursor_, 0), "remove a row"); }
 
 }  // namespace zoocache::lmdb

@@ -123,6 +123,9 @@ class Table {
     // The first row at or after `key`; false if there is none.
     bool seek(MDB_val* key, MDB_val* value) { return step(key, value, MDB_SET_RANGE); }
     bool next(MDB_val* key, MDB_val* value) { return step(key, value, MDB_NEXT); }
+    // The last row before `key`; false if there is none.
+    bool seek_before(MDB_val* key, MDB_val* value);
+    bool previous(MDB_val* key, MDB_val* value) { return step(key, value, MDB_PREV); }
     void remove();
 
    private:

@@ -13,6 +13,7 @@
 #include "python/instance.h"
 #include "python/key.h"
 #include "python/level_job.h"
+#include "python/look.h"
 #include "python/method.h"
 #include "python/models.h"
 #include "python/source.h"
@@ -62,5 +63,6 @@ NB_MODULE(_zoocache, module) {
                      init_value_codec(raw) == 0 && PyModule_AddFunctions(raw, load_functions) == 0;
   if (!ready) throw nb::python_error();
   bind_introspection(module);
+  bind_looks(module);
   module.attr("__version__") = ZOOCACHE_VERSION;
 }

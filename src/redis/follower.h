@@ -123,6 +123,11 @@ class Follower final : private Listener, private ForkGuard {
   HomeStatus status();
   core::Epoch newest();
   core::HomePosition position() noexcept;
+  // See LogHome; in follower_looks.cpp.
+  core::HomeLook look(std::span<const std::string> texts);
+  core::HomeRows rows(const std::string& from, std::size_t most);
+  std::vector<core::HomeNode> nodes();
+  core::Facts facts();
   // See RedisLog::wait_applied.
   bool wait_applied(std::uint64_t generation, core::Epoch epoch, std::chrono::nanoseconds timeout);
 
@@ -182,6 +187,8 @@ class Follower final : private Listener, private ForkGuard {
   std::int64_t deadline();
   Answer ask(const std::function<Answer(std::chrono::nanoseconds)>& send, std::int64_t deadline_ns);
   Answer ask(const Script& script, const ScriptCall& call, std::int64_t deadline_ns);
+  Reply reply_to(const Command& command);
+  Nodes ask_nodes();
   core::Epoch append_by(const Script& script, const ScriptCall& call,
                         std::span<const core::Change> changes, std::uint32_t origin);
   std::optional<Receipt> receipt_from(const Script& script, const ScriptCall& call,

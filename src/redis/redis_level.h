@@ -58,6 +58,9 @@ class RedisLevel final : public core::SecondLevel {
   void put_many(std::span<Putting> puts) noexcept override;
   void release_many(std::span<const Releasing> releases) noexcept override;
 
+  // redis_level_looks.cpp
+  core::LevelPage page(const std::string& from, std::size_t most) override;
+
  protected:
   const char* kind() const noexcept override { return "redis"; }
   void ask_whether_there() override;

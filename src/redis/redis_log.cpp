@@ -77,6 +77,16 @@ std::vector<bool> RedisLog::holds_many(std::span<const Question> questions) {
   return follower().holds_many(questions);
 }
 
+core::HomeLook RedisLog::look(std::span<const std::string> texts) { return follower().look(texts); }
+
+core::HomeRows RedisLog::rows(const std::string& from, std::size_t most) {
+  return follower().rows(from, most);
+}
+
+std::vector<core::HomeNode> RedisLog::nodes() { return follower().nodes(); }
+
+core::Facts RedisLog::facts() { return follower().facts(); }
+
 bool RedisLog::wait_applied(std::uint64_t generation, Epoch epoch,
                             std::chrono::nanoseconds timeout) {
   return follower().wait_applied(generation, epoch, timeout);

@@ -50,6 +50,11 @@ class RedisLog final : public core::LogHome {
              std::span<const std::string> texts) override;
   std::vector<bool> holds_many(std::span<const Question> questions) override;
 
+  core::HomeLook look(std::span<const std::string> texts) override;
+  core::HomeRows rows(const std::string& from, std::size_t most) override;
+  std::vector<core::HomeNode> nodes() override;
+  core::Facts facts() override;
+
   // Waits until no process serves what the epoch invalidated: until every one that the home knows
   // has applied it; at the latest one lease. In a generation that is younger than ten leases the
   // home may not know all, and it is the lease. False: the time-out came first.

@@ -61,6 +61,7 @@ namespace zoocache::redis {
 inline constexpr char kReservedMark = '\x02';
 inline constexpr const char* kNonceMember = "\002nonce";
 inline constexpr const char* kFloorMember = "\002floor";
+inline constexpr const char* kClockMember = "\002clock";
 
 inline constexpr const char* kNeedsMember = "\002needs";
 inline constexpr std::uint64_t kLogVersion = 1;       // what this library reads

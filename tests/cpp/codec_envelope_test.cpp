@@ -94,6 +94,34 @@ TEST(Envelope, ComesBackAsItWas) {
   }));
 }
 
+// Whoever looks at many reads the first bytes alone.
+TEST(Envelope, AnOutlineWantsNoMoreThanWhatIsBeforeThePayload) {
+  const EnvelopeCodec codec({.compress_from_bytes = 32}, {std::string(16, 's')});
+  for (const Entry& entry : {small_entry(), packed_entry()}) {
+    const std::string bytes = encoded(codec, entry);
+    for (std::size_t size = 0; size <= bytes.size(); ++size) {
+      StoredEntry stored;
+      std::size_t wanted = 0;
+      // No secret is needed, since nothing is believed.
+      const Refusal refusal =
+          EnvelopeCodec().outline({bytes.data(), size}, bytes.size(), &stored, &wanted);
+      if (refusal == Refusal::kNone) {
+        EXPECT_TRUE(stored.payload.empty());
+        stored.payload = entry.payload;
+        EXPECT_TRUE(holds(stored, entry)) << size;
+        EXPECT_LT(size, bytes.size() + 1);
+      } else {
+        ASSERT_GT(wanted, size);
+        EXPECT_LE(wanted, bytes.size() - kChecksumBytes);
+      }
+    }
+    StoredEntry stored;
+    std::size_t wanted = 0;
+    EXPECT_NE(EnvelopeCodec().outline(bytes, bytes.size() - 1, &stored, &wanted), Refusal::kNone);
+    EXPECT_EQ(wanted, 0U) << "no more bytes would help";
+  }
+}
+
 TEST(Envelope, IsWhatItsPictureSays) {
   const std::string bytes = encoded(EnvelopeCodec(), {1, 2, 3, {"ab"}, "key", "value"});
   using namespace std::string_literals;

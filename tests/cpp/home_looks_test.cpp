@@ -1,0 +1,199 @@
+// What tools see of homes and storages from outside (core/look.h), for each kind of them.
+#include <gtest/gtest.h>
+#include <zoocache/lmdb.h>
+#include <zoocache/zoocache.h>
+#ifdef ZOOCACHE_HAS_REDIS
+#include <zoocache/redis.h>
+#endif
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/home.h"
+#include "core/log.h"
+#include "core/second_level.h"
+#include "temporary_folder.h"
+#ifdef ZOOCACHE_HAS_REDIS
+#include "redis_server.h"
+#endif
+
+namespace zoocache::testing {
+namespace {
+
+struct Place {
+  TemporaryFolder folder;
+  HomePtr home;
+  StoragePtr storage;
+};
+using MakePlace = std::function<std::unique_ptr<Place>()>;
+
+class Looks : public ::testing::TestWithParam<std::pair<std::string, MakePlace>> {
+ protected:
+  Looks() : log_(1 << 8) {
+    log_.set_home(place_->home->connect());
+    log_.arrive();
+  }
+  core::LogHome& home() { return *log_.home(); }
+  core::Epoch declare(const std::vector<std::string>& tags) {
+    std::vector<core::Change> changes(tags.begin(), tags.end());
+    return home().append(log_, changes, 0);
+  }
+  std::vector<core::HomeRow> all_rows(std::size_t most) {
+    std::vector<core::HomeRow> rows;
+    std::string from;
+    do {
+      core::HomeRows page = home().rows(from, most);
+      EXPECT_LE(page.rows.size(), most);
+      rows.insert(rows.end(), page.rows.begin(), page.rows.end());
+      from = page.next;
+    } while (!from.empty());
+    return rows;
+  }
+
+  const std::unique_ptr<Place> place_ = GetParam().second();
+  core::InvalidationLog log_;
+};
+
+TEST_P(Looks, TheNewestRowsComeFirstWhateverAPageHas) {
+  EXPECT_TRUE(all_rows(3).empty());
+  std::vector<std::string> several;
+  for (int number = 0; number < 7; ++number) several.push_back("b:" + std::to_string(number));
+  const core::Epoch first = declare({"a"});
+  const core::Epoch second = declare(several);
+  const core::Epoch third = declare({"c", ""});
+  const core::Epoch again = declare({"a"});
+  EXPECT_LT(first, second);
+  for (const std::size_t most : {1U, 2U, 3U, 100U}) {
+    const std::vector<core::HomeRow> rows = all_rows(most);
+    ASSERT_EQ(rows.size(), 10U) << most;
+    EXPECT_EQ(rows.front().text, "a");
+    EXPECT_EQ(rows.front().epoch, again);
+    EXPECT_EQ(rows[1].epoch, third);
+    EXPECT_EQ(rows.back().epoch, second);
+    std::set<std::string> texts;
+    for (const core::HomeRow& row : rows) texts.insert(row.text);
+    EXPECT_EQ(texts.size(), rows.size());
+  }
+}
+
+TEST_P(Looks, EpochsAreThoseOfExactlyTheText) {
+  const core::Epoch one = declare({"org:acme"});
+  const core::Epoch two = declare({"org:acme:user"});
+  const std::vector<std::string> texts{"org", "org:acme", "org:acme:user", "org:acme:user:1", ""};
+  const core::HomeLook look = home().look(texts);
+  EXPECT_EQ(look.epochs, (std::vector<core::Epoch>{0, one, two, 0, 0}));
+  EXPECT_EQ(look.clock, two);
+  EXPECT_EQ(look.floor, 0U);
+  EXPECT_EQ(look.tags, 2U);
+  EXPECT_EQ(look.generation, home().status().generation);
+  EXPECT_NE(look.generation, 0U);
+}
+
+TEST_P(Looks, NodesAreThoseThatUseIt) {
+  declare({"a"});
+  ASSERT_EQ(home().nodes().size(), 1U);
+  EXPECT_TRUE(home().nodes().front().uses_log);
+  EXPECT_FALSE(home().facts().empty());
+}
+
+TEST_P(Looks, StoredValuesAreAllSeenOnce) {
+  const std::shared_ptr<core::SecondLevel> level = place_->storage->connect();
+  EXPECT_TRUE(level->page("", 10).entries.empty());
+  std::set<std::string> keys;
+  for (int number = 0; number < 100; ++number) {
+    core::StoredValue value;
+    value.generation = 7;
+    value.born = static_cast<core::Epoch>(number);
+    value.dependencies = {"user:" + std::to_string(number), std::string("\0\xFF", 2)};
+    value.payload = std::string(static_cast<std::size_t>(number) * 100, 'x');
+    value.lives_ns = number % 2 == 0 ? 0 : 60'000'000'000;
+    // Some keys do not fit into what is read of an entry at first.
+    std::string key = std::to_string(number) + std::string(number % 10 == 0 ? 9000 : 0, 'k');
+    level->put(key, 0, value);
+    keys.insert(std::move(key));
+  }
+  std::set<std::string> names;
+  std::set<std::string> found;
+  std::string from;
+  do {
+    const core::LevelPage page = level->page(from, 7);
+    EXPECT_EQ(page.unreadable, 0U);
+    for (const core::LevelEntry& entry : page.entries) {
+      if (!names.insert(entry.name).second) continue;  // a server may tell it twice
+      found.insert(entry.key);
+      EXPECT_EQ(entry.generation, 7U);
+      const std::string number = std::to_string(entry.born);
+      EXPECT_EQ(entry.key.substr(0, number.size()), number);
+      EXPECT_EQ(entry.dependencies,
+                (std::vector<std::string>{"user:" + number, std::string("\0\xFF", 2)}));
+      EXPECT_GT(entry.size_bytes, entry.key.size());
+      EXPECT_EQ(entry.born % 2 == 1, entry.lives_ns > 0 && entry.lives_ns <= 60'000'000'000)
+          << entry.lives_ns;
+    }
+    from = page.next;
+  } while (!from.empty());
+  EXPECT_EQ(found, keys);
+}
+
+TEST_P(Looks, EntriesTooLargeToBeLookedAtAreCounted) {
+  const std::shared_ptr<core::SecondLevel> level = place_->storage->connect();
+  core::StoredValue value;
+  level->put(std::string(core::kMostLookedAtBytes + 1, 'k'), 0, value);
+  level->put("key", 0, value);
+  std::size_t entries = 0;
+  std::size_t unreadable = 0;
+  std::string from;
+  do {
+    const core::LevelPage page = level->page(from, 100);
+    entries += page.entries.size();
+    unreadable += page.unreadable;
+    from = page.next;
+  } while (!from.empty());
+  EXPECT_EQ(entries, 1U);
+  EXPECT_EQ(unreadable, 1U);
+}
+
+std::unique_ptr<Place> in_lmdb() {
+  auto place = std::make_unique<Place>();
+  place->home = lmdb_home(place->folder.path());
+  place->storage = lmdb_storage(place->folder.path());
+  return place;
+}
+
+#ifdef ZOOCACHE_HAS_REDIS
+std::unique_ptr<Place> on_redis() {
+  static const RedisServer server;
+  static int count = 0;
+  auto place = std::make_unique<Place>();
+  const std::string prefix = "looks-" + std::to_string(++count);
+  place->home = redis_home(server.url(), {.prefix = prefix, .command_timeout_s = 10});
+  place->storage = redis_storage(server.url(), {.prefix = prefix, .command_timeout_s = 10});
+  return place;
+}
+#endif
+
+std::vector<std::pair<std::string, MakePlace>> every_place() {
+  std::vector<std::pair<std::string, MakePlace>> places{{"lmdb", in_lmdb}};
+#ifdef ZOOCACHE_HAS_REDIS
+  if (RedisServer::is_installed()) places.emplace_back("redis", on_redis);
+#endif
+  return places;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Looks, ::testing::ValuesIn(every_place()),
+                         [](const auto& one) { return one.param.first; });
+
+TEST(LooksAtMemory, AHomeOfOneProcessHasNothingToShow) {
+  core::InvalidationLog log(1 << 8);
+  log.set_home(memory_home()->connect());
+  EXPECT_TRUE(log.home()->rows("", 10).rows.empty());
+  EXPECT_EQ(log.home()->look(std::vector<std::string>{"a", "b"}).epochs.size(), 2U);
+  EXPECT_TRUE(memory_storage()->connect()->page("", 10).entries.empty());
+}
+
+}  // namespace
+}  // namespace zoocache::testing
