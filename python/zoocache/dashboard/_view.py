@@ -14,7 +14,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from zoocache._errors import HomeUnreachable
+from zoocache._options import CONFIGURE_DEFAULTS
 from zoocache.dashboard._history import History
+from zoocache.dashboard._nodes import Nodes
 from zoocache.dashboard._tree import Page, TagRow, TagTree
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class View:
         self._tree = TagTree(())
         self._tree_until = 0.0
         self._moments: dict[int, float] = {}
+        self._nodes = Nodes()
 
     def overview(self) -> dict[str, Any]:
         """Everything but the tags."""
@@ -141,8 +144,14 @@ class View:
 
     def _home(self) -> dict[str, Any] | None:
         told = self._told(self.cache.home)
-        if told is not None and told.get("kind") == "redis":
-            told["lease_s"] = float(self.cache.options.get("lease") or 2.0)
+        if told is None:
+            return None
+        if told["kind"] == "redis":
+            told["lease_s"] = float(self.cache.options.get("lease") or CONFIGURE_DEFAULTS["lease"])
+        try:
+            told["nodes"] = self._nodes.look(self.cache, told["kind"], round(time.time(), 1))
+        except HomeUnreachable:
+            told["nodes"] = None  # and it says itself that it is not reachable
         return told
 
     def _told(self, ask: Any) -> dict[str, Any] | None:
