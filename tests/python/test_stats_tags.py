@@ -452,9 +452,9 @@ def test_entries_below_a_tag_are_those_that_its_invalidation_kills() -> None:
     assert zoocache.entries_below("org") == {names[0]: 8}, "what is dead already does not die again"
     assert zoocache.entries_below("nobody") == {}
     assert stats().entries == 13, "nothing was changed"
-    before = sum(map(load.peek, (0, 0, 0, 0), (0, 1, 2, 3), strict=True), ())
+    assert load.peek(0, 0) == (0, 0)
     invalidate("org:0")
-    assert len(before) == 8 and load.peek(0, 0) is None
+    assert load.peek(0, 0) is None
     with pytest.raises(zoocache.InvalidTag, match="bad tag"):
         zoocache.entries_below("bad tag")
     with pytest.raises(TypeError):

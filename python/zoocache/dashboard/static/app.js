@@ -58,16 +58,13 @@ function draw() {
   byId("trouble").hidden = text === "";
 }
 
-// What its reader opened stays open, and where he is he stays.
+// What its reader opened stays open.
 function drawHome(home, storage) {
-  const place = byId("home");
-  const before = [...place.querySelectorAll("details")];
-  const focused = before.findIndex((one) => one.contains(document.activeElement));
+  const before = [...byId("home").querySelectorAll("details")];
   const parts = panels.home(home, storage, now());
   const after = parts.filter((one) => one.localName === "details");
   after.forEach((one, index) => { one.open = before[index]?.open ?? false; });
-  fill(place, ...parts);
-  if (focused >= 0) place.querySelectorAll("summary")[focused]?.focus();
+  fill(byId("home"), ...parts);
 }
 
 async function look() {
@@ -79,8 +76,8 @@ async function look() {
   if (selected !== null) updateDetail();
   failures = 0;
   byId("door").hidden = true;
-  byId("main").hidden = false;
-  byId("main").setAttribute("aria-busy", "false");
+  byId("panels").hidden = false;
+  byId("panels").setAttribute("aria-busy", "false");
   connection("live", "live");
 }
 
@@ -88,7 +85,7 @@ function failed(error) {
   failures += 1;
   if (error instanceof Refused && error.status === 401) {
     byId("door").hidden = false;
-    byId("main").hidden = true;
+    byId("panels").hidden = true;
     byId("door-why").textContent = hasToken()
       ? "The token is not the right one." : "This dashboard shows itself to who has its token. It is kept by this tab alone.";
     connection("lost", "a token is wanted");

@@ -60,11 +60,31 @@ export function plural(number, one, many) {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
 
-// Replaces what an element holds, unless it holds exactly that already: what is read or marked by
-// its reader must not change under him.
+// Makes what an element holds like the children, changing no more than differs: what its reader
+// marks, presses or has the focus on must not be taken away under him.
 export function fill(element, ...children) {
-  const next = make("div", {}, ...children);
-  if (next.childNodes.length === element.childNodes.length &&
-      [...next.childNodes].every((node, index) => node.isEqualNode(element.childNodes[index]))) return;
-  element.replaceChildren(...next.childNodes);
+  follow(element, make("div", {}, ...children));
+}
+
+function follow(old, wanted) {
+  const after = [...wanted.childNodes];
+  after.forEach((node, index) => {
+    const before = old.childNodes[index];
+    if (before === undefined) old.append(node);
+    else if (before.nodeName !== node.nodeName) before.replaceWith(node);
+    else if (node.nodeType === Node.TEXT_NODE) { if (before.data !== node.data) before.data = node.data; }
+    else become(before, node);
+  });
+  while (old.childNodes.length > after.length) old.lastChild.remove();
+}
+
+// The same for an element itself, its attributes included.
+function become(old, wanted) {
+  for (const { name } of [...old.attributes]) if (!wanted.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of wanted.attributes) {
+    if (old.getAttribute(name) === value) continue;
+    if (name === "style") old.style.cssText = value;  // as an attribute the page's policy forbids it
+    else old.setAttribute(name, value);
+  }
+  follow(old, wanted);
 }

@@ -7,7 +7,7 @@
 // tree itself, which names the line that is meant (aria-activedescendant), so that it is never lost
 // when lines come and go.
 import { get } from "./server.js";
-import { count, make, visible } from "./text.js";
+import { count, fill, make, visible } from "./text.js";
 
 const ROW = 30;
 const PAGE = 200;
@@ -51,6 +51,8 @@ export class Tree {
     this.era += 1;
     this.branches.clear();
     this.running.clear();
+    this.layout = [];
+    this.lines = 0;
     this.root.scrollTop = 0;
     this.active = { tag: null, line: 0 };
     return this.refresh();
@@ -183,8 +185,7 @@ export class Tree {
   }
 
   draw() {
-    const shown = this.inView().map((line) => this.element(line));
-    this.space.replaceChildren(...shown);
+    fill(this.space, ...this.inView().map((line) => this.element(line)));
     const active = document.getElementById(`line-${this.active.line}`);
     if (active === null) this.root.removeAttribute("aria-activedescendant");
     else this.root.setAttribute("aria-activedescendant", active.id);
