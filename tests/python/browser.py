@@ -11,15 +11,15 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-expect.set_options(timeout=5_000)  # milliseconds: of a machine that does much else
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+expect.set_options(timeout=15_000)  # milliseconds: of a machine that does much else
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The browser of this machine; none is downloaded."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
-    assert found, f"none of {NAMES} is installed; scripts/setup installs Debian's chromium"
+    assert found, f"none of {NAMES} is installed; scripts/setup installs Debian's"
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # its sandbox refuses root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=arguments)

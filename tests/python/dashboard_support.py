@@ -29,9 +29,7 @@ def ask(
     async def run() -> httpx.Response:
         client = None if peer is None else (peer, 12345)
         transport = httpx.ASGITransport(app, client=client)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(
-            transport=transport, base_url=base, trust_env=False
-        ) as http:
+        async with httpx.AsyncClient(transport=transport, base_url=base, trust_env=False) as http:
             return await http.request(method, path, headers=headers, **more)
 
     return asyncio.run(run())

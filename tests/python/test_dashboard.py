@@ -153,7 +153,9 @@ def test_other_sites_cannot_look_either() -> None:
         assert code_of(answer) == (403, "cross_site")
 
 
-@pytest.mark.parametrize("path", ["/", "/static/style.css", *API, "/nothing", "/api/tags?limit=x", ""])
+@pytest.mark.parametrize(
+    "path", ["/", "/static/style.css", *API, "/nothing", "/api/tags?limit=x", ""]
+)
 def test_every_answer_forbids_what_the_page_does_not_need(path: str) -> None:
     answer = ask(create_app(), path)
     policy = answer.headers["content-security-policy"]
@@ -255,16 +257,8 @@ def test_tags_are_had_a_page_at_a_time() -> None:
             load(x, y)
     app = create_app()
     top = ask(app, "/api/tags").json()
-    assert top == {
-        "total": 1,
-        "offset": 0,
-        "rows": [
-            {
-                **{"tag": "org", "segment": "org", "entries": 33, "own": 0, "version": 0},
-                "children": True,
-            }
-        ],
-    }
+    org = {"tag": "org", "segment": "org", "entries": 33, "own": 0, "version": 0, "children": True}
+    assert top == {"total": 1, "offset": 0, "rows": [org]}
     page = ask(app, "/api/tags?below=org:2:user&offset=3&limit=4").json()
     assert (page["total"], page["offset"], len(page["rows"])) == (12, 3, 4)
     by_size = ask(app, "/api/tags?below=org&order=entries").json()["rows"]
@@ -273,7 +267,14 @@ def test_tags_are_had_a_page_at_a_time() -> None:
     ]
     found = ask(app, "/api/search?text=R:11").json()
     assert [row["tag"] for row in found["rows"]] == ["org:2:user:11"]
-    for query in ("limit=501", "limit=-1", "offset=1e3", "limit=٣", "order=size", "limit=" + "9" * 99):
+    for query in (
+        "limit=501",
+        "limit=-1",
+        "offset=1e3",
+        "limit=٣",
+        "order=size",
+        "limit=" + "9" * 99,
+    ):
         assert code_of(ask(app, f"/api/tags?{query}")) == (400, "bad_query")
     assert code_of(ask(app, "/api/search", params={"text": "x" * 4097})) == (400, "bad_query")
     assert code_of(ask(app, "/api/tags?" + "a=1&" * 30)) == (400, "bad_query")
@@ -283,7 +284,9 @@ def test_tags_are_had_a_page_at_a_time() -> None:
 def test_however_many_look_the_tags_are_listed_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = zoocache.Cache()
     listed = []
-    monkeypatch.setattr(cache, "tags", lambda: listed.append(1) or iter([("a", 0, 1)]), raising=False)
+    monkeypatch.setattr(
+        cache, "tags", lambda: listed.append(1) or iter([("a", 0, 1)]), raising=False
+    )
     app = create_app(cache, interval=3600)
     for _ in range(5):
         ask(app, "/api/tags"), ask(app, "/api/search?text=a"), ask(app, "/api/preview?tag=a")
@@ -316,7 +319,12 @@ def test_arguments_and_values_are_not_told() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        *({"token": "short"}, {"token": 5}, {"token": "é" * 20}, {"token": "with spaces in it all"}),
+        *(
+            {"token": "short"},
+            {"token": 5},
+            {"token": "é" * 20},
+            {"token": "with spaces in it all"},
+        ),
         *({"authorize": 5}, {"interval": 0}, {"interval": "2"}, {"history": float("nan")}),
         *({"max_functions": 0}, {"interval": True}),
     ],

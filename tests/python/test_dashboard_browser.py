@@ -51,7 +51,7 @@ def opened(browser: Browser, cache: Cache) -> Iterator[Open]:
 
         def make(token: str | None = None, served: Cache | None = None, **options: Any) -> Visit:
             which = cache if served is None else served
-            server = stack.enter_context(start(port=0, cache=which, token=token, interval=0.2))
+            server = stack.enter_context(start(port=0, cache=which, token=token, interval=0.3))
             return stack.enter_context(visit(browser, server.url, **options))
 
         yield make
@@ -88,7 +88,9 @@ def test_what_happens_is_seen_without_a_reload(opened: Open, cache: Cache) -> No
     load("ada"), load("ada")
     expect(number(page, "Calls")).to_have_text("4")
     expect(number(page, "Hit rate")).to_have_text("50.0 %")
-    expect(page.locator("#rate svg")).to_have_attribute("aria-label", "50.0 % of 4 calls were hits; the lowest point is 50.0 %.")
+    expect(page.locator("#rate svg")).to_have_attribute(
+        "aria-label", "50.0 % of 4 calls were hits; the lowest point is 50.0 %."
+    )
     expect(row(page, "org").locator(".count")).to_have_text("2")
     cache.invalidate("org:acme")
     load("ada")
@@ -107,8 +109,10 @@ def test_nothing_is_asked_while_nobody_sees_the_page(opened: Open) -> None:
 
     def hide(hidden: bool) -> None:
         page.evaluate(
-            "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
-            " document.dispatchEvent(new Event('visibilitychange')); }",
+            """hidden => {
+              Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+              document.dispatchEvent(new Event("visibilitychange"));
+            }""",
             hidden,
         )
 
@@ -357,7 +361,7 @@ def test_a_hundred_thousand_tags(opened: Open, cache: Cache) -> None:
     page.evaluate("document.querySelector('#tree').scrollTop = 1500000")
     expect(row(page, sorted(map(str, range(100_000)))[50_003])).to_be_visible()
     page.fill("#search", "4242")
-    expect(page.locator("#tree-note")).to_have_text("20 tags found")
+    expect(page.locator("#tree-note")).to_contain_text("20 tags found")
     assert len(page.locator("#tree").inner_html()) < 60_000
 
 
@@ -371,9 +375,7 @@ def without_violations(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_a_checker_of_accessibility_finds(
-    opened: Open, cache: Cache, scheme: Any
-) -> None:
+def test_what_a_checker_of_accessibility_finds(opened: Open, cache: Cache, scheme: Any) -> None:
     """Names, roles, contrast, order of headings: of every part of the page."""
     load = users(cache, "ada", "grace")
     cache.invalidate("org:acme:user:ada")

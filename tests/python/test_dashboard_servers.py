@@ -69,9 +69,7 @@ def test_mounted_in_a_wsgi_framework() -> None:
     assert "<title>Zoocache" in client.get("/zoocache/", environ_base=here).text
     moved = client.get("/zoocache", environ_base=here)
     assert (moved.status_code, moved.headers["location"]) == (308, "./zoocache/")
-    assert client.get("/zoocache/api/tags", environ_base=here).json == {
-        **{"total": 0, "offset": 0, "rows": []}
-    }
+    assert client.get("/zoocache/api/tags", environ_base=here).json["total"] == 0
 
 
 def test_wsgi_by_the_book() -> None:
@@ -95,10 +93,8 @@ def test_under_trio() -> None:
     sent: list[Any] = []
 
     async def main() -> None:
-        scope = {
-            **{"type": "http", "method": "GET", "path": "/api/tags", "query_string": b""},
-            **{"headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1)},
-        }
+        scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/api/tags"}
+        scope |= {"headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1)}
 
         async def receive() -> Any:
             return {"type": "http.request", "body": b"", "more_body": False}

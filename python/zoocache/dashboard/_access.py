@@ -45,21 +45,25 @@ def _host_of(netloc: str) -> str:
     return netloc.partition(":")[0].lower()
 
 
+def _is_token(token: object) -> bool:
+    return (
+        isinstance(token, str)
+        and len(token) >= _MIN_TOKEN_LENGTH
+        and token.isascii()
+        and token.isprintable()
+        and " " not in token
+    )
+
+
 class Access:
     """The rules; see the module. Thread-safe."""
 
     def __init__(self, token: str | None, authorize: Authorize | None) -> None:
-        if token is not None and (
-            not isinstance(token, str)  # pyright: ignore[reportUnnecessaryIsInstance]
-            or len(token) < _MIN_TOKEN_LENGTH
-            or not token.isascii()
-            or not token.isprintable()
-            or " " in token
-        ):
+        if token is not None and not _is_token(token):
+            # What it is stays untold: it may be right but for a character.
             raise InvalidOption(
-                f"token=<{len(token) if isinstance(token, str) else shown(token)}>: a token is "
-                f"{_MIN_TOKEN_LENGTH} or more printable ASCII characters without spaces; "
-                "secrets.token_urlsafe() makes one"
+                f"token= is not allowed: a token is a str of {_MIN_TOKEN_LENGTH} or more printable "
+                "ASCII characters without spaces; secrets.token_urlsafe() makes one"
             )
         if authorize is not None and not callable(authorize):
             raise InvalidOption(f"authorize={shown(authorize)}: a callable is wanted")

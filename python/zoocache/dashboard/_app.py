@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import cache as kept
 from http import HTTPStatus
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -76,8 +76,10 @@ def create_app(
     nobody may invalidate. Arguments, keys and values are never shown; tags, and names of functions
     and source files are. Thread-safe.
     """
+    if cache is None:
+        cache = zoocache._default  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     return Dashboard(
-        zoocache._default if cache is None else cache,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        cache,
         Access(token, authorize),
         _within("interval", interval, 0.1, 3_600),
         _within("history", history, 1, 86_400),
@@ -132,7 +134,9 @@ class Dashboard:
         body = b"" if scope["method"] == "HEAD" else response.body
         await send({"type": "http.response.body", "body": body})
 
-    def wsgi(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def wsgi(
+        self, environ: Mapping[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         """WSGI, PEP 3333."""
         try:
             request = from_wsgi(environ)
@@ -154,7 +158,7 @@ class Dashboard:
             return Problem(400, "invalid_tag", str(error)).response()
         except HomeUnreachable as error:
             return Problem(503, "home_unreachable", str(error)).response()
-        except Exception:
+        except Exception:  # noqa: BLE001 - authorize= may raise anything, and the log has it
             _log.exception("%s %s", request.method, request.path)
             return Problem(500, "failed", "it failed; the program's log says why").response()
 
@@ -227,9 +231,9 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-@lru_cache(maxsize=None)
+@kept
 def _part(name: str) -> bytes:
-    return files("zoocache.dashboard").joinpath("static", name).read_bytes()
+    return files("zoocache.dashboard").joinpath("static").joinpath(name).read_bytes()
 
 
 def _with_slash(request: Request) -> str:

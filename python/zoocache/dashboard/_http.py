@@ -21,13 +21,13 @@ MAX_BODY_BYTES = 65_536
 _MAX_FIELDS = 20
 
 # Nothing but what this app serves is loaded or run, and no text can become markup.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
 _SECURITY = (
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'",
-    ),
+    ("content-security-policy", _POLICY),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
     ("referrer-policy", "no-referrer"),
@@ -36,7 +36,7 @@ _SECURITY = (
 )
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - an answer, too
     """What a request is answered with when it cannot be done: a status, a word and a sentence."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -47,7 +47,9 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """The same as JSON."""
-        headers = (("www-authenticate", "Bearer"),) if self.status == HTTPStatus.UNAUTHORIZED else ()
+        headers = (
+            (("www-authenticate", "Bearer"),) if self.status == HTTPStatus.UNAUTHORIZED else ()
+        )
         body = {"error": {"code": self.code, "message": self.message}}
         return Response.of_json(body, self.status, headers)
 
@@ -83,7 +85,7 @@ class Request:
             raise Problem(400, "not_json", "the body is not JSON") from None
         if not isinstance(found, dict):
             raise Problem(400, "not_json", 'the body is no JSON object, as {"tag": "user:42"} is')
-        return found  # pyright: ignore[reportUnknownVariableType]
+        return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -125,7 +125,7 @@ def serve(host: str = "127.0.0.1", port: int = 8765, **options: Any) -> None:
         InvalidOption, OSError: as `start`.
     """
     server = _bound(host, port, create_app(**options))
-    print(f"the dashboard is at {_url_of(server)}", flush=True)  # noqa: T201 - for who started it
+    print(f"the dashboard is at {_url_of(server)}", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -19,10 +19,11 @@ const tree = new Tree(byId("tree"), {
   selected: (row) => showDetail(row),
   trouble: (error) => failed(error),
   note: ({ total, text, hidden }) => {
-    const what = text === "" ? plural(total, "first segment", "first segments") : `${plural(total, "tag", "tags")} found`;
+    const what = text === "" ? `${count(total)} at the top` : `${plural(total, "tag", "tags")} found`;
     byId("tree-note").textContent = total === 0
       ? (text === "" ? "Nothing depends on a tag." : "No tag has this text in it.")
-      : `${what}${hidden > 0 ? `; ${count(hidden)} lines more are not shown, search for them` : ""}`;
+      : `${what}; each with the entries that depend on it or on something below it.`
+        + (hidden > 0 ? ` ${count(hidden)} lines more are not shown: search for them.` : "");
   },
 });
 
@@ -146,7 +147,7 @@ function detailOf(told) {
     ["Would die with it, here", plural(told.would_die, "entry", "entries")],
     ["Dependencies on exactly it", count(told.own)],
     ["On it and below", count(told.entries)],
-    ["Last invalidated at", told.version === 0 ? "never, as far as is known" : `epoch ${count(told.version)}`],
+    ["Last invalidated", told.version === 0 ? "never, as far as is known" : `epoch ${count(told.version)}`],
   ];
   const parts = [
     make("h3", {}, quoted(told.tag, "code")),
@@ -166,7 +167,7 @@ function detailOf(told) {
 function functionList(functions) {
   const most = 10;
   const all = Object.entries(functions);
-  const items = all.slice(0, most).map(([name, entries]) => make("li", {}, `${count(entries)} of `, quoted(name, "code")));
+  const items = all.slice(0, most).map(([name, entries]) => make("li", {}, `${count(entries)} of `, quoted(panels.shortName(name), "code")));
   if (all.length > most) items.push(make("li", {}, `and of ${count(all.length - most)} functions more`));
   return make("ul", { className: "plain" }, ...items);
 }

@@ -9,7 +9,7 @@ const RIGHT = 8;
 const TOP = 10;
 const BOTTOM = 24;
 const MOST_POINTS = 240;
-const LEAST_SPAN_S = 60;
+const LEAST_SPAN_S = 30;
 
 function draw(name, attributes, text) {
   const made = document.createElementNS(SVG, name);

@@ -65,7 +65,7 @@ export function functions(list, total) {
   return [table(heads, rows), ...more];
 }
 
-function shortName(name) {
+export function shortName(name) {
   const parts = name.replaceAll(".<locals>", "").split(".");
   return parts.length > 3 ? `…${parts.slice(-3).join(".")}` : parts.join(".");
 }
