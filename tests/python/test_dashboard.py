@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import zoocache
 from dashboard_support import HERE, TOKEN, ask, code_of, invalidate
 from zoocache import cacheable
 from zoocache.dashboard import Request, create_app
+from zoocache.dashboard._nodes import NodeRow
 
 ROOT = Path(__file__).resolve().parents[2]
 API = ["/api/overview", "/api/tags", "/api/search?text=a", "/api/preview?tag=a"]
@@ -335,3 +337,22 @@ def test_options_that_are_refused(options: dict[str, Any]) -> None:
     assert next(iter(options)) in str(raised.value)
     if options.get("token") not in (None, 5):
         assert str(options["token"]) not in str(raised.value), "a token is not told"
+
+
+def test_the_document_names_all_that_is_answered(tmp_path: Path) -> None:
+    document = (ROOT / "docs" / "DASHBOARD.md").read_text("utf-8")
+    cache = zoocache.Cache(storage_url=f"lmdb://{tmp_path}/cache")
+    load = cache.cacheable(deps=["a"])(lambda: 1)
+    load()
+    cache.invalidate("a")
+    app = create_app(cache)
+    told = ask(app, "/api/overview").json()
+    names = {*told, *told["functions"][0], *told["invalidations"][0]}
+    names |= {*ask(app, "/api/tags").json()["rows"][0], *ask(app, "/api/preview?tag=a").json()}
+    names |= {*NodeRow.__annotations__, "lease_s", "nodes"}
+    sources = "".join(file.read_text("utf-8") for file in STATIC.parent.glob("*.py"))
+    codes = set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', sources))
+    assert len(codes) >= 12
+    assert {name for name in names | codes if f"`{name}`" not in document} == set()
+    for path in app._routes:
+        assert path[1:] in document

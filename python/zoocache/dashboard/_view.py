@@ -39,9 +39,10 @@ class View:
         self.interval_s = interval_s
         self._max_functions = max_functions
         self._history = History(history_s)
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the overview, held while home and storage are asked
         self._overview: dict[str, Any] = {}
         self._overview_until = 0.0
+        self._tree_lock = threading.Lock()
         self._tree = TagTree(())
         self._tree_until = 0.0
         self._moments: dict[int, float] = {}
@@ -57,13 +58,13 @@ class View:
 
     def children(self, prefix: str, offset: int, limit: int, *, largest_first: bool) -> Page:
         """As `TagTree.children`."""
-        with self._lock:
+        with self._tree_lock:
             tree = self._fresh_tree()
             return tree.children(prefix, offset, limit, largest_first=largest_first)
 
     def search(self, text: str, offset: int, limit: int) -> Page:
         """As `TagTree.search`."""
-        with self._lock:
+        with self._tree_lock:
             return self._fresh_tree().search(text, offset, limit)
 
     def would_die(self, tag: str) -> tuple[TagRow, dict[str, int]]:
@@ -73,16 +74,18 @@ class View:
             InvalidTag: it is none.
         """
         entries = self.cache.entries_below(tag)
-        with self._lock:
+        with self._tree_lock:
             return self._fresh_tree().one(tag), entries
 
     def forget(self) -> None:
         """The next look is a new one: something was changed."""
         with self._lock:
-            self._overview_until = self._tree_until = 0.0
+            self._overview_until = 0.0
+        with self._tree_lock:
+            self._tree_until = 0.0
 
     def _fresh_tree(self) -> TagTree:
-        """With the lock."""
+        """With its lock."""
         start = time.monotonic()
         if start >= self._tree_until:
             self._tree = TagTree(self.cache.tags())
