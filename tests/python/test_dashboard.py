@@ -243,7 +243,7 @@ def test_the_overview_tells_what_the_cache_tells() -> None:
 
 
 def test_of_many_functions_the_slowest_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = {name: 0 for name in "hits misses loads load_errors".split()}
+    counts = dict.fromkeys("hits misses loads load_errors".split(), 0)
     infos = [  # the slower a function, the less it loads
         FunctionInfo(f"f{number}", 0, counts, LoadTimes((1.0,), (10 ** (9 - number), 0), sum_s))
         for number, sum_s in enumerate([900.0, 800.0, 700.0, 600.0, 5.0, 4.0, 3.0, 2.0, 1.0])
