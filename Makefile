@@ -12,7 +12,7 @@ fuzz:      ; @scripts/fuzz $(ARGS)       ## libFuzzer targets
 soak:      ; @scripts/soak $(MINUTES)    ## a long run of everything at once: make soak MINUTES=60
 faults:    ; @scripts/faults $(ARGS)     ## inject every fault, and write docs/RELIABILITY.md
 differential: ; @scripts/differential $(ARGS) ## compare cached answers with the databases', and write docs/DIFFERENTIAL.md
-docs:      ; @scripts/docs               ## check the documents
+docs:      ; @scripts/docs site          ## check the documents, build their site into build/site
 models:    ; @scripts/models $(ARGS)     ## model-check the protocol, mutants included
 mutants:   ; @scripts/mutants $(ARGS)    ## break the engine on purpose in every way; a test has to notice
 clean:     ; rm -rf build .venv          ## remove everything that was built

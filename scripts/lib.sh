@@ -44,7 +44,7 @@ check() {
 sources_stamp() {
   {
     (cd "$ROOT" && find CMakeLists.txt pyproject.toml LICENSE README.md cmake include src python \
-      scripts/requirements*.txt -type f ! -name '*.pyc' -print0 2>/dev/null |
+      scripts/requirements{-build,-demo,}.txt -type f ! -name '*.pyc' -print0 2>/dev/null |
       LC_ALL=C sort -z | xargs -0 sha256sum)
     c++ --version 2>/dev/null | head -1
     "$VENV/bin/python" -VV

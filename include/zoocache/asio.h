@@ -185,6 +185,7 @@ auto asio_cacheable(Cache& cache, Executor executor, std::string name, F loader,
   return cache.async_function<Function>(std::move(name), std::move(starter),
                                         std::move(dependencies), std::move(options));
 }
+// The same without options.
 template <class Executor, class F, class D = NoDeps>
 auto asio_cacheable(Cache& cache, Executor executor, std::string name, F loader,
                     D dependencies = {}) {

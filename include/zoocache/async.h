@@ -87,6 +87,7 @@ using Post = std::function<void(std::function<void()>)>;
 class PendingCall {
  public:
   PendingCall() = default;
+  // For CachedAsyncFunction.
   explicit PendingCall(std::weak_ptr<detail::AsyncPending> call) : call_(std::move(call)) {}
 
   // Whether the call waits for another caller's load now.
@@ -108,9 +109,11 @@ class PendingCall {
 template <class Value>
 class GetAwaiter {
  public:
-  using Pointer = std::shared_ptr<const Value>;
+  using Pointer = std::shared_ptr<const Value>;  // what awaiting gives
 
+  // For CachedAsyncFunction: a hit.
   explicit GetAwaiter(Pointer hit) : hit_(std::move(hit)) {}
+  // For CachedAsyncFunction: a call that is still to begin.
   explicit GetAwaiter(detail::Begin begin) : begin_(std::move(begin)) {}
   GetAwaiter(GetAwaiter&&) noexcept = default;
   GetAwaiter& operator=(GetAwaiter&&) = delete;
@@ -125,7 +128,9 @@ class GetAwaiter {
     return std::move(*this);
   }
 
+  // For co_await: whether it is a hit.
   bool await_ready() const noexcept { return hit_ != nullptr; }
+  // For co_await: begins the call.
   bool await_suspend(std::coroutine_handle<> awaiting) {
     shared_ = std::make_shared<Shared>();
     shared_->awaiting = awaiting;
@@ -144,6 +149,7 @@ class GetAwaiter {
     return shared->stage.compare_exchange_strong(seen, Stage::kSuspended,
                                                  std::memory_order_acq_rel);
   }
+  // For co_await: the value. Throws what the load threw.
   Pointer await_resume() {
     if (hit_ != nullptr) return std::move(hit_);
     if (shared_->error != nullptr) std::rethrow_exception(shared_->error);
@@ -178,6 +184,7 @@ class GetAwaiter {
   std::shared_ptr<Shared> shared_;  // once it is awaited
 };
 
+// A cached coroutine function; the head of this file says what it promises.
 template <class Value, class... Args>
 class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
   using Base = detail::FunctionBase<Value, Args...>;
@@ -191,8 +198,9 @@ class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
   // lives as long as the AsyncLead is neither finished nor destroyed.
   using Starter = std::function<void(std::shared_ptr<detail::AsyncLead>, const Key&)>;
 
-  // To be awaited: the value for the arguments. The look-up happens here, the load when awaited.
+  // As get().
   GetAwaiter<Value> operator()(detail::TakenAs<Args>... args) const { return get(args...); }
+  // To be awaited: the value for the arguments. The look-up happens here, the load when awaited.
   GetAwaiter<Value> get(detail::TakenAs<Args>... args) const {
     return get(Load::current(), args...);
   }
@@ -207,6 +215,7 @@ class CachedAsyncFunction : public detail::FunctionBase<Value, Args...> {
   PendingCall async_get(detail::TakenAs<Args>... args, Callback done) const {
     return async_get(Load::current(), args..., std::move(done));
   }
+  // The same from inside another load, which then depends on it.
   PendingCall async_get(const Load& outer, detail::TakenAs<Args>... args, Callback done) const {
     if (Pointer hit = find(outer, args...)) {
       done(std::move(hit), nullptr);

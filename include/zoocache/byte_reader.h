@@ -14,13 +14,16 @@ namespace zoocache {
 // Takes bytes from the front. Everything throws SerializationError if there are not so many.
 class ByteReader {
  public:
-  static constexpr std::size_t kMaxDepth = 256;
+  static constexpr std::size_t kMaxDepth = 256;  // values inside of each other
 
+  // Of bytes that outlive it.
   explicit ByteReader(std::string_view bytes) noexcept : left_(bytes) {}
 
+  // Bytes that are left.
   std::size_t left() const noexcept { return left_.size(); }
   // They lie where all the bytes lie.
   std::string_view take(std::size_t size);
+  // A little endian number.
   template <std::unsigned_integral Number>
   Number number() {
     std::uint64_t taken = 0;
@@ -41,6 +44,7 @@ class ByteReader {
   // A value inside of another, while it lives. Throws at kMaxDepth.
   class Inside {
    public:
+    // One level deeper, until it dies.
     explicit Inside(ByteReader& reader);
     ~Inside() { --reader_.depth_; }
     Inside(const Inside&) = delete;

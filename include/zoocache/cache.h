@@ -53,7 +53,7 @@ struct CacheableOptions {
   std::function<std::size_t(const Value&)> size_bytes;  // counted against max_bytes; else sizeof
   double flight_timeout_s = -1;                         // < 0: the cache's
   bool throw_on_timeout = false;                        // FlightTimeout; else loads by itself
-  StorageUse storage = StorageUse::kIfPossible;
+  StorageUse storage = StorageUse::kIfPossible;         // whether processes share its values
   // Of the loader: another one does not meet what was stored under this one. For what its name and
   // types do not tell.
   std::string version = {};
@@ -61,6 +61,7 @@ struct CacheableOptions {
 
 class Invalidating;
 
+// A cache. Copies of it are the same one.
 class Cache {
  public:
   // Throws InvalidOption.
@@ -80,6 +81,7 @@ class Cache {
     return cacheable(std::move(name), std::move(loader), std::move(dependencies),
                      CacheableOptions<Value>{});
   }
+  // The same with options.
   template <class F, class D>
   auto cacheable(std::string name, F loader, D dependencies,
                  CacheableOptions<detail::ValueOf<F>> options) {
@@ -92,15 +94,19 @@ class Cache {
   // Declares that what the tags name has changed. Several tags are one invalidation.
   // Returns its epoch. Throws InvalidTag; then nothing was invalidated.
   std::uint64_t invalidate(std::string_view tag);
+  // The same for several.
   template <std::convertible_to<std::string_view>... More>
   requires(sizeof...(More) > 0) std::uint64_t
       invalidate(std::string_view tag, const More&... more) {
     return invalidate({tag, std::string_view(more)...});
   }
+  // The same for several.
   std::uint64_t invalidate(std::initializer_list<std::string_view> tags) {
     return invalidate(std::vector<std::string_view>(tags));
   }
+  // The same for several.
   std::uint64_t invalidate(const std::vector<std::string_view>& tags);
+  // The same for several.
   std::uint64_t invalidate(const std::vector<std::string>& tags) {
     return invalidate(std::vector<std::string_view>(tags.begin(), tags.end()));
   }
@@ -115,6 +121,7 @@ class Cache {
   // Drops every entry; loads in flight are returned and not stored.
   void clear();
 
+  // Counts since it was made, and what it holds now.
   Stats stats() const;
   // How its home does; a call later it may be otherwise. Empty: it has none.
   std::optional<HomeStatus> home() const;

@@ -121,24 +121,28 @@ requires(sizeof...(Parts) > 0) std::string tag(const Parts&... parts) {
 
 // Tags and templates; made by deps().
 struct TagDeps {
-  std::vector<std::string> texts;
+  std::vector<std::string> texts;  // as deps() got them
 };
 
 // A callable of the call's arguments, which returns a tag or a range of them; made by deps().
 template <class F>
 struct ComputedDeps {
-  F compute;
+  F compute;  // as deps() got it
 };
 
+// Nothing but what is declared during the load.
 struct NoDeps {};
 
+// Tags and templates of tags.
 template <class... Texts>
 requires(sizeof...(Texts) > 0 && (detail::Text<Texts> && ...)) TagDeps deps(Texts&&... texts) {
   return {{std::string(std::forward<Texts>(texts))...}};
 }
 
+// Tags and templates of tags.
 inline TagDeps deps(std::vector<std::string> texts) { return {std::move(texts)}; }
 
+// What the callable returns of the call's arguments: a tag or a range of them.
 template <class F>
 requires(!detail::Text<F> && !std::convertible_to<F, std::vector<std::string>>)
     ComputedDeps<std::decay_t<F>> deps(F&& compute) {

@@ -10,7 +10,9 @@
 
 namespace zoocache {
 
+// What is known of one call's entry.
 struct Explanation {
+  // Why there is a valid entry, or none.
   enum class Reason {
     kHit,          // a valid entry
     kNeverLoaded,  // nothing is known of these arguments
@@ -20,7 +22,7 @@ struct Explanation {
     kNotStored     // the last load's result was not kept; see detail
   };
 
-  Reason reason = Reason::kNeverLoaded;
+  Reason reason = Reason::kNeverLoaded;  // the rest is set as far as it has to do with it
   std::string tag;                // kInvalidated: the tag that was invalidated, if it is a user's
   std::string detail;             // in words, where the tag does not say it
   std::uint64_t epoch = 0;        // kInvalidated: of the invalidation

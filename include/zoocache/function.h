@@ -53,6 +53,7 @@ struct ItemOf<Arg> {
 
 }  // namespace detail
 
+// A cached function; the head of this file says what it promises.
 template <class Value, class... Args>
 class CachedFunction : public detail::FunctionBase<Value, Args...> {
   using Base = detail::FunctionBase<Value, Args...>;
@@ -61,8 +62,9 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
   using typename Base::Key;
   using typename Base::Pointer;
 
-  // The value for the arguments, loaded if need be.
+  // As get().
   Pointer operator()(detail::TakenAs<Args>... args) const { return get(args...); }
+  // The value for the arguments, loaded if need be.
   Pointer get(detail::TakenAs<Args>... args) const {
     Pointer value;
     const detail::Seen seen = this->look(Probe(args...), value);
@@ -84,6 +86,7 @@ class CachedFunction : public detail::FunctionBase<Value, Args...> {
   std::vector<Pointer> get_many(const std::vector<Item>& items) const {
     return get_many_by(items, nullptr);
   }
+  // The same with a loader of many.
   template <class LoadMany>
   std::vector<Pointer> get_many(const std::vector<Item>& items, LoadMany&& load) const {
     const ManyLoader loader = [&load](const std::vector<Item>& missing) -> std::vector<Value> {

@@ -30,30 +30,32 @@ struct HomeCounters {
   std::uint64_t replays = 0;             // changes that were declared once more
   std::uint64_t unreplicated = 0;        // acknowledged, but not by replicas_ack replicas in time
   std::uint64_t breaker_opens = 0;       // times from which on nobody waited for the server
-  // Stored values that were found to hold: by what is known here, or with a look at the server.
-  std::uint64_t local_checks = 0;
-  std::uint64_t server_checks = 0;
-  std::uint64_t map_full = 0;     // LMDB: no room, until the oldest tags were forgotten
-  std::uint64_t corruptions = 0;  // LMDB: the file was damaged, and was begun anew
-  std::uint64_t duplicates = 0;   // messages of others that told what was known
+  // Stored values that were found to hold:
+  std::uint64_t local_checks = 0;   // by what is known here
+  std::uint64_t server_checks = 0;  // with a look at the server
+  std::uint64_t map_full = 0;       // LMDB: no room, until the oldest tags were forgotten
+  std::uint64_t corruptions = 0;    // LMDB: the file was damaged, and was begun anew
+  std::uint64_t duplicates = 0;     // messages of others that told what was known
   // Times that trust in the server was over before it was renewed: this process stood still, or
   // nothing came through.
   std::uint64_t lease_expirations = 0;
 };
 
+// How a home does, as one cache sees it.
 struct HomeStatus {
-  std::string kind;        // "memory", "lmdb", "redis"
-  bool reachable = false;  // as of the last time it was asked
-  std::uint64_t generation = 0;
+  std::string kind;                 // "memory", "lmdb", "redis"
+  bool reachable = false;           // as of the last time it was asked
+  std::uint64_t generation = 0;     // which unbroken history of the log this is
   std::uint64_t clock = 0;          // the home's newest epoch
   std::uint64_t applied = 0;        // what this cache has heard of it
   std::uint64_t floor = 0;          // everything at or below it may have been forgotten
   std::string trouble = {};         // why it is not reachable; or what should be changed about it
   std::size_t intents = 0;          // that stand in the home, as of the last look at them
   std::uint64_t fired_intents = 0;  // that this cache carried out for others
-  HomeCounters counters = {};
+  HomeCounters counters = {};       // of this process
 };
 
+// Where a log lives; what lmdb_home() and redis_home() make.
 class Home {
  public:
   Home() = default;
@@ -67,6 +69,7 @@ class Home {
   // The server that it is on, without a password: "redis://host:6379/0". Empty: on none.
   virtual std::string server() const { return {}; }
 };
+// How caches hold a home.
 using HomePtr = std::shared_ptr<const Home>;
 
 // A log that lives as long as the last cache that uses it.

@@ -18,6 +18,7 @@
 
 namespace zoocache {
 
+// Options of lmdb_home().
 struct LmdbOptions {
   // A name for a log of its own inside the folder: 1 to 64 of A-Z a-z 0-9 . _ - ; empty: none.
   std::string prefix = {};
@@ -42,6 +43,7 @@ struct LmdbOptions {
 // processes of another PID namespace. Thread-safe.
 HomePtr lmdb_home(const std::string& path, const LmdbOptions& options = {});
 
+// Options of lmdb_storage().
 struct LmdbStorageOptions {
   // A name for entries of its own inside the folder, as LmdbOptions::prefix.
   std::string prefix = {};

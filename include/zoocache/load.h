@@ -19,16 +19,19 @@ namespace zoocache {
 class Load {
  public:
   Load() = default;
+  // For adaptors: of a frame.
   explicit Load(detail::FramePtr frame) noexcept : frame_(std::move(frame)) {}
 
   // The load that runs in the calling thread; an empty handle if none does.
   static Load current() { return Load(detail::current_frame()); }
 
-  // Throws InvalidTag; then none of the tags was added.
+  // Makes the load depend on the tags. Throws InvalidTag; then none of them was added.
   void add_deps(std::string_view tag) const { add_deps({std::string(tag)}); }
+  // The same for several.
   void add_deps(std::initializer_list<std::string> tags) const {
     add_deps(std::vector<std::string>(tags));
   }
+  // The same for several.
   void add_deps(const std::vector<std::string>& tags) const {
     if (frame_ != nullptr) detail::add_deps(*frame_, tags);
   }
@@ -36,13 +39,16 @@ class Load {
   void no_store() const {
     if (frame_ != nullptr) detail::forbid_store(*frame_);
   }
+  // Whether it is one.
   explicit operator bool() const noexcept { return frame_ != nullptr; }
+  // For adaptors.
   const detail::FramePtr& frame() const noexcept { return frame_; }
 
   // Makes the load the calling thread's own while the scope lives: cached calls there, and
   // add_deps(), belong to it. Scopes nest and end in reverse order.
   class Scope {
    public:
+    // From here on, in this thread.
     explicit Scope(const Load& load) : before_(detail::exchange_current_frame(load.frame_)) {}
     ~Scope() { detail::exchange_current_frame(std::move(before_)); }
     Scope(const Scope&) = delete;
@@ -56,11 +62,14 @@ class Load {
   detail::FramePtr frame_;
 };
 
-// For the load that runs in the calling thread; outside of loads they do nothing.
-// add_deps throws InvalidTag; then none of the tags was added.
+// Makes the load that runs in the calling thread depend on the tags; outside of loads it does
+// nothing. Throws InvalidTag; then none of the tags was added.
 inline void add_deps(std::string_view tag) { Load::current().add_deps(tag); }
+// The same for several.
 inline void add_deps(std::initializer_list<std::string> tags) { Load::current().add_deps(tags); }
+// The same for several.
 inline void add_deps(const std::vector<std::string>& tags) { Load::current().add_deps(tags); }
+// The running load's result goes to its callers and is not stored.
 inline void no_store() { Load::current().no_store(); }
 
 }  // namespace zoocache

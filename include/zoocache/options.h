@@ -12,9 +12,12 @@
 
 namespace zoocache {
 
+// No bound.
 inline constexpr std::size_t kUnbounded = std::numeric_limits<std::size_t>::max();
+// Characters of a tag.
 inline constexpr std::size_t kDefaultMaxTagLength = 256;
 
+// Options of a Cache.
 struct Options {
   // Entries in the whole cache. Range 1 .. kUnbounded.
   std::size_t max_entries = 1'000'000;
@@ -33,7 +36,8 @@ struct Options {
   std::size_t ring_records = std::size_t{1} << 16;
   // Removed entries remembered for `explain`. Range 0 .. 2^20.
   std::size_t explain_records = 4096;
-  // Invalidations remembered in words, for `invalidations()`: up to 1 KiB each. Range 0 .. 2^20.
+  // Invalidations remembered in words, for `invalidations()`: up to 1 KiB each; rounded up to a
+  // power of two. Range 0 .. 2^20.
   std::size_t invalidation_records = 256;
   // Runs loads in the background, which AgingOptions ask for; called from any thread, it must not
   // block, and runs each job once. Empty: worker threads of the cache, made when they are needed.
@@ -82,7 +86,7 @@ struct FunctionOptions {
   std::size_t max_bytes = kUnbounded;    // accounted bytes, as Options::max_bytes
   double ttl_s = -1;                     // < 0: the cache's default_ttl_s; 0: no expiry
   bool sliding = false;                  // every hit starts the time to live anew
-  AgingOptions aging = {};
+  AgingOptions aging = {};               // what is done with values past their time
 };
 
 }  // namespace zoocache

@@ -28,14 +28,16 @@ enum class OnUnreachable {
   kJournal  // returns, and the epoch it returns is 0
 };
 
+// What a process has to do with a log.
 enum class RedisMode {
-  kFull,
+  kFull,  // it caches, and hears of what others declare
   // For processes that declare changes and cache nothing, such as jobs: they neither subscribe nor
   // register, so that nobody waits for them, and cost the server nothing while they have nothing to
   // say. Every call of a cached function loads, still once for callers that come together.
   kWriter
 };
 
+// Options of redis_home().
 struct RedisOptions {
   // The namespace: the caches of one prefix share a log. 1 to 64 of A-Z a-z 0-9 . _ -
   std::string prefix = "zoocache";
@@ -51,10 +53,10 @@ struct RedisOptions {
   // The most different tags that the log remembers; the oldest are forgotten, which empties caches
   // that have not heard of them. The same in all processes. Range 2^4 .. 2^24.
   std::size_t max_log_tags = 1'000'000;
-  OnUnreachable on_unreachable = OnUnreachable::kRaise;
+  OnUnreachable on_unreachable = OnUnreachable::kRaise;  // what invalidate() does then
   // As LmdbOptions::max_commit_time_s.
   double max_commit_time_s = 60;
-  RedisMode mode = RedisMode::kFull;
+  RedisMode mode = RedisMode::kFull;  // whether this process caches
   // How many replicas must have heard of an invalidation before it returns. If they have not within
   // the command's time-out, invalidate() does as on_unreachable says, and for another reason: the
   // server has acknowledged it, every process hears of it, and it is not tried again; but a replica
@@ -73,13 +75,14 @@ struct RedisOptions {
 // is older than Redis 7.0, is a replica, or evicts any key. Thread-safe.
 HomePtr redis_home(const std::string& url, const RedisOptions& options = {});
 
+// Options of redis_storage().
 struct RedisStorageOptions {
   // As RedisOptions::prefix: the caches of one prefix share values.
   std::string prefix = "zoocache";
   // As in RedisOptions. A call that finds the server silent waits once; then values are loaded as
   // if nothing were stored, until it answers.
   double command_timeout_s = 0.25;
-  double connect_timeout_s = 1;
+  double connect_timeout_s = 1;  // as in RedisOptions
   // How long, in seconds, the server keeps an entry that has no time to live of its own. Range 1 ..
   // 315,360,000 (ten years).
   double ttl_s = 7 * 24 * 3600;

@@ -24,13 +24,15 @@ struct StorageCounters {
   std::uint64_t corruptions = 0;  // LMDB: the file was damaged, and was begun anew
 };
 
+// How a storage does.
 struct StorageStatus {
-  std::string kind;          // "memory", "lmdb", "redis"
-  bool reachable = false;    // it was asked just now
-  std::string trouble = {};  // why it is not reachable
-  StorageCounters counters = {};
+  std::string kind;               // "memory", "lmdb", "redis"
+  bool reachable = false;         // it was asked just now
+  std::string trouble = {};       // why it is not reachable
+  StorageCounters counters = {};  // of this process
 };
 
+// Where values live; what lmdb_storage() and redis_storage() make.
 class Storage {
  public:
   Storage() = default;
@@ -43,6 +45,7 @@ class Storage {
   // As Home::server. What is on a server needs its home on the same one.
   virtual std::string server() const { return {}; }
 };
+// How caches hold a storage.
 using StoragePtr = std::shared_ptr<const Storage>;
 
 // Values that live as long as the last cache that uses it: for tests of what others keep in a file.

@@ -405,7 +405,7 @@ class Cache(Telling):
 
     @staticmethod
     def register_type(class_: Class) -> Class:
-        """Lets the cached functions of all caches keep objects of a class outside this process.
+        """Lets the cached functions of all caches keep objects of `class_` outside this process.
 
         Needed where the return annotation does not name the class: that of a subclass, or of
         objects in a container of anything. Of two classes of one name the last counts. Usable as a

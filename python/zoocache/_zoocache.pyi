@@ -90,7 +90,29 @@ class Bypass:
 
 @final
 class Core:
-    def invalidate(self, *tags: str, wait: bool = False, tag: str = ...) -> int: ...
+    def invalidate(self, *tags: str, wait: bool = False, tag: str = ...) -> int:  # noqa: D417
+        """Declares that what the tags name has changed.
+
+        When it has returned, no call that starts later returns a value that was loaded before it
+        and depends on one of the tags or on anything below one. Several tags are one invalidation.
+        The cost does not depend on the number of entries.
+
+        Args:
+            *tags: strs such as 'user:42'; at least one.
+            wait: wait for other processes; in one process there is nothing to wait for.
+
+        Returns:
+            The epoch of the invalidation, an int.
+
+        Raises:
+            InvalidTag: a tag breaks a rule; nothing was invalidated.
+            TypeError: a tag is not a str, or there is none.
+            HomeUnreachable: the shared home did not acknowledge it. It is done in this process, and
+                tried again in the home.
+
+        Thread-safe.
+        """
+
     def invalidate_from(self, origin: int, tags: tuple[str, ...], wait: bool, /) -> int: ...
     def origin(self, skip: int, /) -> int: ...
     def begin_write(self, tags: tuple[str, ...], /) -> tuple[int, int]: ...
@@ -108,7 +130,12 @@ class Core:
     def note_read(self, tags: tuple[str, ...], since: Moment | None, /) -> None: ...
     def bypass(self, tag: str, /) -> Bypass: ...
     def set_key_context(self, key_context: Callable[[], object] | None, /) -> None: ...
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Drops every entry and gives back the memory; loads in flight are returned and not stored.
+
+        Thread-safe.
+        """
+
     def reset(self) -> None: ...
     def after_fork(self) -> None: ...
     def has_home(self) -> bool: ...
@@ -178,6 +205,8 @@ class Cached(Generic[_P, _R_co, _V_co]):
 
 @final
 class CachedFunction(Cached[_P, _R_co, _R_co]):
+    """What `cacheable` makes of a function that is not async; thread-safe."""
+
     def __new__(
         cls,
         fn: Callable[_P, _R_co],

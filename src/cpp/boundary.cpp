@@ -15,6 +15,7 @@
 #include "cpp/call.h"
 #include "zoocache/deps.h"
 #include "zoocache/detail/codec_scalars.h"
+#include "zoocache/detail/key.h"
 #include "zoocache/errors.h"
 
 namespace zoocache::detail {

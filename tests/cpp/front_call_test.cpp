@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -450,6 +451,45 @@ TEST(Told, StatsAndTags) {
   EXPECT_EQ(cache.tag_version("org:a:1"), 1U);
   EXPECT_EQ(cache.tag_version("org:a:2"), 0U);
   EXPECT_EQ(get.stats().load_errors, 1U);
+}
+
+TEST(Told, FunctionsAndInvalidations) {
+  Cache cache({.invalidation_records = 3});
+  const auto get = cache.cacheable(
+      "get",
+      [](int x) {
+        std::this_thread::sleep_for(1ms);
+        return x;
+      },
+      deps("org:{0}"));
+  get(1), get(2);
+  cache.invalidate("dropped");
+  cache.invalidate("org:1");
+  get.invalidate(2);
+  get(1), get(2);
+  cache.clear();
+  get(1);
+
+  const auto functions = cache.functions();
+  ASSERT_EQ(functions.size(), 1U);
+  const FunctionInfo& told = functions[0];
+  EXPECT_EQ(told.name, "get");
+  EXPECT_EQ(told.stats.misses, 5U);
+  EXPECT_EQ(told.stats.misses_invalidated, 3U);
+  const LoadTimes& times = told.load_times;
+  ASSERT_EQ(times.counts.size(), times.bounds_s.size() + 1);
+  EXPECT_EQ(std::accumulate(times.counts.begin(), times.counts.end(), std::uint64_t{0}), 5U);
+  EXPECT_EQ(times.counts[0], 0U) << "none was as quick as " << times.bounds_s[0] << " s";
+  EXPECT_GE(times.sum_s, 0.005);
+
+  const auto invalidations = cache.invalidations();
+  ASSERT_EQ(invalidations.size(), 4U) << "as many as the next power of two";
+  EXPECT_TRUE(invalidations[0].everything);
+  EXPECT_GE(invalidations[0].died, 1U);
+  EXPECT_EQ(invalidations[1].functions, std::vector<std::string>{"get"});
+  EXPECT_EQ(invalidations[1].died, 1U);
+  EXPECT_EQ(invalidations[2].tags, std::vector<std::string>{"org:1"});
+  EXPECT_EQ(invalidations[2].died, 1U);
 }
 
 }  // namespace

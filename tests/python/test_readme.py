@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 import zoocache
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -29,9 +31,11 @@ def with_blocks(language: str) -> list[Path]:
 def test_python_blocks_run(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some make a folder beside them
     zoocache.reset()
-    namespace: dict[str, object] = {"__name__": "document"}
+    module = types.ModuleType("document")  # classes of it are found by its name
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     for number, code in enumerate(blocks(document, "python"), start=1):
-        exec(compile(code, f"{document.name}, block {number}", "exec"), namespace)
+        name = f"{document.name}, block {number}"
+        exec(compile(code, name, "exec", dont_inherit=True), module.__dict__)
 
 
 @pytest.mark.parametrize("document", with_blocks("cpp"), ids=lambda path: path.name)

@@ -14,11 +14,12 @@
 
 namespace zoocache::detail {
 
+// The base of both kinds.
 template <class Value, class... Args>
 class FunctionBase {
  public:
-  using Key = std::tuple<Args...>;
-  using Pointer = std::shared_ptr<const Value>;
+  using Key = std::tuple<Args...>;               // the arguments
+  using Pointer = std::shared_ptr<const Value>;  // what a call gives
 
   // The value if there is a valid entry, else nullptr; loads and counts nothing. Inside a load it
   // is a dependency of that load, whatever it gives.
@@ -41,6 +42,7 @@ class FunctionBase {
     return detail::explain(*function_, Request(Key(args...), nullptr));
   }
 
+  // Counts since the function was made.
   FunctionStats stats() const { return detail::function_stats(*function_); }
 
  protected:

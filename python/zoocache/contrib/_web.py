@@ -66,26 +66,32 @@ Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
 class EndpointOptions(TypedDict, total=False):
     """The options of every `cache_endpoint`.
 
-    deps: what the response depends on: a tag, an iterable of tags, templates over the endpoint's
-        parameters such as "user:{user_id}" among them, or a callable that gets the endpoint's
-        arguments and returns tags. What `add_deps` and cached functions name inside is added.
-    ttl: seconds to live; default `default_ttl` of `configure`. A response with a `max-age` lives no
-        longer than that.
-    key: what else is in the key, besides method, URL and `vary`: a name or names of parameters,
-        with attributes as in "user.tenant_id"; or a callable that gets the parameters it names.
-    ignore: a name or names of injected parameters on which no response depends.
-    vary: a name or names of request headers that are in the key, and in the Vary of responses.
-    user: who asks: a callable of the request, or a parameter as in `key`. It is in the key. Without
-        it, and where it is None, a request with an Authorization or a Cookie is a bypass.
-    cache_status: statuses from 400 on that are stored, too: an iterable, or a mapping to seconds.
-    cache_control: the Cache-Control of responses that have none; default "private, no-cache".
-    max_entries: of this endpoint; default no bound of its own.
-    max_bytes: of the stored responses of this endpoint; default 67,108,864, None for no bound.
-    max_body_bytes: a longer body is not stored; default 1,048,576, None for no bound.
-    flight_timeout: seconds to wait for another request's run, then run beside it; default that of
-        `configure`.
-    namespace, version, storage: as those of `cacheable`, for responses that processes share.
-    cache: the `Cache` whose tags these are; default that of the module's functions.
+    Attributes:
+        deps: what the response depends on: a tag, an iterable of tags, templates over the
+            endpoint's parameters such as "user:{user_id}" among them, or a callable that gets the
+            endpoint's arguments and returns tags. What `add_deps` and cached functions name inside
+            is added.
+        ttl: seconds to live; default `default_ttl` of `configure`. A response with a `max-age`
+            lives no longer than that.
+        key: what else is in the key, besides method, URL and `vary`: a name or names of parameters,
+            with attributes as in "user.tenant_id"; or a callable that gets the parameters it names.
+        ignore: a name or names of injected parameters on which no response depends.
+        vary: a name or names of request headers that are in the key, and in the Vary of responses.
+        user: who asks: a callable of the request, or a parameter as in `key`. It is in the key.
+            Without it, and where it is None, a request with an Authorization or a Cookie is a
+            bypass.
+        cache_status: statuses from 400 on that are stored, too: an iterable, or a mapping to
+            seconds.
+        cache_control: the Cache-Control of responses that have none; default "private, no-cache".
+        max_entries: of this endpoint; default no bound of its own.
+        max_bytes: of the stored responses of this endpoint; default 67,108,864, None for no bound.
+        max_body_bytes: a longer body is not stored; default 1,048,576, None for no bound.
+        flight_timeout: seconds to wait for another request's run, then run beside it; default that
+            of `configure`.
+        namespace: as that of `cacheable`, for responses that processes share.
+        version: as that of `cacheable`.
+        storage: as that of `cacheable`.
+        cache: the `Cache` whose tags these are; default that of the module's functions.
     """
 
     deps: Tags | Callable[..., Tags] | None

@@ -10,6 +10,9 @@ FOLLOWER = "src/redis/follower.cpp"
 CALLS = "src/redis/follower_calls.cpp"
 HOLDS = "src/redis/follower_holds.cpp"
 WRITER = "src/redis/follower_writer.cpp"
+LMDB_LEVEL = "src/lmdb/lmdb_level.cpp"
+ENGINE = "src/core/engine_impl.h"
+TOLD = "src/core/engine_told.h"
 REPLICAS = "src/redis/follower_replicas.cpp"
 
 
@@ -27,7 +30,45 @@ def server(name: str, old: str, *, file: str, program: str) -> Mutant:
     return Mutant(f"redis server: not counted: {name}", "", file, old, "", program=program)
 
 
+def level(name: str, old: str, *, program: str = "lmdb_level_folder_test") -> Mutant:
+    return Mutant(f"lmdb: not counted: {name}", "", LMDB_LEVEL, old, "", program=program)
+
+
+def told(name: str, old: str, new: str = "", *, file: str = TOLD) -> Mutant:
+    return Mutant(name, "", file, old, new, program="front_call_test")
+
+
 COUNTER_MUTANTS = [
+    level(
+        "a file of values that was damaged",
+        "  tally_.corruptions.fetch_add(environment.take_corruptions());\n",
+    ),
+    level("a folder of values that was lost", "    tally_.disconnects.fetch_add(1);\n"),
+    level("a storage that does not answer", "    tally_.errors.fetch_add(1);\n"),
+    level(
+        "a stored value that was rejected",
+        "  if (!value) tally_.rejected.fetch_add(1, std::memory_order_relaxed);\n",
+        program="lmdb_level_test",
+    ),
+    told(
+        "an invalidation is not told what died of it",
+        "    if (obituary.epoch > slab_.cold(id).born) log_.note_death(obituary.epoch);\n",
+    ),
+    told(
+        "the invalidation of one call is not told what died of it",
+        "  for (std::size_t count = 0; count < removed_count; ++count) log_.note_death(epoch);\n",
+        file=ENGINE,
+    ),
+    told(
+        "a miss whose entry was swept was never loaded",
+        "  if (one == nullptr) return MissReason::kNeverLoaded;\n",
+        "  return MissReason::kNeverLoaded;\n",
+    ),
+    told(
+        "loads take no time",
+        "    sum_ns_.fetch_add(static_cast<std::uint64_t>(took_ns), std::memory_order_relaxed);\n",
+        file="src/core/load_times.h",
+    ),
     lmdb("folders that were opened", "  count(&HomeCounters::connects);\n"),
     lmdb("folders that were lost", "    count(&HomeCounters::disconnects);\n"),
     lmdb(

@@ -286,13 +286,15 @@ LEVEL_MUTANTS = [
         "level: who reads waits for who writes",
         "",
         LEVEL,
-        "  const LevelEnvironment::Reading reading(*environment);\n"
-        "  Table table = reading.table();\n"
-        "  const auto envelope",
-        "  const LevelEnvironment::Writing writing(*environment, kShortWait);\n"
-        "  const LevelEnvironment::Reading reading(*environment);\n"
-        "  Table table = reading.table();\n"
-        "  const auto envelope",
+        "    const LevelEnvironment::Reading reading(*environment);\n"
+        "    Table table = reading.table();\n"
+        "    const LevelRows rows(table);\n"
+        "    std::vector<std::optional",
+        "    const LevelEnvironment::Writing writing(*environment, kShortWait);\n"
+        "    const LevelEnvironment::Reading reading(*environment);\n"
+        "    Table table = reading.table();\n"
+        "    const LevelRows rows(table);\n"
+        "    std::vector<std::optional",
         program=PROCESSES,
     ),
     Mutant(
