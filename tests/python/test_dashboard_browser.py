@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 import zoocache
 from browser import Visit, chromium, row, visit, widths
 from dashboard_support import TOKEN
-from zoocache import Cache
+from zoocache import Cache, _zoocache
 from zoocache.dashboard import start
 
 pytestmark = pytest.mark.no_asan  # the browser would be preloaded with its runtime
@@ -46,12 +47,17 @@ def cache() -> Cache:
 
 @pytest.fixture
 def opened(browser: Browser, cache: Cache) -> Iterator[Open]:
-    """Serves the cache and opens a window: `opened(token=None, served=None, **context_options)`."""
+    """Serves a cache and makes a window: `opened(token, served, interval, **context_options)`."""
     with ExitStack() as stack:
 
-        def make(token: str | None = None, served: Cache | None = None, **options: Any) -> Visit:
+        def make(
+            token: str | None = None,
+            served: Cache | None = None,
+            interval: float = 0.3,
+            **options: Any,
+        ) -> Visit:
             which = cache if served is None else served
-            server = stack.enter_context(start(port=0, cache=which, token=token, interval=0.3))
+            server = stack.enter_context(start(port=0, cache=which, token=token, interval=interval))
             return stack.enter_context(visit(browser, server.url, **options))
 
         yield make
@@ -211,6 +217,26 @@ def test_a_home_that_cannot_be_reached_is_told(opened: Open) -> None:
         expect(page.locator("#home")).to_contain_text("not reachable")
 
 
+def test_home_storage_and_nodes_are_shown(
+    opened: Open, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [(str(os.getpid()).encode(), 0, 0, True, True), (b"<b>7</b>", 0, 0, True, False)]
+    monkeypatch.setattr(_zoocache, "home_nodes", lambda core: rows, raising=False)
+    shared = Cache(storage_url=url)
+    shared.invalidate("a")
+    place = opened(served=shared).open().locator("#home")
+    expect(place.get_by_text("Home: a folder of this machine reachable")).to_be_visible()
+    expect(place.get_by_text("Storage: a folder of this machine reachable")).to_be_visible()
+    expect(place.get_by_text("1 (0 behind)")).to_be_visible()
+    expect(place.locator("tbody th")).to_have_text(["<b>7</b>", f"{os.getpid()} (this one)"])
+    summary = place.locator("summary").first
+    summary.click()
+    shared.invalidate("b")
+    expect(place.get_by_text("2 (0 behind)")).to_be_visible()
+    expect(place.locator("details").first).to_have_attribute("open", "")
+    expect(summary).to_be_focused()
+
+
 def test_a_server_that_is_gone_and_comes_back(browser: Browser, cache: Cache) -> None:
     server = start(port=0, cache=cache, interval=0.1)
     port = int(server.url.rstrip("/").rpartition(":")[2])
@@ -284,6 +310,8 @@ def test_light_and_dark(opened: Open) -> None:
     assert brightness() < 200
     page.emulate_media(color_scheme="light")
     assert brightness() > 600
+    page.select_option("#theme", "dark")
+    assert brightness() < 200
 
 
 def test_on_a_telephone_nothing_is_cut_off(opened: Open, cache: Cache) -> None:
@@ -351,7 +379,7 @@ def test_a_hundred_thousand_tags(opened: Open, cache: Cache) -> None:
     load = cache.cacheable(deps=["user:{x}"])(lambda x: x)
     for x in range(100_000):
         load(x)
-    page = opened().open()
+    page = opened(interval=3600).open()  # what comes into view is asked for at once
     expect(row(page, "user").locator(".count")).to_have_text("100,000")
     row(page, "user").locator(".twisty").click()
     expect(row(page, "0")).to_be_visible()

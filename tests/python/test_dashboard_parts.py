@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import zoocache
+from redis_server import RedisServer
 from zoocache import _zoocache
 from zoocache.dashboard._history import History
 from zoocache.dashboard._nodes import Nodes
@@ -128,7 +129,20 @@ def test_nodes_are_not_told_where_nobody_knows_them(monkeypatch: pytest.MonkeyPa
     assert Nodes().look(zoocache.Cache(), "redis", 1.0) is None
 
 
-@pytest.mark.skipif(not hasattr(_zoocache, "home_nodes"), reason="this version cannot tell")
+told = pytest.mark.skipif(not hasattr(_zoocache, "home_nodes"), reason="no home says who uses it")
+
+
+@told
+def test_nodes_of_a_server_are_listed(server: RedisServer) -> None:
+    caches = [zoocache.Cache(bus_url=server.url) for _ in range(2)]
+    for cache in caches:
+        cache.invalidate("a")
+    rows = Nodes().look(caches[0], "redis", 1.0)
+    assert rows is not None
+    assert [(row["is_self"], row["heard_at"]) for row in rows] == [(False, 1.0)] * 2
+
+
+@told
 def test_processes_of_a_folder_are_listed(url: str) -> None:
     cache = zoocache.Cache(bus_url=url)
     cache.invalidate("a")

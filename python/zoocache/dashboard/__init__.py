@@ -13,12 +13,11 @@ docs/DASHBOARD.md has the rules, the options and the JSON that the page is made 
 
 from __future__ import annotations
 
-from zoocache.dashboard._access import Authorize
 from zoocache.dashboard._app import Dashboard, create_app
 from zoocache.dashboard._http import Request
 from zoocache.dashboard._server import Server, serve, start
 
-__all__ = ["Authorize", "Dashboard", "Request", "Server", "app", "create_app", "serve", "start"]
+__all__ = ["Dashboard", "Request", "Server", "app", "create_app", "serve", "start"]
 
 app = create_app()
 """Shows the default cache to browsers of this machine."""
