@@ -12,7 +12,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-expect.set_options(timeout=6_000)  # milliseconds: of a machine that does much else
+expect.set_options(timeout=15_000)  # milliseconds: of a machine that does much else
 
 
 @contextmanager
