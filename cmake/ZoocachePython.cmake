@@ -39,6 +39,6 @@ endif()
 
 install(TARGETS _zoocache LIBRARY DESTINATION zoocache COMPONENT python)
 if(NOT SKBUILD)
-  install(DIRECTORY python/zoocache DESTINATION . COMPONENT python
+  install(DIRECTORY python/zoocache python/pytest_zoocache DESTINATION . COMPONENT python
     FILES_MATCHING PATTERN "*.py" PATTERN "*.pyi" PATTERN "py.typed")
 endif()

@@ -45,12 +45,14 @@ if TYPE_CHECKING:
         TagInfo,
     )
     from zoocache._values import MutatedValueWarning
+    from zoocache._verify import Finding
 
 __all__ = [
     "AtLeast",
     "Cache",
     "CacheInfo",
     "Explanation",
+    "Finding",
     "FlightTimeout",
     "FunctionInfo",
     "HomeUnreachable",
@@ -75,6 +77,7 @@ __all__ = [
     "configure",
     "entries_below",
     "explain",
+    "findings",
     "functions",
     "get",
     "get_async",
@@ -109,6 +112,7 @@ clear_async = _default.clear_async
 configure = _default.configure
 reset = _default.reset
 explain = _default.explain
+findings = _default.findings
 stats = _default.stats
 functions = _default.functions
 invalidations = _default.invalidations
@@ -130,6 +134,7 @@ _LATER = {
     "Receipt": "zoocache._receipt",
     "CacheInfo": "zoocache._told",
     "Explanation": "zoocache._told",
+    "Finding": "zoocache._verify",
     "FunctionInfo": "zoocache._told",
     "InvalidationInfo": "zoocache._told",
     "LoadTimes": "zoocache._told",

@@ -11,12 +11,13 @@ import weakref
 
 from zoocache import _zoocache
 from zoocache._blocks import AtLeast, Invalidating
-from zoocache._errors import shown
+from zoocache._errors import InvalidOption, shown
+from zoocache._raw_keys import RawKeys
 from zoocache._telling import Telling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine
     from typing import Any, overload
 
     from typing_extensions import Unpack
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         P,
         T,
     )
+    from zoocache._verify import Finding, Watch
     from zoocache._zoocache import CachedAsyncFunction, CachedFunction
 else:
 
@@ -39,14 +41,12 @@ else:
         return fn
 
 
-__all__ = ["Cache"]
-
-_ABSENT = object()
+__all__ = ["Cache", "all_caches"]
 
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
 
-class Cache(Telling):
+class Cache(RawKeys, Telling):
     """A cache whose entries die when what they depend on changes.
 
     Every cache has its own tags: an invalidation in one says nothing to another, and dependencies
@@ -65,9 +65,12 @@ class Cache(Telling):
     def __init__(self, **options: Unpack[ConfigureOptions]) -> None:
         self.core = _zoocache.Core()
         self._given: dict[str, Any] | None = None
+        self._fixed: dict[str, Any] | None = None  # of what was given; None: nothing was configured
         self.options: dict[str, Any] = {}
         self._functions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._raw_keys: Any = None
+        self._watch: Watch | None = None
+        self.is_enabled = not _is_switched_off()
         self.invalidate: Invalidate = self.core.invalidate
         self.clear: Callable[[], None] = self.core.clear
         _caches.add(self)
@@ -88,6 +91,12 @@ class Cache(Telling):
             explain_records: removed entries that `explain` remembers; default 4,096.
             invalidation_records: invalidations that `invalidations` remembers; default 256.
             debug: warn when a cached value was changed by a caller; default False.
+            enabled: False: nothing is cached, every call runs its function; default True. The
+                environment's ZOOCACHE_DISABLED=1 says the same and wins. See docs/TESTING.md.
+            verify: a share of the hits, 0 to 1, that is loaded anew to find what changed without
+                an invalidation; default 0. See docs/TESTING.md.
+            on_finding: gets each Finding, in a thread of its own; default none.
+            max_findings: how many are kept for `findings()`; default 100.
             bus_url: where invalidations are shared: "lmdb://<folder>" by the processes of one
                 machine; "redis://<host>" (or rediss://, redis+sentinel://, redis+unix://) by
                 those of many; None or "memory://" by nobody.
@@ -127,7 +136,8 @@ class Cache(Telling):
 
         A later call adds to an earlier one; a value that is the default counts as not given, as it
         did in the older package: `reset()` is the way back. A cache that was used before it was
-        configured begins anew, empty.
+        configured begins anew, empty. `enabled` and `verify` can be changed at any time, and keep
+        what is cached.
 
         Raises:
             TypeError: an unknown option.
@@ -140,39 +150,64 @@ class Cache(Telling):
     def _configure(self, options: dict[str, Any]) -> None:
         """As `configure`. Called by nothing but what users call: warnings name their line."""
         from zoocache._options import (  # noqa: PLC0415 - see the module
-            CONFIGURE_DEFAULTS,
             configured,
+            fixed_options,
+            merged_options,
             warn_of_obsolete,
         )
 
         made = configured(options)
         warn_of_obsolete(options, stacklevel=4)
-        given: dict[str, Any] = {
-            name: value for name, value in options.items() if value != CONFIGURE_DEFAULTS[name]
-        }
-        if self._given is not None:
-            merged = {**self._given, **given}
-            if merged == self._given:
-                return
-            if self.core.used():
-                raise RuntimeError(
-                    "zoocache is already configured with different settings and in use: "
-                    f"{self._given}; call reset() before configure() with {given}"
-                )
-            made = configured(merged)
-            given = merged
-        self.core.configure(made)
-        self._given = given
+        merged = merged_options(self._given, options)
+        if merged == self._given:
+            return
+        made = configured(merged)
+        fixed = fixed_options(merged)
+        is_first = self._fixed is None and (fixed or not options or fixed_options(options))
+        if self._fixed is not None and fixed != self._fixed and self.core.used():
+            raise RuntimeError(
+                "zoocache is already configured with different settings and in use: "
+                f"{self._given}; call reset() before configure() with {options}"
+            )
+        if is_first or (self._fixed is not None and fixed != self._fixed):
+            self.core.configure(made)
+            self._fixed = fixed
+        self._given = merged
         self._follow_options(made)
 
     def reset(self) -> None:
         """Forgets everything, the configuration included. Decorated functions go on working."""
+        self.begin_anew(None)
+
+    def begin_anew(self, given: dict[str, Any] | None) -> None:
+        """Forgets everything and takes these options, which were allowed before."""
         self.core.reset()
-        self._given = None
-        self._follow_options({})
+        self._given = self._fixed = None
+        made: dict[str, Any] = {}
+        if given is not None:
+            from zoocache._options import (  # noqa: PLC0415 - see the module
+                configured,
+                fixed_options,
+            )
+
+            made = configured(given)
+            self.core.configure(made)
+            self._given, self._fixed = given, fixed_options(given)
+        if self._watch is not None:
+            self._watch.forget()
+        self._follow_options(made)
+
+    def given(self) -> dict[str, Any] | None:
+        """What was configured, without defaults; None: nothing was."""
+        return None if self._given is None else dict(self._given)
+
+    def follow_environment(self) -> None:
+        """Looks at ZOOCACHE_DISABLED, which else counts from the next `configure` on."""
+        self._follow_options(self.options)
 
     def _follow_options(self, made: dict[str, Any]) -> None:
         self.options = made
+        self.is_enabled = bool(made.get("enabled", True)) and not _is_switched_off()
         for function in list(self._functions):
             function.__dict__["_plan"].refresh(function)
 
@@ -228,10 +263,10 @@ class Cache(Telling):
             max_entries, max_bytes: bounds of this function's entries; `size`, a callable of the
                 value, measures for `max_bytes`.
             isolate: hand out deep copies, so that nobody can change what is cached.
+            verify: what of a value `configure(verify=)` compares; see docs/TESTING.md.
             flight_timeout: seconds to wait for another caller's load; then load beside it, or
                 raise FlightTimeout with `on_flight_timeout="raise"`.
-            storage, namespace, version, on_unserializable: for values that processes share; see
-                docs/WORKERS.md.
+            storage, namespace, version, on_unserializable: see docs/WORKERS.md.
 
         Returns:
             A callable that can take the function's place. It has `invalidate(args)`,
@@ -320,66 +355,30 @@ class Cache(Telling):
         """
         return AtLeast(self.core, receipt, timeout)
 
-    def _raw(self) -> Any:
-        """The function whose entries are the raw keys."""
-        if self._raw_keys is None:
-            from zoocache._decorator import FunctionPlan  # noqa: PLC0415 - see the module
-
-            plan = FunctionPlan(self, {"namespace": "zoocache.raw-keys", "version": "1"})
-            self._raw_keys = plan.decorate(_load_nothing)
-            self._functions.add(self._raw_keys)
-        return self._raw_keys
-
-    def get(self, key: str) -> Any:
-        """The value that `set` stored under the key; None if there is none that is valid.
-
-        Raises:
-            TypeError: the key is not a str.
-        """
-        _check_key(key)
-        value = self._raw()(key)
-        return None if value is _ABSENT else value
-
-    def set(
-        self, key: str, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
-    ) -> None:
-        """Stores a value under a key, as of now.
+    def findings(self, *, now: bool = False) -> list[Finding]:
+        """What `verify` and `debug` have found, oldest first; see docs/TESTING.md.
 
         Args:
-            key: a str.
-            value: any object.
-            deps: tags that kill it.
-            ttl: seconds to live; default `default_ttl`.
+            now: do not wait for a lease before a difference counts: for a moment in which no
+                writer is between its write and its invalidation.
 
-        Raises:
-            InvalidTag, TypeError: a tag breaks a rule, or tag or key is not a str; nothing was
-                stored.
-            InvalidOption: `ttl` is not allowed.
+        Thread-safe.
         """
-        _check_key(key)
-        from zoocache._options import check_seconds  # noqa: PLC0415 - see the module
+        return [] if self._watch is None else self._watch.findings(now)
 
-        seconds = check_seconds("ttl", ttl)
-        self._raw().replace(key, value, deps, -1.0 if seconds is None else seconds)
+    def watch(self) -> Watch:
+        """What gathers the findings; for the package itself."""
+        if self._watch is None:
+            from zoocache._verify import Watch  # noqa: PLC0415 - see the module
 
-    async def get_async(self, key: str) -> Any:
-        """As `get`, for async programs."""
-        if not self.core.has_storage():
-            return self.get(key)
-        from zoocache._aio import in_thread  # noqa: PLC0415 - see the module
+            self._watch = Watch(self)
+        return self._watch
 
-        return await in_thread(lambda: self.get(key))
-
-    async def set_async(
-        self, key: str, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
-    ) -> None:
-        """As `set`, for async programs."""
-        if not self.core.has_home():
-            self.set(key, value, deps, ttl)
-            return
-        from zoocache._aio import in_thread  # noqa: PLC0415 - see the module
-
-        await in_thread(lambda: self.set(key, value, deps, ttl))
+    def after_fork(self) -> None:
+        """Begins anew in a forked child, where the parent's threads do not exist."""
+        self.core.after_fork()
+        if self._watch is not None:
+            self._watch.after_fork()
 
     # What belongs to the running load does so whatever its cache.
     add_deps = staticmethod(_zoocache.add_deps)
@@ -431,22 +430,28 @@ class Cache(Telling):
         del max_age_secs
 
 
-def _check_key(key: Any) -> None:
-    if not isinstance(key, str):
-        raise TypeError(f"key={shown(key)}: a raw key is a str; a cached function takes anything")
+def all_caches() -> list[Cache]:
+    """Every cache of the process."""
+    return list(_caches)
 
 
-def _load_nothing(key: Any) -> Any:
-    """The loader of raw keys: what nobody has set is absent, and that is not kept."""
-    del key
-    _zoocache.no_store()
-    return _ABSENT
+def _is_switched_off() -> bool:
+    """What the environment says."""
+    said = os.environ.get("ZOOCACHE_DISABLED", "")
+    if said.lower() in ("", "0", "false", "no", "off"):
+        return False
+    if said.lower() in ("1", "true", "yes", "on"):
+        return True
+    raise InvalidOption(
+        f"ZOOCACHE_DISABLED={shown(said)} is not allowed: 1 switches the cache off, 0 or nothing "
+        "leaves it on"
+    )
 
 
 def _after_fork() -> None:
     """The child begins with empty caches: the parent's loads and waiters do not exist here."""
-    for cache in list(_caches):
-        cache.core.after_fork()
+    for cache in all_caches():
+        cache.after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -50,6 +50,7 @@ class FunctionPlan:
         self.namespace = check_text("namespace", take("namespace", None))
         self.version = check_text("version", take("version", None))
         self.isolate = check_flag("isolate", take("isolate", False))
+        self.verify, self.compared = _verify(take("verify", True))
         self.typed = check_flag("typed", take("typed", False))
         self.max_entries = _bound(take("max_entries", None), take("maxsize", ...))
         self.max_bytes = check_count("max_bytes", take("max_bytes", None), 0)
@@ -71,7 +72,8 @@ class FunctionPlan:
         if options:
             raise TypeError(
                 f"cacheable() has no option {next(iter(options))!r}; it has deps, ttl, sliding, "
-                "namespace, version, max_entries, max_bytes, size, ignore, key, isolate, storage, "
+                "namespace, version, max_entries, max_bytes, size, ignore, key, isolate, verify, "
+                "storage, "
                 "on_unserializable, store_if, cache_errors, error_ttl, flight_timeout, "
                 "on_flight_timeout, grace, stale_while_revalidate, stale_if_error, "
                 "stale_if_error_invalidated, soft_timeout, refresh_ahead, jitter, maxsize, typed"
@@ -160,17 +162,29 @@ class FunctionPlan:
         deps = cast("Any", compiled)
         on_store: Callable[[Any], Any] | None = copied if self.isolate else None
         on_hit = on_store
-        if options.get("debug", False):
-            on_store, on_hit = debug_hooks(fn, self.isolate)
+        is_watched = bool(options.get("debug", False))
+        if is_watched:
+            on_store, on_hit = debug_hooks(fn, self.isolate, self._cache.watch())
         bounded = self.max_bytes is not None or "max_bytes" in options
         return {
             "deps_kind": _DEPS_KINDS[kind],
             "deps": deps,
             "on_store": on_store,
             "on_hit": on_hit,
+            "hit_sees_call": is_watched,
+            "is_off": not self._cache.is_enabled,
+            **self._verifying(fn),
             "size_of_value": (self.size or size_of) if bounded else None,
             **self._level(fn),
         }
+
+    def _verifying(self, fn: Any) -> dict[str, Any]:
+        """Which share of the hits is loaded anew, and who hears of it."""
+        share = self._cache.options.get("verify", 0.0) if self.verify else 0.0
+        if share == 0:
+            return {"verify": 0.0, "on_verified": None}
+        hook = self._cache.watch().on_verified(fn, self.compared)
+        return {"verify": share, "on_verified": hook}
 
     def _level(self, fn: Any) -> dict[str, Any]:
         """What the function is in the second level, if there is one."""
@@ -213,6 +227,17 @@ def _bound(max_entries: Any, maxsize: Any) -> int | None:
     if type(maxsize) is int and maxsize < 0:
         return 0  # as functools.lru_cache takes it
     return check_count("maxsize", maxsize, 0)
+
+
+def _verify(given: Any) -> tuple[bool, Callable[[Any], Any] | None]:
+    if isinstance(given, bool):
+        return given, None
+    if not callable(given):
+        raise InvalidOption(
+            f"verify={shown(given)} is not allowed: False leaves the function out, a callable of "
+            "the value returns what is compared; the share of the hits is an option of configure()"
+        )
+    return True, check_callable("verify", given)
 
 
 def _finite(seconds: float | None) -> float | None:

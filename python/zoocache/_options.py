@@ -21,6 +21,8 @@ __all__ = [
     "check_seconds",
     "check_text",
     "configured",
+    "fixed_options",
+    "merged_options",
     "warn_of_obsolete",
 ]
 
@@ -52,6 +54,10 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "explain_records": 4_096,
     "invalidation_records": 256,
     "debug": False,
+    "enabled": True,
+    "verify": 0,
+    "on_finding": None,
+    "max_findings": 100,
     "max_log_tags": 1_000_000,
     "lock_timeout": 1,
     "max_commit_time": 60,
@@ -69,6 +75,10 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "allow_eviction": False,
     **{name: default for name, (default, _) in _OBSOLETE.items()},
 }
+
+
+# Can be changed while the cache is in use.
+_ANYTIME = frozenset({"enabled", "verify", "on_finding", "max_findings"})
 
 
 def _refuse(name: str, value: object, rule: str) -> InvalidOption:
@@ -142,6 +152,12 @@ def aging_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def _at_most_a_century(seconds: float | None) -> float | None:
     return None if seconds is None else min(seconds, 3.2e9)
+
+
+def _check_share_of_hits(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise _refuse("verify", value, "a share of the hits, 0 (none) to 1 (all)")
+    return float(value)
 
 
 def check_flag(name: str, value: Any) -> bool:
@@ -304,7 +320,10 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
         made[name] = check_count(name, given.get(name), 0)
     for name in ("default_ttl", "flight_timeout"):
         made[name] = check_seconds(name, given.get(name))
-    for name in ("read_extend_ttl", "debug"):
+    made["verify"] = _check_share_of_hits(given.get("verify", 0))
+    made["on_finding"] = check_callable("on_finding", given.get("on_finding"))
+    made["max_findings"] = check_count("max_findings", given.get("max_findings"), 1)
+    for name in ("read_extend_ttl", "debug", "enabled"):
         default = CONFIGURE_DEFAULTS[name]
         made[name] = check_flag(name, given.get(name, default))
     if made["default_ttl"] == math.inf:
@@ -312,6 +331,25 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
     if made["flight_timeout"] == math.inf:
         made["flight_timeout"] = 1e9
     return {name: value for name, value in made.items() if value is not None}
+
+
+def merged_options(old: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
+    """What earlier calls of `configure` gave and what this one gives, without the defaults.
+
+    A default takes nothing back, except of the options that can be changed at any time.
+    """
+    merged = dict(old or {})
+    for name, value in given.items():
+        if value != CONFIGURE_DEFAULTS[name]:
+            merged[name] = value
+        elif name in _ANYTIME:
+            merged.pop(name, None)
+    return merged
+
+
+def fixed_options(given: dict[str, Any] | None) -> dict[str, Any]:
+    """Those that cannot be changed while the cache is in use."""
+    return {name: value for name, value in (given or {}).items() if name not in _ANYTIME}
 
 
 def warn_of_obsolete(given: dict[str, Any], stacklevel: int) -> None:

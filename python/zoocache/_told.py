@@ -17,7 +17,7 @@ __all__ = [
 
 
 class CacheInfo(NamedTuple):
-    """What `functools.lru_cache` tells, in the same order."""
+    """What `functools.lru_cache` tells, in the same order; a `maxsize` of 0: nothing is kept."""
 
     hits: int
     misses: int
@@ -167,6 +167,12 @@ class InvalidationInfo:
     died: int
     origin: str | None
 
+    def __str__(self) -> str:
+        named = [*self.tags, *(f"calls of {name or 'a function'}" for name in self.functions)]
+        more = f" and {self.more} more" if self.more else ""
+        what = "everything" if self.everything else ", ".join(named)
+        return f"{what}{more}" if self.origin is None else f"{what}{more} at {self.origin}"
+
 
 _HIDDEN = {
     "clear": "clear()",
@@ -181,7 +187,8 @@ class Explanation:
     """Why a call would be answered from the cache, or not. `str()` makes a sentence of it.
 
     Attributes:
-        reason: "hit", "never loaded", "evicted", "expired", "invalidated", "not stored".
+        reason: "hit", "never loaded", "evicted", "expired", "invalidated", "not stored",
+            "disabled".
         tag: what was invalidated, if it was a tag.
         epoch: of the invalidation.
         age_s: seconds since it happened.
@@ -216,6 +223,8 @@ class Explanation:
         if self.reason == "invalidated":
             by = repr(self.tag) if self.tag is not None else self.detail or "its function"
             return f"miss: invalidated by {by}{age}{origin}"
+        if self.reason == "disabled":
+            return "miss: the cache is off, by configure(enabled=False) or ZOOCACHE_DISABLED"
         if self.reason == "never loaded":
             return "miss: never loaded, or forgotten long ago"
         if self.reason == "not stored":

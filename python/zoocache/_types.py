@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
 if TYPE_CHECKING:
+    from zoocache._verify import Finding
     from zoocache._zoocache import CachedAsyncFunction, CachedFunction
 
 __all__ = [
@@ -55,6 +56,7 @@ class CacheableOptions(TypedDict, total=False):
     ignore: str | Iterable[str]
     key: Callable[..., object] | None
     isolate: bool
+    verify: bool | Callable[[Any], object]
     storage: Literal["l1", "l2"] | None
     on_unserializable: Literal["l1", "raise"]
     store_if: Callable[[Any], bool] | None
@@ -114,6 +116,10 @@ class ConfigureOptions(TypedDict, total=False):
     explain_records: int
     invalidation_records: int
     debug: bool
+    enabled: bool
+    verify: float
+    on_finding: Callable[[Finding], object] | None
+    max_findings: int
     max_log_tags: int
     lock_timeout: float
     max_commit_time: float

@@ -7,9 +7,10 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from zoocache._errors import shown
+from zoocache._compare import Comparison
+from zoocache._verify import Finding, Watch, called_at, name_of, place_of, shown_arguments
 
 __all__ = ["MutatedValueWarning", "copied", "debug_hooks", "size_of"]
 
@@ -63,9 +64,16 @@ def copied(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-class _Watched(NamedTuple):
-    value: Any
-    fingerprint: bytes | None
+class _Watched:
+    """A value in the cache, and what it was when it came there."""
+
+    __slots__ = ("fingerprint", "loaded_at", "told", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.fingerprint = _fingerprint(value)
+        self.loaded_at = called_at()
+        self.told = False
 
 
 def _fingerprint(value: Any) -> bytes | None:
@@ -76,35 +84,45 @@ def _fingerprint(value: Any) -> bytes | None:
         return None
 
 
+def _changes(fingerprint: bytes, value: Any) -> tuple[str, ...]:
+    """Which parts of a value are not what they were."""
+    try:
+        was = pickle.loads(fingerprint)  # noqa: S301 - bytes of this process, made above
+    except Exception:  # noqa: BLE001 - unpickling runs users' code
+        return ("the value",)
+    return tuple(Comparison(was, value).differences)
+
+
 def debug_hooks(
-    fn: Callable[..., Any], isolate: bool
-) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    fn: Callable[..., Any], isolate: bool, watch: Watch
+) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
     """The hooks of `configure(debug=True)`: for what is stored, and for what is handed out.
 
-    The second warns with MutatedValueWarning, once for each value, if the value is not what it was
-    when it was stored.
+    The second gets the call's arguments, too. It warns with MutatedValueWarning, once for each
+    value, if the value is not what it was when it was stored, and reports it.
     """
-    code = getattr(fn, "__code__", None)
-    place = f"{code.co_filename}:{code.co_firstlineno}" if code else "an unknown place"
-    name = getattr(fn, "__qualname__", shown(fn))
-    told: set[int] = set()
+    name, place = name_of(fn), place_of(fn)
 
     def on_store(value: Any) -> _Watched:
-        kept = copied(value) if isolate else value
-        return _Watched(kept, _fingerprint(kept))
+        return _Watched(copied(value) if isolate else value)
 
-    def on_hit(watched: _Watched) -> Any:
-        value, fingerprint = watched
-        changed = fingerprint is not None and _fingerprint(value) != fingerprint
-        if changed and id(watched) not in told:
-            told.add(id(watched))
-            warnings.warn(
-                f"a cached value was changed after it was cached: {shown(value)}, which {name} "
-                f"({place}) returned; every caller gets the same object, so copy it before you "
-                "change it, or say isolate=True",
-                MutatedValueWarning,
-                stacklevel=2,
-            )
+    def on_hit(watched: _Watched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        value, fingerprint = watched.value, watched.fingerprint
+        if fingerprint is not None and not watched.told and _fingerprint(value) != fingerprint:
+            parts = _changes(fingerprint, value)
+            if parts:  # the same value may have other bytes, as a dict of objects that were shared
+                watched.told = True
+                arguments = shown_arguments(args, kwargs)
+                found = Finding(
+                    "mutated", name, arguments, parts, (), place, called_at(), watched.loaded_at
+                )
+                watch.report(found)
+                warnings.warn(
+                    f"{found}; every caller gets the same object, so copy it before you change it, "
+                    "or say isolate=True",
+                    MutatedValueWarning,
+                    stacklevel=2,
+                )
         return copied(value) if isolate else value
 
     return on_store, on_hit

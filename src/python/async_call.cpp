@@ -141,6 +141,12 @@ Begun begin_storing(Awaitable* self, PyObject* result, PyObject** value) {
   return result == nullptr ? Begun::kError : Begun::kValue;
 }
 
+// The load that a hit is compared with has ended: with its result (stolen), or an error.
+Begun verifying_ended(Awaitable* self, PyObject* result, PyObject** value) {
+  *value = self->call->end_verifying(result);
+  return *value == nullptr ? Begun::kError : Begun::kValue;
+}
+
 Begun begun_with(Look look) { return look == Look::kHit ? Begun::kValue : Begun::kError; }
 
 Begun begin_waiting(Awaitable* self, PyObject** value) {
@@ -198,6 +204,14 @@ Begun begin_softly(Awaitable* self, PyObject** value) {
   return Begun::kDelegated;
 }
 
+// A hit that is loaded anew.
+Begun begin_verifying(Awaitable* self, PyObject** value) {
+  Call& call = *self->call;
+  if (!call.begin_verifying(std::exchange(*value, nullptr))) return Begun::kError;
+  if (begin_loading(self)) return Begun::kDelegated;
+  return verifying_ended(self, nullptr, value);
+}
+
 // A load in the background: *value is a tuple of what it gave, or None if another one runs.
 Begun begin_reload(Awaitable* self, PyObject** value) {
   Call& call = *self->call;
@@ -215,6 +229,7 @@ Begun advance(Awaitable* self, PyObject** value) {
   Call& call = *self->call;
   for (;;) {
     const Look look = call.look_up(value);
+    if (look == Look::kHit && call.is_to_verify()) return begin_verifying(self, value);
     if (look == Look::kHit) call.refresh_ahead();
     if (look != Look::kMiss) return begun_with(look);
     if (call.loads_softly()) {
@@ -242,7 +257,7 @@ Begun begin_arriving(Awaitable* self) {
   if (!callable_attach(self->callable)) return Begun::kError;
   const StatePtr state = *self->callable->state;
   core::InvalidationLog& log = state->engine.log();
-  if (!log.arrival_waits()) return Begun::kAgain;
+  if (!log.arrival_waits() || self->callable->options->is_off) return Begun::kAgain;
   PyObject* job = new_level_job(state, [&log] { log.arrive(); });
   return delegate_job(self, job, Stage::kArriving) ? Begun::kDelegated : Begun::kError;
 }
@@ -298,7 +313,11 @@ Begun delegate_ended(Awaitable* self, PyObject* result, PyObject** value) {
     return call.was_announced() ? advance(self, value) : Begun::kError;
   }
   if (self->stage == Stage::kLooking) return look_ended(self, result, value);
-  if (self->stage == Stage::kLoading) return begin_storing(self, call.end_load(result), value);
+  if (self->stage == Stage::kLoading) {
+    PyObject* loaded = call.end_load(result);
+    return call.is_to_verify() ? verifying_ended(self, loaded, value)
+                               : begin_storing(self, loaded, value);
+  }
   if (self->stage == Stage::kStoring) {
     if (result == nullptr) return Begun::kError;  // cancelled; the job goes on
     Py_DECREF(result);

@@ -81,6 +81,11 @@ bool Batch::begin_slot(std::size_t index, bool has_level) {
                  function_->wrapped);
   }
   if (bound != kBound) return false;
+  if (function_->options->on_verified != nullptr && slot.call->would_hit()) {
+    set_aside(slot);  // an ordinary call verifies it, or does not
+    return true;
+  }
+  if (PyErr_Occurred() != nullptr) return false;
   const Look look = slot.call->look_up(&slot.value);
   if (look == Look::kError) return false;
   if (look == Look::kHit) {

@@ -100,6 +100,8 @@ Call::~Call() {
   bound_.clear();
   Py_CLEAR(old_);
   Py_CLEAR(payload_);
+  Py_CLEAR(hit_);
+  Py_CLEAR(evidence_);
   old_deps_.reset();
   flight_.reset();
   batch_.reset();
@@ -147,9 +149,10 @@ BindResult Call::prepare() {
   function_ = callable_->function;
   // Read before anything of the call is looked at: what is invalidated from here on may be missed
   // by the call, what was invalidated before may not.
-  arrival_ = arrive(state_);
+  const bool is_off = callable_->options->is_off;
+  arrival_ = is_off ? state_->engine.log().clock() : arrive(state_);
   if (!detached_ && !current_frame(&context_)) return kBindError;
-  bypass_ = context_ != nullptr && context_->bypasses();
+  bypass_ = is_off || (context_ != nullptr && context_->bypasses());
   for (outer_ = context_; outer_ != nullptr && &outer_->log() != &state_->engine.log();) {
     outer_ = outer_->parent;
   }
@@ -239,8 +242,9 @@ Look Call::look_up(PyObject** value) {
       engine.touch(hot);
       if (!missed_) function_->hits.add();  // a call is a hit or a miss, not both
       const core::ColdEntry& cold = engine.slab().cold(id);
-      untold_ = false;
-      if (outer_ != nullptr) {
+      untold_ = wants_verifying(id);
+      if (untold_ && !begin_evidence(id)) return Look::kError;
+      if (outer_ != nullptr && !untold_) {
         outer_->add_hit(own_key(), cold.deps.nodes(),
                         cold.expires_ns.load(std::memory_order_relaxed));
       }
@@ -253,8 +257,8 @@ Look Call::look_up(PyObject** value) {
         return Look::kError;
       }
       // In a bypass a load in the background might see what nobody else may.
-      refresh_wanted_ = !bypass_ && engine.wants_refresh(id, *function_);
-      *value = hand_out(callable_, to_object(hot.value));
+      refresh_wanted_ = !bypass_ && !untold_ && engine.wants_refresh(id, *function_);
+      *value = hand_out(to_object(hot.value));
       return *value == nullptr ? Look::kError : Look::kHit;
     }
     was = validity;
@@ -397,7 +401,7 @@ Take Call::take_outcome(PyObject** value) {
     raise_shared(ended.error);
     return Take::kError;
   }
-  *value = hand_out(callable_, ended.value);
+  *value = hand_out(ended.value);
   return *value == nullptr ? Take::kError : Take::kTaken;
 }
 
@@ -432,7 +436,7 @@ PyObject* Call::peek(PyObject* fallback) {
   if (outer_ != nullptr) {
     outer_->add_hit(own_key(), cold.deps.nodes(), cold.expires_ns.load(std::memory_order_relaxed));
   }
-  return hand_out(callable_, to_object(engine.slab().hot(id).value));
+  return hand_out(to_object(engine.slab().hot(id).value));
 }
 
 bool Call::invalidate_here(std::uint32_t origin) {

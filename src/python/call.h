@@ -17,6 +17,7 @@
 
 #include "python/binding.h"
 #include "python/callable.h"
+#include "python/evidence.h"
 #include "python/frame.h"
 #include "python/instance.h"
 #include "python/level_job.h"
@@ -49,9 +50,6 @@ struct Probe {
   bool has_instance = false;  // item 0 is keyed by identity
   bool simple = true;         // comparing runs no user code
 };
-
-// What is handed out for a kept value; a new reference.
-PyObject* hand_out(const CachedFunction* callable, PyObject* kept);
 
 // Hashes the items. False with the error that a __hash__ raised.
 bool make_probe(const CachedFunction* callable, PyObject* const* items, Py_ssize_t size,
@@ -109,6 +107,16 @@ class Call final : public Pooled<Call> {
   Look finish_softly(PyObject** value);
   // After a hit that look_up gave: starts the load that it asked for.
   void refresh_ahead();
+
+  // After a hit that look_up gave: whether it is to be loaded anew and compared.
+  bool is_to_verify() const { return evidence_ != nullptr; }
+  // Leads a load, shared with nobody and not stored, in place of the hit (stolen). False with an
+  // error.
+  bool begin_verifying(PyObject* hit);
+  // After it, with its result (stolen) or an error: what the caller gets.
+  PyObject* end_verifying(PyObject* fresh);
+  // Whether an ordinary call would find a value.
+  bool would_hit();
 
   // Leads or follows the flight of the key. `alone`: leads a flight of its own, unshared.
   Join join(bool alone);
@@ -212,7 +220,14 @@ class Call final : public Pooled<Call> {
   PyFlight* flight() const { return static_cast<PyFlight*>(flight_.get()); }
   core::Counted<PyFlight> make_flight();
   bool add_context();
-  bool may_look() const { return !bypass_ || (context_ != nullptr && !in_key_); }
+  bool may_look() const {
+    if (callable_->options->is_off) return false;
+    return !bypass_ || (context_ != nullptr && !in_key_);
+  }
+  bool wants_verifying(core::EntryId id);
+  bool begin_evidence(core::EntryId id);
+  // What is handed out for a kept value; a new reference.
+  PyObject* hand_out(PyObject* kept);
   bool hits_in_bypass(core::EntryId id) const;
   void look_at_models();
   bool tell_of_models();
@@ -245,6 +260,8 @@ class Call final : public Pooled<Call> {
   void keep_old(core::EntryId id);
   bool may_serve(double span_s, bool invalidated) const;
   PyObject* call_background(PyObject* hook, double timeout_s);
+  // The arguments as a tuple and a dict. False with an error.
+  bool pack_arguments(PyObject** args, PyObject** kwargs) const;
 
   CachedFunction* callable_;
   StatePtr state_;
@@ -280,6 +297,8 @@ class Call final : public Pooled<Call> {
   core::Stale stale_;
   PyObject* old_ = nullptr;
   std::unique_ptr<core::DepSet> old_deps_;
+  Evidence* evidence_ = nullptr;  // strong; the hit is to be verified, or is being
+  PyObject* hit_ = nullptr;       // strong; what the hit gave
   std::shared_ptr<LevelStep> level_;
   std::shared_ptr<Announcement> announcement_;
   PyObject* payload_ = nullptr;  // the value as bytes for the level; strong

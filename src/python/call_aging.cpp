@@ -7,16 +7,21 @@
 
 namespace zoocache::python {
 
-PyObject* hand_out(const CachedFunction* callable, PyObject* kept) {
-  if (is_portable(kept)) {
-    Py_INCREF(kept);
-    PyObject* value = make_of_portable(kept);
-    Py_DECREF(kept);
-    return value;
-  }
-  if (callable->options->on_hit == nullptr) return Py_NewRef(kept);
+PyObject* Call::hand_out(PyObject* kept) {
+  PyObject* hook = callable_->options->on_hit;
+  if (hook == nullptr && !is_portable(kept)) return Py_NewRef(kept);
   Py_INCREF(kept);
-  PyObject* value = PyObject_CallOneArg(callable->options->on_hit, kept);
+  PyObject* value = nullptr;
+  PyObject *args, *kwargs;
+  if (is_portable(kept)) {
+    value = make_of_portable(kept);
+  } else if (!callable_->options->hit_sees_call) {
+    value = PyObject_CallOneArg(hook, kept);
+  } else if (pack_arguments(&args, &kwargs)) {
+    value = PyObject_CallFunctionObjArgs(hook, kept, args, kwargs, nullptr);
+    Py_DECREF(args);
+    Py_DECREF(kwargs);
+  }
   Py_DECREF(kept);
   return value;
 }
@@ -51,11 +56,10 @@ PyObject* Call::serve_old() {
   untold_ = false;
   core::count(function_->counters.stale_hits);
   if (outer_ != nullptr) outer_->add_stale(own_key(), *old_deps_);
-  return hand_out(callable_, old_);
+  return hand_out(old_);
 }
 
-// `hook(fn, args, kwargs[, timeout_s])`
-PyObject* Call::call_background(PyObject* hook, double timeout_s) {
+bool Call::pack_arguments(PyObject** packed_args, PyObject** packed_kwargs) const {
   const Py_ssize_t count = PyVectorcall_NARGS(nargsf_);
   PyObject* args = PyTuple_New(count);
   PyObject* kwargs = args == nullptr ? nullptr : PyDict_New();
@@ -68,14 +72,22 @@ PyObject* Call::call_background(PyObject* hook, double timeout_s) {
       Py_CLEAR(kwargs);
     }
   }
-  PyObject* result = nullptr;
-  if (kwargs != nullptr) {
-    auto* fn = reinterpret_cast<PyObject*>(callable_);
-    result = timeout_s < 0 ? PyObject_CallFunctionObjArgs(hook, fn, args, kwargs, nullptr)
-                           : PyObject_CallFunction(hook, "OOOd", fn, args, kwargs, timeout_s);
-  }
-  Py_XDECREF(args);
-  Py_XDECREF(kwargs);
+  if (kwargs == nullptr) Py_CLEAR(args);
+  *packed_args = args;
+  *packed_kwargs = kwargs;
+  return kwargs != nullptr;
+}
+
+// `hook(fn, args, kwargs[, timeout_s])`
+PyObject* Call::call_background(PyObject* hook, double timeout_s) {
+  PyObject *args, *kwargs;
+  if (!pack_arguments(&args, &kwargs)) return nullptr;
+  auto* fn = reinterpret_cast<PyObject*>(callable_);
+  PyObject* result = timeout_s < 0
+                         ? PyObject_CallFunctionObjArgs(hook, fn, args, kwargs, nullptr)
+                         : PyObject_CallFunction(hook, "OOOd", fn, args, kwargs, timeout_s);
+  Py_DECREF(args);
+  Py_DECREF(kwargs);
   return result;
 }
 

@@ -26,6 +26,7 @@ bool Call::start_load() {
   const FlightPtr& waiting = batch_ == nullptr ? flight_ : batch_;
   frame_ = FramePtr(new Frame(state_, born_, shared_ ? waiting : nullptr, context_,
                               callable_->core->options->engine.max_tag_length));
+  if (evidence_ != nullptr) static_cast<Frame&>(*frame_).verify(own_key());
   if (shared_ && context_ != nullptr) {
     enclosing_ = context_->enclosing();
     if (!enclosing_.empty()) {
@@ -241,14 +242,16 @@ PyObject* Call::finish_value(PyObject* result) {
     if (portable == Portable::kRefused) wanted = 0;
   }
   ttl_s = core::jittered(ttl_s, options.jitter);
-  good = good && (wanted == 0 || !lives || form != nullptr || encode_for_level(result));
+  good = good &&
+         (wanted == 0 || !lives || form != nullptr || is_to_verify() || encode_for_level(result));
   if (good && form != nullptr) {
     kept = form;
     Py_SETREF(result, make_of_portable(form));
     if (result == nullptr) Py_CLEAR(kept);
   } else if (good) {
-    kept = options.on_store == nullptr ? Py_NewRef(result)
-                                       : PyObject_CallOneArg(options.on_store, result);
+    kept = options.on_store == nullptr || is_to_verify()
+               ? Py_NewRef(result)
+               : PyObject_CallOneArg(options.on_store, result);
   }
   if (kept == nullptr) {
     Py_XDECREF(result);
@@ -260,7 +263,9 @@ PyObject* Call::finish_value(PyObject* result) {
   flight_->deps_complete = true;
   flight_->expires_ns = bound_ns;
   core::count_load(function_->counters, gathered.took_ns);
-  if (wanted == 0 || !gathered.wanted || !gathered.storable || !lives) {
+  if (is_to_verify()) {
+    wanted = 0;  // there is an entry already
+  } else if (wanted == 0 || !gathered.wanted || !gathered.storable || !lives) {
     core::count(function_->counters.not_stored);
     state_->engine.note_not_stored(*function_, probe_.hash,
                                    core::InvalidationLog::Standing::kCurrent);
@@ -307,7 +312,9 @@ PyObject* Call::finish_error() {
   if (level_ != nullptr) level_->call.fail();
   core::count_load(function_->counters, gathered.took_ns);
   core::count(function_->counters.load_errors);
-  const bool kept = complete && gathered.wanted && gathered.storable && caches_error(error);
+  const bool verifies = is_to_verify();  // then the caller gets the hit
+  const bool kept =
+      !verifies && complete && gathered.wanted && gathered.storable && caches_error(error);
   if (kept) {
     const CallableOptions& options = *callable_->options;
     double ttl_s = options.ttl_s < 0 ? callable_->core->options->default_ttl_s : options.ttl_s;
@@ -318,10 +325,12 @@ PyObject* Call::finish_error() {
     if (!store(copy, kValueIsError, ttl_s, bound_ns, 0)) PyErr_WriteUnraisable(callable_->wrapped);
     Py_DECREF(copy);
   }
-  if (!kept) state_->engine.note_not_stored(*function_, probe_.hash, core::Removal::kFailed);
+  if (!kept && !verifies) {
+    state_->engine.note_not_stored(*function_, probe_.hash, core::Removal::kFailed);
+  }
   if (kept) Py_CLEAR(old_);  // the error is the newer answer
   const bool forgiven = forgives_errors();
-  if (!forgiven) tell_outer(*flight_, complete);
+  if (!forgiven && !verifies) tell_outer(*flight_, complete);
   flight()->error = Py_NewRef(error);
   finish_flight(core::FlightState::kFailed);
   if (forgiven) {

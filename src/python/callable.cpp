@@ -29,6 +29,21 @@ PyObject* call_async(PyObject* object, PyObject* const* args, size_t nargsf, PyO
   return new_awaitable(as_callable(object), args, nargsf, kwnames, CallKind::kCall);
 }
 
+// configure(enabled=False): as if the function were not decorated. Under a load, which began when
+// the cache was on or is another cache's, the call passes the cache by and is still known of there.
+PyObject* call_off(PyObject* object, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
+  CachedFunction* self = as_callable(object);
+  const bool is_plain = self->wrapped != nullptr && (open_loads == 0 || !in_load());
+  if (is_plain) return PyObject_Vectorcall(self->wrapped, args, nargsf, kwnames);
+  return self->options->is_async ? call_async(object, args, nargsf, kwnames)
+                                 : call_slow(self, args, nargsf, kwnames, false);
+}
+
+void choose_call(CachedFunction* self) {
+  const CallableOptions& options = *self->options;
+  self->vectorcall = options.is_off ? call_off : options.is_async ? call_async : call_sync;
+}
+
 }  // namespace
 
 namespace {
@@ -136,9 +151,8 @@ PyObject* callable_counts(PyObject* object, PyObject*) {
   if (!callable_attach(self)) return nullptr;
   const std::uint64_t misses =
       self->function->counters.misses.load(std::memory_order_relaxed) - self->misses_before_clear;
-  PyObject* most = self->options->max_entries == kUnbounded
-                       ? Py_NewRef(Py_None)
-                       : PyLong_FromSize_t(self->options->max_entries);
+  const std::size_t limit = self->options->is_off ? 0 : self->options->max_entries;
+  PyObject* most = limit == kUnbounded ? Py_NewRef(Py_None) : PyLong_FromSize_t(limit);
   if (most == nullptr) return nullptr;
   return Py_BuildValue("(KKNn)", self->function->hits.sum() - self->hits_before_clear, misses, most,
                        static_cast<Py_ssize_t>(self->function->index.live()));
@@ -171,6 +185,7 @@ PyObject* callable_update(PyObject* object, PyObject* options) {
     return nullptr;
   }
   if (!read_callable_options(options, as_callable(object)->options)) return nullptr;
+  choose_call(as_callable(object));
   Py_RETURN_NONE;
 }
 
@@ -237,7 +252,7 @@ PyObject* callable_new(PyTypeObject* type, PyObject* args, PyObject*) {
     Py_DECREF(self);
     return nullptr;
   }
-  self->vectorcall = self->options->is_async ? call_async : call_sync;
+  choose_call(self);
   return reinterpret_cast<PyObject*>(self);
 }
 

@@ -34,12 +34,17 @@ struct CallableOptions : AgingOptions {
   PyObject* level = nullptr;              // what it gave, once it was asked
   PyObject* on_unserializable = nullptr;  // callable of the error; not given: it is raised
   PyObject* load_softly = nullptr;  // (fn, args, kwargs, timeout_s): the same, and waits for it
+  PyObject* on_verified = nullptr;  // (fn, args, kwargs, evidence, kept, fresh, error): hits are
+                                    // loaded anew, see call_verify.cpp
   double ttl_s = -1;                // < 0: the core's default; 0: none
   double error_ttl_s = -1;          // < 0: as ttl_s
   double flight_timeout_s = -1;     // < 0: the core's
+  double verify = 0;                // the share of hits that `on_verified` is for
   bool sliding = false;
   bool is_async = false;
   bool raise_on_timeout = false;
+  bool is_off = false;         // nothing is cached: every call runs the function
+  bool hit_sees_call = false;  // on_hit gets (kept, args, kwargs)
   bool looks_at_hits = false;  // derived: a hit is more than handing out the value
   std::size_t max_entries = kUnbounded;
   std::size_t max_bytes = kUnbounded;

@@ -18,6 +18,7 @@ constexpr ObjectOption kObjects[] = {{"deps", &CallableOptions::deps},
                                      {"on_hit", &CallableOptions::on_hit},
                                      {"start_refresh", &CallableOptions::start_refresh},
                                      {"load_softly", &CallableOptions::load_softly},
+                                     {"on_verified", &CallableOptions::on_verified},
                                      {"level_plan", &CallableOptions::level_plan},
                                      {"level", &CallableOptions::level},
                                      {"on_unserializable", &CallableOptions::on_unserializable}};
@@ -29,6 +30,7 @@ struct SecondsOption {
 constexpr SecondsOption kSeconds[] = {{"ttl_s", &CallableOptions::ttl_s},
                                       {"error_ttl_s", &CallableOptions::error_ttl_s},
                                       {"flight_timeout_s", &CallableOptions::flight_timeout_s},
+                                      {"verify", &CallableOptions::verify},
                                       {"grace_s", &AgingOptions::grace_s},
                                       {"stale_if_error_s", &AgingOptions::stale_if_error_s},
                                       {"soft_timeout_s", &AgingOptions::soft_timeout_s},
@@ -43,6 +45,8 @@ constexpr FlagOption kFlags[] = {
     {"sliding", &CallableOptions::sliding},
     {"is_async", &CallableOptions::is_async},
     {"raise_on_timeout", &CallableOptions::raise_on_timeout},
+    {"is_off", &CallableOptions::is_off},
+    {"hit_sees_call", &CallableOptions::hit_sees_call},
     {"stale_while_revalidate", &AgingOptions::stale_while_revalidate},
     {"stale_if_error_invalidated", &AgingOptions::stale_if_error_invalidated}};
 
@@ -96,7 +100,8 @@ bool read_callable_options(PyObject* dict, CallableOptions* options) {
     const char* name = PyUnicode_AsUTF8(key);
     if (name == nullptr || !read_option(name, value, options)) return false;
   }
-  options->looks_at_hits = options->on_hit != nullptr || options->refresh_ahead_s > 0;
+  options->looks_at_hits = options->on_hit != nullptr || options->refresh_ahead_s > 0 ||
+                           options->on_verified != nullptr || options->is_off;
   return true;
 }
 

@@ -284,6 +284,11 @@ nb::dict tell(CachedFunction* callable, Call& call) {
 nb::dict explain(const nb::handle& function, const nb::args& args, const nb::kwargs& kwargs) {
   if (!is_cached_function(function.ptr())) throw nb::type_error("a cached function is wanted");
   auto* callable = reinterpret_cast<CachedFunction*>(function.ptr());
+  if (callable->options->is_off) {
+    nb::dict told;
+    told["reason"] = "disabled";
+    return told;
+  }
   std::vector<PyObject*> all;
   for (const nb::handle& arg : args) all.push_back(arg.ptr());
   nb::list names;

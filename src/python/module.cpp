@@ -7,6 +7,7 @@
 #include "python/callable.h"
 #include "python/core_type.h"
 #include "python/errors.h"
+#include "python/evidence.h"
 #include "python/explain.h"
 #include "python/frame.h"
 #include "python/instance.h"
@@ -57,7 +58,7 @@ NB_MODULE(_zoocache, module) {
                      init_instance() == 0 && init_level_job() == 0 && init_method(raw) == 0 &&
                      init_sync_call() == 0 && init_core_type(raw) == 0 && init_source(raw) == 0 &&
                      init_models(raw) == 0 && init_callable_type(raw) == 0 &&
-                     init_batch(raw) == 0 && init_awaitable(raw) == 0 &&
+                     init_batch(raw) == 0 && init_evidence(raw) == 0 && init_awaitable(raw) == 0 &&
                      init_value_codec(raw) == 0 && PyModule_AddFunctions(raw, load_functions) == 0;
   if (!ready) throw nb::python_error();
   bind_introspection(module);

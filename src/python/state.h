@@ -7,6 +7,8 @@
 
 #include <Python.h>
 
+#include <memory>
+#include <set>
 #include <utility>
 
 #include "core/counted.h"
@@ -52,15 +54,27 @@ class Frame final : private StatePtr, public core::LoadFrame<Policy>, public Poo
       : StatePtr(std::move(state)),
         core::LoadFrame<Policy>((*this)->engine.log(), loaded_since, std::move(own_flight),
                                 std::move(outer)),
-        max_tag_length_(max_tag_length) {}
+        max_tag_length_(max_tag_length),
+        verified_(parent == nullptr ? nullptr : static_cast<const Frame&>(*parent).verified_) {}
   std::size_t max_tag_length() const { return max_tag_length_; }
   // Another one for every frame of the process; never 0.
   std::uint64_t serial() const { return serial_; }
+
+  // The load verifies a hit of that key. What it calls verifies each key once, so that functions
+  // which call each other often are not loaded more often than there are keys.
+  void verify(core::DepSet::Key key) {
+    if (verified_ == nullptr) verified_ = std::make_shared<std::set<core::DepSet::Key>>();
+    verified_->insert(key);
+  }
+  bool has_verified(core::DepSet::Key key) const {
+    return verified_ != nullptr && verified_->contains(key);
+  }
 
  private:
   static inline std::uint64_t last_serial_ = 0;
   const std::size_t max_tag_length_;
   const std::uint64_t serial_ = ++last_serial_;
+  std::shared_ptr<std::set<core::DepSet::Key>> verified_;  // by this load and those around it
 };
 
 // Gives back what an entry owns: references to its key and its value.

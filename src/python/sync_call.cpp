@@ -77,6 +77,10 @@ PyObject* load(Call& call) {
   return call.end_load(result);
 }
 
+PyObject* verify(Call& call, PyObject* hit) {
+  return call.begin_verifying(hit) ? call.end_verifying(load(call)) : nullptr;
+}
+
 // `anew`: whatever the second level has.
 PyObject* lead(Call& call, bool anew) {
   PyObject* value = nullptr;
@@ -141,6 +145,7 @@ PyObject* run_sync(Call& call) {
   for (;;) {
     PyObject* value = nullptr;
     const Look look = call.look_up(&value);
+    if (look == Look::kHit && call.is_to_verify()) return verify(call, value);
     if (look == Look::kHit) call.refresh_ahead();
     if (look != Look::kMiss) return look == Look::kHit ? value : nullptr;
     if (call.loads_softly()) {

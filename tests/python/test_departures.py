@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+import zoocache
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "departures"
 sys.path.insert(0, str(EXAMPLE))
 
@@ -94,6 +96,37 @@ def test_the_check_notices_missing_invalidations(
     ours = scores["zoocache"]
     assert ours.stale > 0
     assert ours.worst_s > 60
+
+
+@pytest.mark.parametrize("forgotten", [None, "weather"])
+def test_verifying_names_the_invalidation_that_is_missing(
+    loaded: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: str | None
+) -> None:
+    import modes
+    import replay
+
+    def invalidate(*tags: str) -> None:
+        kept = [tag for tag in tags if tag.split(":")[0] != forgotten]
+        if kept:
+            zoocache.invalidate(*kept)
+
+    def make_mode(name: str, clock: Any, *, drop_every: int = 0) -> Any:
+        return modes.Mode(name, zoocache.cacheable, invalidate, zoocache.invalidate_async)
+
+    monkeypatch.setattr(replay, "make_mode", make_mode)
+    zoocache.configure(verify=1.0, lease=600)
+    score = run(loaded, tmp_path, "--modes", "zoocache")["zoocache"]
+    assert score.stale == 0, "readers get the fresh value"
+    found = zoocache.findings(now=True)
+    if forgotten is None:
+        assert found == []
+        return
+    named = {f"{one.function.split('.')[-1]}{one.arguments}" for one in found}
+    assert "weather('JFK')" in named
+    one = next(one for one in found if one.arguments == "('JFK')" and "weather" in one.function)
+    assert one.deps == ("weather:JFK",)
+    assert "pages.py" in one.defined_at
+    assert not any("weather:" in what for what in one.invalidated)
 
 
 def test_one_reader_gets_the_same_answers_every_time(

@@ -38,6 +38,7 @@ from zoocache.contrib._web_key import key_of, names_of, user_of
 from zoocache.contrib._web_policy import (
     Policy,
     Stored,
+    content_of,
     copy_of_error,
     reply_to,
     size_of,
@@ -356,7 +357,12 @@ class Endpoint:
         }
         max_bytes = given.get("max_bytes", 2**26)
         return self._cache.cacheable(
-            ignore="call", ttl=self.policy.ttl_of, size=size_of, max_bytes=max_bytes, **options
+            ignore="call",
+            ttl=self.policy.ttl_of,
+            size=size_of,
+            max_bytes=max_bytes,
+            verify=content_of,
+            **options,
         )(loader)
 
     def _begin(self, call: Call) -> None:
@@ -426,7 +432,7 @@ class Endpoint:
 
     async def answer_async(self, view: View, call: Call) -> Any:
         """Answers one request; raises what the endpoint raises."""
-        if not self._is_cached_method(view):
+        if not self._cache.is_enabled or not self._is_cached_method(view):
             return await call.bypass()
         identity = None
         if self._user is not None:
@@ -446,7 +452,7 @@ class Endpoint:
 
     def answer(self, view: View, call: Call) -> Any:
         """As `answer_async`, for a framework that does not await."""
-        if not self._is_cached_method(view):
+        if not self._cache.is_enabled or not self._is_cached_method(view):
             return call.bypass()
         identity = None if self._user is None else self._user(view.request, call.values)
         key = self._place(view, call.values, identity)

@@ -16,7 +16,7 @@ from typing import Any
 from zoocache._errors import InvalidOption, shown
 from zoocache._options import check_count, check_seconds
 
-__all__ = ["Policy", "Stored", "copy_of_error", "reply_to", "size_of", "status_of"]
+__all__ = ["Policy", "Stored", "content_of", "copy_of_error", "reply_to", "size_of", "status_of"]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -215,6 +215,13 @@ def size_of(value: Any) -> int:
         return _ENTRY_BYTES
     headers = sum(len(name) + len(text) + 100 for name, text in value[1])
     return _ENTRY_BYTES + headers + len(value[2])
+
+
+def content_of(value: Any) -> object:
+    """What two loads of an unchanged response have in common: not when it was made."""
+    if value is None or len(value) == 2:
+        return value
+    return {"status": value[0], "headers": dict(value[1]), "body": value[2]}
 
 
 def status_of(error: Exception) -> int | None:

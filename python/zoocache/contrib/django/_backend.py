@@ -79,6 +79,7 @@ class _Store:
             max_entries=options.get("MAX_ENTRIES"),
             max_bytes=options.get("MAX_BYTES"),
             size=_size_of,
+            verify=False,
         )(_absent)
         self.forget_locks()
 
