@@ -159,7 +159,7 @@ function detailOf(told) {
     button.dataset.tag = told.tag;
     parts.push(button);
   } else {
-    parts.push(make("p", { className: "dim" }, "Read-only: this dashboard has no token."));
+    parts.push(make("p", { className: "dim" }, "Read-only: you may look, and not invalidate."));
   }
   return parts;
 }
