@@ -77,6 +77,7 @@ __all__ = [
     "clear",
     "clear_async",
     "configure",
+    "entries_below",
     "explain",
     "findings",
     "functions",
@@ -120,6 +121,7 @@ invalidations = _default.invalidations
 home = _default.home
 storage = _default.storage
 tags = _default.tags
+entries_below = _default.entries_below
 get_tag_version = _default.get_tag_version
 get = _default.get
 set = _default.set  # noqa: A001 - the published name

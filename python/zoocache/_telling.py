@@ -96,6 +96,20 @@ class Telling:
 
         return Told(TagInfo(*row) for row in rows)
 
+    def entries_below(self, tag: str) -> dict[str, int]:
+        """How many entries here would die if the tag were invalidated, by their functions' names.
+
+        Looks at every entry, while other threads wait for the interpreter: 100,000 entries take
+        some milliseconds.
+
+        Raises:
+            InvalidTag, TypeError: as `invalidate`.
+        """
+        told: dict[str, int] = {}
+        for name, entries in _zoocache.entries_below(self.core, tag):
+            told[name] = told.get(name, 0) + entries
+        return told
+
     def get_tag_version(self, tag: str) -> int:
         """The epoch of the newest known invalidation of the tag or an ancestor; 0 if none.
 

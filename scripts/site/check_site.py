@@ -72,6 +72,7 @@ def public_names(root: Path = ROOT) -> list[str]:
     """The names in the `__all__` of the package and of what programs import beside it."""
     package = root / "python/zoocache"
     sources = {"zoocache": package / "__init__.py"}
+    sources["zoocache.dashboard"] = package / "dashboard/__init__.py"
     for module in MODULES:
         name = module.removesuffix("/__init__").replace("/", ".")
         sources[f"zoocache.contrib.{name}"] = package / f"contrib/{module}.py"

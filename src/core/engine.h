@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -182,6 +183,9 @@ class Engine {
   };
   // Of each function that lives, in the order in which they were made.
   std::vector<FunctionReport> reports() const;
+  // How many valid entries an invalidation of the tag would kill, by Function::tag_id. Looks at
+  // every entry: for people who are about to invalidate something.
+  std::map<std::uint64_t, std::size_t> entries_below(const TagPath& path) const;
 
   std::int64_t now_ns() const noexcept {
     return time_source_ != nullptr ? time_source_->now_ns() : boot_time_ns();

@@ -123,4 +123,28 @@ FunctionTotals Engine<Policy>::totals() const {
   return totals;
 }
 
+template <class Policy>
+std::map<std::uint64_t, std::size_t> Engine<Policy>::entries_below(const TagPath& path) const {
+  const auto is_below = [&path](const TagNode* node) {
+    for (; node->parent != nullptr; node = node->parent) {
+      if (node->hash == path.back().hash && node->text() == path.text()) return true;
+    }
+    return false;
+  };
+  std::map<std::uint64_t, std::size_t> found;
+  const Lock lock(mutex_);
+  for (EntryId id = 0; id < slab_.bound(); ++id) {
+    if (!slab_.has_chunk(id)) {
+      id += static_cast<EntryId>(EntrySlab::kChunkSize - 1);
+      continue;
+    }
+    if (!slab_.is_live(id)) continue;
+    const auto nodes = slab_.cold(id).deps.nodes();
+    if (std::none_of(nodes.begin(), nodes.end(), is_below)) continue;
+    const FunctionType& function = *functions_[slab_.cold(id).function];
+    if (inspect(id, function) == Validity::kValid) ++found[function.tag_id];
+  }
+  return found;
+}
+
 }  // namespace zoocache::core

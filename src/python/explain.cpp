@@ -2,9 +2,11 @@
 
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/clock.h"
@@ -122,6 +124,29 @@ nb::list tags(const nb::handle& core, const nb::handle& prefix) {
   for (const auto& row : state_of(core)->engine.log().rows(text)) {
     rows.append(nb::make_tuple(text_of(row.tag), row.version, row.holders));
   }
+  return rows;
+}
+
+// [(name, entries)] of the functions that would lose entries if the tag were invalidated, most
+// first.
+nb::list entries_below(const nb::handle& core, const nb::handle& tag) {
+  std::string_view text;
+  if (!tag_text(tag.ptr(), "entries_below", &text)) throw nb::python_error();
+  const StatePtr state = state_of(core);
+  std::map<std::uint64_t, std::size_t> found;
+  const bool good = guarded([&] {
+    const std::size_t max_length = state->engine.options().max_tag_length;
+    found = state->engine.entries_below(core::TagPath::parse(text, max_length));
+  });
+  if (!good) throw nb::python_error();
+  std::vector<std::pair<std::size_t, std::string>> functions;
+  for (const auto& report : state->engine.reports()) {
+    if (found.contains(report.id)) functions.emplace_back(found[report.id], report.name);
+  }
+  std::stable_sort(functions.begin(), functions.end(),
+                   [](const auto& left, const auto& right) { return left.first > right.first; });
+  nb::list rows;
+  for (const auto& [entries, name] : functions) rows.append(nb::make_tuple(name_of(name), entries));
   return rows;
 }
 
@@ -288,6 +313,7 @@ void bind_introspection(nb::module_& module) {
   module.def("load_bounds", &load_bounds);
   module.def("invalidations", &invalidations);
   module.def("tags", &tags);
+  module.def("entries_below", &entries_below);
   module.def("tag_version", &tag_version);
   module.def("check_tag", &check_one_tag);
   module.def("explain", &explain);

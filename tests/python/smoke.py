@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 
@@ -87,6 +88,25 @@ def test_threads_share_one_load() -> None:
         thread.join()
     assert results == [42] * 8
     assert calls == [1]
+
+
+def test_the_page_of_the_dashboard_is_in_the_package() -> None:
+    """And every part of it that the page names."""
+    from zoocache.dashboard import app  # as a program would that shows it
+
+    def get(path: str) -> tuple[str, str]:
+        told: list[str] = []
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": "localhost"}
+        environ["REMOTE_ADDR"] = "127.0.0.1"
+        body = b"".join(app.wsgi(environ, lambda status, headers: told.append(status)))
+        return told[0], body.decode()
+
+    status, page = get("/")
+    assert status == "200 OK"
+    names = {*re.findall(r'"(static/[\w.]+)"', page), "static/tree.js", "static/text.js"}
+    assert len(names) >= 5
+    for name in names:
+        assert get("/" + name)[0] == "200 OK", name
 
 
 if __name__ == "__main__":

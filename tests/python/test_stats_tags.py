@@ -435,3 +435,44 @@ def test_invalidations_of_other_processes_come_without_a_place(tmp_path: Path) -
     load(1)
     info = second.invalidations()[0]
     assert (info.tags, info.died, info.origin) == (("a:1",), 1, None)
+
+
+def test_entries_below_a_tag_are_those_that_its_invalidation_kills() -> None:
+    load = cacheable(deps=["org:{x}:user:{y}", "all"])(lambda x, y: (x, y))
+    other = cacheable(deps=["org2:1"])(lambda: 1)
+    names = [f"{fn.__module__}.{fn.__qualname__}" for fn in (load, other)]
+    other()
+    for x in range(3):
+        for y in range(4):
+            load(x, y)
+    assert zoocache.entries_below("org:1") == {names[0]: 4}, "whole segments"
+    assert zoocache.entries_below("org:1:user:2") == {names[0]: 1}
+    assert zoocache.entries_below("org") == zoocache.entries_below("all") == {names[0]: 12}
+    invalidate("org:1:user")
+    assert zoocache.entries_below("org") == {names[0]: 8}, "what is dead already does not die again"
+    assert zoocache.entries_below("nobody") == {}
+    assert stats().entries == 13, "nothing was changed"
+    assert load.peek(0, 0) == (0, 0)
+    invalidate("org:0")
+    assert load.peek(0, 0) is None
+    with pytest.raises(zoocache.InvalidTag, match="bad tag"):
+        zoocache.entries_below("bad tag")
+    with pytest.raises(TypeError):
+        zoocache.entries_below(5)  # type: ignore[arg-type]
+
+
+def test_entries_below_is_what_a_naive_count_says() -> None:
+    rng = random.Random(11)
+    deps: dict[int, list[str]] = {
+        key: [":".join(str(rng.randrange(3)) for _ in range(rng.randrange(1, 5))) for _ in range(3)]
+        for key in range(300)
+    }
+    load = cacheable(deps=lambda key: deps[key])(lambda key: key)
+    for key in deps:
+        load(key)
+    for tag in sorted({tag for tags_of in deps.values() for tag in tags_of} | {"3"}):
+        naive = sum(
+            any(one == tag or one.startswith(tag + ":") for one in tags_of)
+            for tags_of in deps.values()
+        )
+        assert sum(zoocache.entries_below(tag).values()) == naive, tag
