@@ -22,7 +22,6 @@ using core::StoredValue;
 
 constexpr std::size_t kSeenAt = 8;  // generation and born in an envelope
 constexpr std::size_t kSeenBytes = 16;
-constexpr std::int64_t kMillisecondNs = 1'000'000;
 constexpr int kClaimTries = 3;  // while what lies there is damaged, and changes
 constexpr std::chrono::milliseconds kFirstPause{1};
 constexpr std::chrono::milliseconds kLongestPause{25};

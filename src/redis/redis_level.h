@@ -38,6 +38,7 @@
 
 namespace zoocache::redis {
 
+inline constexpr std::int64_t kMillisecondNs = 1'000'000;
 // An entry has so many bytes more than its value at the most: key, dependencies, head.
 inline constexpr std::size_t kBesideValueBytes = std::size_t{2} << 20;
 

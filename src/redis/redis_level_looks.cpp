@@ -11,7 +11,6 @@ namespace zoocache::redis {
 namespace {
 
 constexpr std::size_t kFirstBytes = 4096;  // most entries' dependencies and key are within
-constexpr std::int64_t kMillisecondNs = 1'000'000;
 
 Command first_bytes_of(const std::string& key, std::size_t count) {
   return Command{"GETRANGE", key, "0"}.add(count - 1);
