@@ -262,6 +262,10 @@ class InvalidationInfo(_Record):
         died = _count(self.died, "entry", "entries")
         return f"{self.what()}, {_time(self.age_s)} ago {where}: {died} died"
 
+    def cause(self) -> str:
+        """What was invalidated, and where if that is known: "'user:42' at shop.py:17"."""
+        return f"{self.what()} at {self.origin}" if self.origin else self.what()
+
     def what(self) -> str:
         """What was invalidated, in a few words."""
         names = ["everything"] if self.everything else [repr(tag) for tag in self.tags]

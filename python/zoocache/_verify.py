@@ -57,7 +57,7 @@ class Finding:
         called_at: where the call was that found it.
         loaded_at: where the call was whose load gave the value; known of mutated values.
         invalidated: what was invalidated since the value was loaded, newest first, at most ten:
-            "user:42 at shop.py:17".
+            "'user:42' at shop.py:17".
         count: how often it was found.
     """
 
@@ -232,7 +232,7 @@ class Watch:
 
     def _invalidated_since(self, epoch: int) -> tuple[str, ...]:
         rows = [one for one in self._cache.invalidations() if one.epoch > epoch]
-        return tuple(map(str, rows[:_MOST_TOLD]))
+        return tuple(one.cause() for one in rows[:_MOST_TOLD])
 
     def report(self, finding: Finding) -> None:
         """Puts it into the list; what is new there goes to the log and to `on_finding`, too."""

@@ -147,7 +147,7 @@ def test_explain_names_the_line_that_invalidated(url: str) -> None:
         ({"storage_url": "lmdb:/x"}, "storage_url='lmdb:/x'"),
         ({"storage_url": "ftp://x"}, "'lmdb://<folder>'"),
         ({"max_storage_bytes": 5}, "max_storage_bytes=5"),
-        ({"bus_url": "http://x"}, "bus_url='http://x'"),
+        ({"bus_url": "http://x"}, "bus_url='http://***'"),
         ({"max_log_tags": 3}, "max_log_tags=3"),
         ({"max_log_tags": 2**30}, "max_log_tags=1073741824"),
         ({"lock_timeout": 0}, "lock_timeout=0"),

@@ -101,7 +101,7 @@ def test_assertions(zoocache):
     zoocache.assert_cached(get_user, 1)
     with zoocache.assert_invalidates("user:1"):
         zoocache.invalidate("user:1")
-    with pytest.raises(AssertionError, match="user:1 was not .*; invalidated was user:2 at"):
+    with pytest.raises(AssertionError, match="user:1 was not .*; invalidated was 'user:2' at"):
         with zoocache.assert_invalidates("user:1"):
             zoocache.invalidate("user:2")
 
@@ -326,7 +326,9 @@ def test_what_is_above_a_tag_reaches_it() -> None:
         zoocache.clear()
     for what in ("org:acme:user:1:name", "org:ac", "user:1"):
         with (
-            pytest.raises(AssertionError, match=f"was not invalidated; invalidated was {what} at"),
+            pytest.raises(
+                AssertionError, match=f"was not invalidated; invalidated was '{what}' at"
+            ),
             assert_invalidates("org:acme:user:1"),
         ):
             zoocache.invalidate(what)

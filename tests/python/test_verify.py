@@ -56,7 +56,7 @@ def test_a_missing_tag_is_reported_with_all_that_is_known(shop: Shop) -> None:
     assert one.deps == ("order:1", "org:acme")
     assert __file__ in one.defined_at
     assert __file__ in one.called_at
-    assert one.invalidated[0].startswith("user:7, customer:1 at ")
+    assert one.invalidated[0].startswith("'user:7', 'customer:1' at ")
     for part in ("get_order", "order:1", "['price']", "user:7", "test_verify.py"):
         assert part in str(one)
 
