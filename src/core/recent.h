@@ -121,7 +121,7 @@ class RecentInvalidations {
         return;
       }
     } catch (const std::bad_alloc&) {
-      if (!slot.texts.empty() && slot.texts.back() != '\0') slot.texts.push_back('\0');
+      slot.texts.resize(slot.texts.rfind('\0') + 1);  // without the part of a text
     }
     ++slot.more;
   }

@@ -12,7 +12,7 @@ namespace zoocache::lmdb {
 
 // One snapshot for a page, whose texts are bounded: it keeps pages of the file from being reused.
 core::LevelPage LmdbLevel::page(const std::string& from, std::size_t most) {
-  constexpr std::size_t kPageBytes = std::size_t{4} << 20;
+  constexpr std::size_t kMostPageBytes = std::size_t{4} << 20;
   std::optional<Digest> after;
   if (from.size() == sizeof(Digest)) {
     after.emplace();
@@ -43,7 +43,7 @@ core::LevelPage LmdbLevel::page(const std::string& from, std::size_t most) {
         } else {
           ++found.unreadable;
         }
-        return ++seen < most && seen_bytes < kPageBytes;
+        return ++seen < most && seen_bytes < kMostPageBytes;
       });
   if (was_all) found.next.clear();
   return found;
