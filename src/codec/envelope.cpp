@@ -148,6 +148,19 @@ Refusal take_dependencies(std::string_view texts, const Head& head, const Envelo
   return texts.empty() ? Refusal::kNone : Refusal::kWrongSize;
 }
 
+// All of the entry but its payload, off the front of `rest`, which is long enough.
+Refusal take_before_payload(std::string_view& rest, const Head& head, const EnvelopeLimits& limits,
+                            StoredEntry* entry) {
+  const std::string_view texts = take_text(rest, head.dependency_bytes);
+  const Refusal refusal = take_dependencies(texts, head, limits, &entry->dependencies);
+  if (refusal != Refusal::kNone) return refusal;
+  entry->generation = head.generation;
+  entry->born = head.born;
+  entry->expiry_ns = static_cast<std::int64_t>(head.expiry_ns);
+  entry->key = take_text(rest, head.key_bytes);
+  return Refusal::kNone;
+}
+
 Refusal unpack(std::string_view stored, std::size_t size, StoredEntry* entry) {
   // One byte more, so that an empty payload has an address, too.
   entry->unpacked = std::make_unique_for_overwrite<char[]>(size + 1);
@@ -258,13 +271,8 @@ Refusal EnvelopeCodec::decode(std::string_view bytes, StoredEntry* entry) const 
   if (checksum(bytes.substr(0, bytes.size() - kChecksumBytes)) != expected) {
     return Refusal::kDamaged;
   }
-  const std::string_view texts = take_text(rest, head.dependency_bytes);
-  refusal = take_dependencies(texts, head, limits_, &entry->dependencies);
+  refusal = take_before_payload(rest, head, limits_, entry);
   if (refusal != Refusal::kNone) return refusal;
-  entry->generation = head.generation;
-  entry->born = head.born;
-  entry->expiry_ns = static_cast<std::int64_t>(head.expiry_ns);
-  entry->key = take_text(rest, head.key_bytes);
   const std::string_view stored = take_text(rest, head.stored_bytes);
   if ((head.flags & kPackedFlag) != 0) return unpack(stored, head.payload_bytes, entry);
   entry->unpacked.reset();
@@ -291,13 +299,8 @@ Refusal EnvelopeCodec::outline(std::string_view first_bytes, std::size_t whole_b
     *wanted_bytes = kHeadBytes + before_payload;
     return Refusal::kWrongSize;
   }
-  const std::string_view texts = take_text(rest, head.dependency_bytes);
-  refusal = take_dependencies(texts, head, limits_, &entry->dependencies);
+  refusal = take_before_payload(rest, head, limits_, entry);
   if (refusal != Refusal::kNone) return refusal;
-  entry->generation = head.generation;
-  entry->born = head.born;
-  entry->expiry_ns = static_cast<std::int64_t>(head.expiry_ns);
-  entry->key = take_text(rest, head.key_bytes);
   entry->payload = {};
   entry->unpacked.reset();
   return Refusal::kNone;
