@@ -221,7 +221,7 @@ def test_home_storage_and_nodes_are_shown(
     opened: Open, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [(str(os.getpid()).encode(), 0, 0, True, True), (b"<b>7</b>", 0, 0, True, False)]
-    monkeypatch.setattr(_zoocache, "home_nodes", lambda core: rows, raising=False)
+    monkeypatch.setattr(_zoocache, "home_nodes", lambda core: rows)
     shared = Cache(storage_url=url)
     shared.invalidate("a")
     place = opened(served=shared).open().locator("#home")

@@ -45,12 +45,12 @@ class Nodes:
         Raises:
             HomeUnreachable: it does not answer.
         """
-        ask = getattr(_zoocache, "home_nodes", None)
-        if ask is None or kind == "memory":
+        if kind == "memory":
             return None
         heard: dict[str, tuple[int, float]] = {}
         rows: list[NodeRow] = []
-        for raw_name, applied, beat, uses_log, _ in sorted(ask(cache.core))[:_MOST]:
+        nodes = sorted(_zoocache.home_nodes(cache.core))
+        for raw_name, applied, beat, uses_log, _ in nodes[:_MOST]:
             if not uses_log:
                 continue
             name = raw_name.decode("utf-8", "replace")
