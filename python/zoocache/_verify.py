@@ -50,7 +50,7 @@ class Finding:
             object in the cache (found by `configure(debug=True)`).
         function: the qualified name of the cached function.
         arguments: of the call, as text.
-        parts: which parts of the value differ, such as "['items'][3].price: 10, now 12"; at most
+        parts: which parts of the value differ, such as `['items'][3].price: 10, now 12`; at most
             five. For an exception of the function: "raises ...".
         deps: the tags that the value depended on, sorted.
         defined_at: where the function is, "file.py:41".
