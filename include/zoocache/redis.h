@@ -62,6 +62,10 @@ struct RedisOptions {
   // server has acknowledged it, every process hears of it, and it is not tried again; but a replica
   // that takes over now may not know of it. Range 0 .. 100.
   std::size_t replicas_ack = 0;
+  // How often, in seconds, this process answers tools that ask through the server what is in its
+  // memory: names of functions, tags and counts, no arguments and no values. 0: never. Range 0 ..
+  // 3,600.
+  double inspect_interval_s = 0.5;
   // Use a server that evicts keys without a time to live (maxmemory-policy allkeys-*), too. When it
   // evicts the log, all caches are emptied.
   bool allow_eviction = false;

@@ -131,6 +131,8 @@ class Cache(RawKeys, Telling):
             mode: "writer": this process declares changes and caches nothing; default "full".
             max_commit_time: seconds that a write in a block of `invalidating` may take to be
                 committed; the same in all processes, default 60. See docs/WORKERS.md.
+            inspect_interval: seconds between two answers of this process to tools that ask through
+                the server what is in its memory; 0: it never answers; default 0.5.
             telemetry: a TelemetryManager that gets the counts; see docs/METRICS.md.
             allow_eviction: use a server that may evict the log, too; default False.
             lmdb_map_size: bytes that a shared log may take; the same in all processes, default

@@ -71,6 +71,7 @@ CONFIGURE_DEFAULTS: dict[str, Any] = {
     "connect_timeout": 1,
     "on_unreachable": "raise",
     "replicas_ack": 0,
+    "inspect_interval": 0.5,
     "mode": "full",
     "allow_eviction": False,
     "telemetry": None,
@@ -113,6 +114,12 @@ def check_seconds(name: str, value: Any) -> float | None:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+def _check_pause(name: str, value: Any) -> float | None:
+    """Seconds, 0 for never, or None. Raises InvalidOption."""
+    is_never = type(value) in (int, float) and value == 0
+    return 0.0 if is_never else check_seconds(name, value)
 
 
 def check_share(name: str, value: Any) -> float | None:
@@ -315,6 +322,7 @@ def configured(given: dict[str, Any]) -> dict[str, Any]:
             raise _refuse(name, math.inf, "a time in seconds above 0")
     for name in ("lease", "command_timeout", "connect_timeout", "storage_ttl", "claim_timeout"):
         made[name] = check_seconds(name, given.get(name))
+    made["inspect_interval"] = _check_pause("inspect_interval", given.get("inspect_interval"))
     on_unreachable = given.get("on_unreachable", "raise")
     if on_unreachable not in ("raise", "journal"):
         raise _refuse("on_unreachable", on_unreachable, "'raise' or 'journal'")

@@ -127,6 +127,7 @@ class ConfigureOptions(TypedDict, total=False):
     max_log_tags: int
     lock_timeout: float
     max_commit_time: float
+    inspect_interval: float
     prune_after: int | None
     tti_flush_secs: int
     auto_prune_secs: int | None

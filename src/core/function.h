@@ -141,6 +141,30 @@ struct FunctionTotals {
   }
 };
 
+// visit(name, number) for each, by the names that every front door tells them by.
+template <class Visit>
+void for_each_count(const FunctionTotals& totals, Visit&& visit) {
+  visit("hits", totals.hits);
+  visit("misses", totals.misses);
+  visit("misses_invalidated", totals.misses_invalidated);
+  visit("misses_expired", totals.misses_expired);
+  visit("misses_evicted", totals.misses_evicted);
+  visit("misses_not_stored", totals.misses_not_stored);
+  visit("loads", totals.loads);
+  visit("load_errors", totals.load_errors);
+  visit("stores", totals.stores);
+  visit("not_stored", totals.not_stored);
+  visit("evictions", totals.evictions);
+  visit("expirations", totals.expirations);
+  visit("dead_entries", totals.dead_entries);
+  visit("flights_joined", totals.flights_joined);
+  visit("stale_hits", totals.stale_hits);
+  visit("refreshes", totals.refreshes);
+  visit("l2_hits", totals.level_hits);
+  visit("l2_stores", totals.level_stores);
+  visit("l2_refusals", totals.level_refusals);
+}
+
 template <class Count>
 void count(Count& counter) noexcept {
   counter.fetch_add(1, std::memory_order_relaxed);

@@ -104,6 +104,10 @@ bool is_tag_text(std::string_view text) noexcept {
   return true;
 }
 
+Inspected LogHome::inspect(const Inspection&) { return {}; }
+
+void LogHome::tell(const MemoryQuestion&, std::string) noexcept {}
+
 Reached reach(InvalidationLog& log, std::uint64_t generation, Epoch epoch,
               std::chrono::nanoseconds at_most) {
   LogHome* const home = log.home();

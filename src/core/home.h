@@ -142,6 +142,11 @@ class LogHome {
   virtual HomeRows rows(const std::string& from, std::size_t most);
   virtual std::vector<HomeNode> nodes() { return {}; }
   virtual Facts facts() { return {}; }
+  // Where processes can be asked: those that answer in time. REQUIRES: not in a call's way.
+  virtual Inspected inspect(const Inspection& question);
+  // This process's answer to what came to InvalidationLog::inspect; lost, if the home cannot be
+  // reached. Waits for nothing.
+  virtual void tell(const MemoryQuestion& question, std::string told) noexcept;
 };
 
 // Applies changes as a home tells them. Text that is none of them invalidates everything: it may be

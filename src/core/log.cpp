@@ -250,6 +250,16 @@ Epoch InvalidationLog::version(const TagPath& path) {
   return newest(path);
 }
 
+void InvalidationLog::set_teller(MemoryTeller* teller) {
+  const std::lock_guard lock(teller_mutex_);
+  teller_ = teller;
+}
+
+void InvalidationLog::inspect(const MemoryQuestion& question) noexcept {
+  const std::lock_guard lock(teller_mutex_);
+  if (teller_ != nullptr) teller_->inspect(question);
+}
+
 std::vector<InvalidationLog::TagRow> InvalidationLog::rows(std::string_view prefix) const {
   std::vector<TagRow> rows;
   const std::lock_guard lock(mutex_);

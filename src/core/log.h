@@ -39,6 +39,17 @@
 
 namespace zoocache::core {
 
+// Answers what its home is asked about this process: with LogHome::tell, from a thread of its own.
+class MemoryTeller {
+ public:
+  MemoryTeller() = default;
+  virtual ~MemoryTeller() = default;
+  MemoryTeller(const MemoryTeller&) = delete;
+  MemoryTeller& operator=(const MemoryTeller&) = delete;
+  // A question that comes before the last one was answered may be passed over.
+  virtual void inspect(const MemoryQuestion& question) noexcept = 0;
+};
+
 class InvalidationLog {
  public:
   explicit InvalidationLog(std::size_t ring_records, std::size_t recent_records = 0)
@@ -64,6 +75,11 @@ class InvalidationLog {
     home_->attach(*this);
   }
   LogHome* home() const noexcept { return home_.get(); }
+
+  // Who is asked what is in this process's memory; nullptr: nobody. Waits for a call that runs.
+  void set_teller(MemoryTeller* teller);
+  // From a home's thread: begins to answer, and waits for nothing.
+  void inspect(const MemoryQuestion& question) noexcept;
 
   Epoch clock() const noexcept { return clock_.load(std::memory_order_acquire); }
   // The clock for a call that begins: everything that was invalidated before it is in the log, what
@@ -169,6 +185,8 @@ class InvalidationLog {
   Standing judge(const TagPath& path, Epoch born) const noexcept;
   TagNode* ensure(const TagPath& path);
 
+  std::mutex teller_mutex_;  // guards the next, and its call
+  MemoryTeller* teller_ = nullptr;
   std::atomic<TimeSource*> time_source_{nullptr};  // a home's thread may ask for the time already
   std::unique_ptr<LogHome> home_;
   std::atomic<Epoch> clock_{0};

@@ -4,6 +4,7 @@
 // Thread-safety: plain values.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -63,6 +64,37 @@ struct LevelPage {
   std::string next;            // as of HomeRows
   std::size_t unreadable = 0;  // that are none of ours, damaged, or too large to be looked at
 };
+
+// Asks the processes that use a home what is in their memory (inspection.h).
+struct Inspection {
+  std::string tag = {};  // what would die with it is counted; empty: not asked for
+  std::size_t most_bytes =
+      0;  // of all answers; each process has its share, within the bounds below
+  std::chrono::nanoseconds wait{};  // for answers
+};
+
+// One process's answer. Anybody who can write to the home may have made it up.
+struct ProcessTold {
+  std::string node;  // as of HomeNode
+  std::string told;  // JSON, see to_json
+};
+
+struct Inspected {
+  std::size_t asked = 0;  // processes that the question has reached
+  std::vector<ProcessTold> answers;
+};
+
+// The same as it has reached a process: `from` and `number` say where the answer belongs.
+struct MemoryQuestion {
+  std::string from;
+  std::uint64_t number = 0;
+  std::size_t most_bytes = 0;
+  std::string tag;
+};
+
+// Of one answer: less does not hold the counts, more holds other messages up.
+inline constexpr std::size_t kLeastInspectionBytes = std::size_t{4} << 10;
+inline constexpr std::size_t kMostInspectionBytes = std::size_t{64} << 10;
 
 // What of an entry lies before its value: larger ones are not looked at.
 inline constexpr std::size_t kMostLookedAtBytes = std::size_t{256} << 10;

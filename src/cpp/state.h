@@ -11,22 +11,32 @@
 #include "core/flight.h"
 #include "core/load_frame.h"
 #include "cpp/background.h"
+#include "cpp/teller.h"
 #include "zoocache/detail/boundary.h"
 
 namespace zoocache::detail {
 
 using Policy = core::ConcurrentPolicy;
 
-class CacheState {
+class CacheState : public std::enable_shared_from_this<CacheState> {
  public:
   explicit CacheState(const Options& options)
-      : engine(options), background(options.background), storage_jobs(options.background) {}
+      : engine(options), background(options.background), storage_jobs(options.background) {
+    engine.log().set_teller(&teller_);
+  }
+  ~CacheState() { engine.log().set_teller(nullptr); }
+  CacheState(const CacheState&) = delete;
+  CacheState& operator=(const CacheState&) = delete;
+
   core::Engine<Policy> engine;
   core::FlightTable<Policy> flights;
   Background background;  // ends before what its jobs use
   // What waits for a storage in the place of coroutines: with workers of its own, which no load in
   // the background keeps busy.
   Background storage_jobs;
+
+ private:
+  Teller teller_{*this};
 };
 
 // The table owns boxes: an entry's key word is one, its value word the same. They own themselves

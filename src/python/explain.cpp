@@ -30,25 +30,8 @@ StatePtr state_of(const nb::handle& core) {
 
 nb::dict told_of(const core::FunctionTotals& totals) {
   nb::dict told;
-  told["hits"] = totals.hits;
-  told["misses"] = totals.misses;
-  told["misses_invalidated"] = totals.misses_invalidated;
-  told["misses_expired"] = totals.misses_expired;
-  told["misses_evicted"] = totals.misses_evicted;
-  told["misses_not_stored"] = totals.misses_not_stored;
-  told["loads"] = totals.loads;
-  told["load_errors"] = totals.load_errors;
-  told["stores"] = totals.stores;
-  told["not_stored"] = totals.not_stored;
-  told["evictions"] = totals.evictions;
-  told["expirations"] = totals.expirations;
-  told["dead_entries"] = totals.dead_entries;
-  told["flights_joined"] = totals.flights_joined;
-  told["stale_hits"] = totals.stale_hits;
-  told["refreshes"] = totals.refreshes;
-  told["l2_hits"] = totals.level_hits;
-  told["l2_stores"] = totals.level_stores;
-  told["l2_refusals"] = totals.level_refusals;
+  core::for_each_count(totals,
+                       [&told](const char* name, std::uint64_t number) { told[name] = number; });
   return told;
 }
 
@@ -70,11 +53,7 @@ nb::str text_of(const std::string& text) {
       PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace"));
 }
 
-// As `shared_name` made it, with a dot behind each part.
-nb::str name_of(std::string_view name) {
-  if (name.ends_with('.')) name.remove_suffix(1);
-  return text_of(std::string(name));
-}
+nb::str name_of(std::string_view name) { return text_of(std::string(shown_name(name))); }
 
 // [(name, entries, counters, buckets, seconds)], in the order in which they were made.
 nb::list functions(const nb::handle& core) {

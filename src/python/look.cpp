@@ -1,6 +1,7 @@
 #include "python/look.h"
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -98,6 +99,22 @@ nb::list home_facts(const nb::handle& core) {
   return list_of(facts);
 }
 
+// (core, tag, most_bytes, wait_s) -> (asked, [(node, told)]): see core::Inspection.
+nb::tuple home_inspect(const nb::handle& core, const nb::bytes& tag, std::size_t most_bytes,
+                       double wait_s) {
+  core::Inspection question;
+  question.tag = text_of(tag);
+  question.most_bytes = most_bytes;
+  question.wait = std::chrono::nanoseconds(static_cast<std::int64_t>(wait_s * 1e9));
+  core::Inspected found;
+  ask_home(core, [&](core::LogHome& home) { found = home.inspect(question); });
+  nb::list answers;
+  for (const core::ProcessTold& one : found.answers) {
+    answers.append(nb::make_tuple(bytes_of(one.node), bytes_of(one.told)));
+  }
+  return nb::make_tuple(found.asked, answers);
+}
+
 // What can kill an entry: its dependencies and all that is above them; None: it is none of ours.
 nb::object killers_of(const core::LevelEntry& entry) {
   std::vector<std::string> texts;
@@ -149,6 +166,7 @@ void bind_looks(nb::module_& module) {
   module.def("home_rows", &home_rows);
   module.def("home_nodes", &home_nodes);
   module.def("home_facts", &home_facts);
+  module.def("home_inspect", &home_inspect);
   module.def("storage_page", &storage_page);
   module.def("storage_facts", &storage_facts);
 }

@@ -19,6 +19,7 @@
 #include "python/source.h"
 #include "python/static_type.h"
 #include "python/sync_call.h"
+#include "python/teller.h"
 #include "python/value_codec.h"
 
 namespace nb = nanobind;
@@ -56,10 +57,11 @@ NB_MODULE(_zoocache, module) {
   nb::set_leak_warnings(false);
   PyObject* raw = module.ptr();
   const bool ready = init_errors() == 0 && init_keys() == 0 && init_frame(raw) == 0 &&
-                     init_instance() == 0 && init_level_job() == 0 && init_method(raw) == 0 &&
-                     init_sync_call() == 0 && init_core_type(raw) == 0 && init_source(raw) == 0 &&
-                     init_models(raw) == 0 && init_callable_type(raw) == 0 &&
-                     init_batch(raw) == 0 && init_evidence(raw) == 0 && init_awaitable(raw) == 0 &&
+                     init_instance() == 0 && init_level_job() == 0 && init_teller() == 0 &&
+                     init_method(raw) == 0 && init_sync_call() == 0 && init_core_type(raw) == 0 &&
+                     init_source(raw) == 0 && init_models(raw) == 0 &&
+                     init_callable_type(raw) == 0 && init_batch(raw) == 0 &&
+                     init_evidence(raw) == 0 && init_awaitable(raw) == 0 &&
                      init_value_codec(raw) == 0 && PyModule_AddFunctions(raw, load_functions) == 0;
   if (!ready) throw nb::python_error();
   bind_introspection(module);

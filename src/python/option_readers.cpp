@@ -103,6 +103,7 @@ bool read_redis_home(PyObject* options, HomePtr* home) {
                     read_seconds(options, "command_timeout", &about.command_timeout_s) &&
                     read_seconds(options, "connect_timeout", &about.connect_timeout_s) &&
                     read_seconds(options, "max_commit_time", &about.max_commit_time_s) &&
+                    read_seconds(options, "inspect_interval", &about.inspect_interval_s) &&
                     read_size(options, "replicas_ack", &about.replicas_ack) &&
                     read_flag(options, "keeps_silently", &keeps_silently) &&
                     read_flag(options, "is_writer", &is_writer) &&

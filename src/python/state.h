@@ -16,6 +16,7 @@
 #include "core/flight.h"
 #include "core/load_frame.h"
 #include "python/pool.h"
+#include "python/teller.h"
 
 namespace zoocache::python {
 
@@ -38,7 +39,18 @@ class HandClock final : public core::TimeSource {
 };
 
 struct EngineState final : core::UseCount {
-  explicit EngineState(const Options& options) : engine(options) {}
+  explicit EngineState(const Options& options) : teller(*this), engine(options) {
+    engine.log().set_teller(&teller);
+  }
+  // What is dropped with the engine may run Python code, and let others in.
+  ~EngineState() {
+    engine.log().set_teller(nullptr);
+    teller.leave();
+  }
+  EngineState(const EngineState&) = delete;
+  EngineState& operator=(const EngineState&) = delete;
+
+  Teller teller;
   HandClock hand_clock;  // in use once a test has set it
   core::Engine<Policy> engine;
   core::FlightTable<Policy> flights;

@@ -253,7 +253,11 @@ void Follower::note_receipt(const Receipt& receipt, std::span<const Change> chan
 }
 
 void Follower::on_push(const Reply& message) {
-  if (message.items.size() < 3 || message.items[1].text != place_.channel) return;
+  if (message.items.size() < 3) return;
+  if (message.items[1].text != place_.channel) {
+    if (message.items[1].text == place_.questions()) on_question(message.items[2].text);
+    return;
+  }
   const auto news = parse_news(message.items[2].text);
   bool must_beat = false;
   bool has_gap = false;

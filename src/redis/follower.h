@@ -46,6 +46,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/clock.h"
@@ -71,6 +72,7 @@ struct FollowerOptions {
   std::int64_t command_timeout_ns = 0;
   std::int64_t first_timeout_ns = 0;  // of a call that comes before the first answer
   std::int64_t max_commit_ns = 60'000'000'000;
+  std::int64_t inspect_interval_ns = 500'000'000;  // between two answers to tools
   std::size_t max_log_tags = 0;
   std::size_t page_texts = 512;  // of one page, but for an epoch that has more
   std::size_t replicas_ack = 0;  // that an invalidation waits for
@@ -128,6 +130,7 @@ class Follower final : private Listener, private ForkGuard {
   core::HomeRows rows(const std::string& from, std::size_t most);
   std::vector<core::HomeNode> nodes();
   core::Facts facts();
+  void tell(const core::MemoryQuestion& question, const std::string& told) noexcept;
   // See RedisLog::wait_applied.
   bool wait_applied(std::uint64_t generation, core::Epoch epoch, std::chrono::nanoseconds timeout);
 
@@ -151,6 +154,7 @@ class Follower final : private Listener, private ForkGuard {
 
   // On the transport's thread.
   void on_push(const Reply& message) override;
+  void on_question(std::string_view payload);
   void on_lost(Link link, const Failure& why) override;
   void on_back(Link link, const Server& server) override;
   void in_child() noexcept override;
@@ -242,8 +246,9 @@ class Follower final : private Listener, private ForkGuard {
   bool is_renewing_ = false;
   std::uint64_t renewals_ = 0;
 
-  std::unique_ptr<Silent> silent_;  // the transport's thread's, as the next
+  std::unique_ptr<Silent> silent_;  // the transport's thread's, as the next two
   std::int64_t next_judgement_ns_ = 0;
+  std::int64_t next_inspection_ns_ = 0;
   // Callbacks come until it is gone, and use it: a pointer of their own, which nobody changes.
   Transport* transport_ = nullptr;
   std::unique_ptr<Transport> owned_transport_;  // the last: it goes first

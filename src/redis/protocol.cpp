@@ -1,5 +1,6 @@
 #include "redis/protocol.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <random>
@@ -8,6 +9,8 @@
 
 namespace zoocache::redis {
 namespace {
+
+constexpr std::size_t kMaxQuestionBytes = 32'768;  // a tag has 4,096 characters at the most
 
 std::optional<std::uint64_t> number(const Reply& reply) {
   const auto value = reply.integer();
@@ -36,6 +39,18 @@ std::optional<std::uint64_t> take_number(std::string_view& text, char end) {
   }
   text.remove_prefix(size + 1);
   return value;
+}
+
+// Takes the name of a node and the space behind it off the front.
+std::optional<std::string> take_node(std::string_view& text) {
+  constexpr std::size_t kDigits = 16;
+  const std::string_view node = text.substr(0, kDigits);
+  if (text.size() <= kDigits || text[kDigits] != ' ' ||
+      node.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+    return std::nullopt;
+  }
+  text.remove_prefix(kDigits + 1);
+  return std::string(node);
 }
 
 std::string negative(std::uint64_t number) {
@@ -137,6 +152,34 @@ std::optional<double> parse_score(const Reply& reply) {
   if (error != std::errc() || stop != end || !std::isfinite(value)) return std::nullopt;
   if (std::abs(value) > static_cast<double>(kMaxNumber)) return std::nullopt;
   return value;
+}
+
+std::string text_of(const Asked& asked) {
+  const core::MemoryQuestion& question = asked.question;
+  return "1 " + question.from + " " + std::to_string(question.number) + " " +
+         std::to_string(question.most_bytes) + " " + std::to_string(asked.one_in) + "\n" +
+         question.tag;
+}
+
+// A later version may ask for what this one cannot tell: it gets no answer.
+std::optional<Asked> parse_question(std::string_view payload) {
+  if (payload.size() > kMaxQuestionBytes || take_number(payload, ' ') != 1) return std::nullopt;
+  const auto from = take_node(payload);
+  const auto number = take_number(payload, ' ');
+  const auto most_bytes = take_number(payload, ' ');
+  const auto one_in = take_number(payload, '\n');
+  if (!from || !number || !most_bytes || !one_in || *one_in == 0) return std::nullopt;
+  const std::uint64_t size = std::clamp<std::uint64_t>(*most_bytes, core::kLeastInspectionBytes,
+                                                       core::kMostInspectionBytes);
+  if (!payload.empty() && !core::is_tag_text(payload)) return std::nullopt;
+  return Asked{{*from, *number, size, std::string(payload)}, *one_in};
+}
+
+std::optional<MemoryAnswer> parse_memory_answer(std::string_view payload) {
+  const auto node = take_node(payload);
+  const auto number = take_number(payload, ' ');
+  if (!node || !number || payload.size() > 2 * core::kMostInspectionBytes) return std::nullopt;
+  return MemoryAnswer{{*node, std::string(payload)}, *number};
 }
 
 Place::Place(std::string_view prefix, int database)

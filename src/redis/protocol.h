@@ -16,6 +16,7 @@
 
 #include "core/epoch.h"
 #include "core/home.h"
+#include "core/look.h"
 #include "redis/script.h"
 
 namespace zoocache::redis {
@@ -76,12 +77,26 @@ struct Nodes {
   std::vector<NodeRecord> nodes;
 };
 
+// What a tool asks, and of which share of the processes; see inspector.h.
+struct Asked {
+  core::MemoryQuestion question;
+  std::uint64_t one_in = 1;
+};
+
+struct MemoryAnswer {
+  core::ProcessTold told;
+  std::uint64_t number = 0;
+};
+
 std::optional<Beat> parse_beat(const Reply& reply);
 std::optional<Page> parse_page(const Reply& reply);
 std::optional<Checked> parse_checked(const Reply& reply);
 std::optional<Receipt> parse_receipt(const Reply& reply);
 std::optional<Nodes> parse_nodes(const Reply& reply);
 std::optional<News> parse_news(std::string_view payload);
+std::optional<Asked> parse_question(std::string_view payload);
+std::optional<MemoryAnswer> parse_memory_answer(std::string_view payload);
+std::string text_of(const Asked& asked);
 
 // A score: of a reply to ZMSCORE, or its absence. Nothing: it is no number of ours.
 std::optional<double> parse_score(const Reply& reply);
@@ -92,6 +107,10 @@ struct Place {
   const std::string key;
   const std::string channel;  // channels are the same in every database of a server
   const std::string node;     // drawn at random
+  std::string questions() const { return channel + ":ask"; }
+  std::string answers(std::string_view from) const {
+    return channel + ":told:" + std::string(from);
+  }
 };
 
 ScriptCall beat_call(const Place& place, core::Epoch applied, std::uint64_t beat);

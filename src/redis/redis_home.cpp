@@ -26,6 +26,7 @@ void check_options(const RedisOptions& options) {
   check_seconds("command_timeout_s", options.command_timeout_s, 0.001, 60);
   check_seconds("connect_timeout_s", options.connect_timeout_s, 0.001, 60);
   check_seconds("max_commit_time_s", options.max_commit_time_s, 0.01, 86'400);
+  check_seconds("inspect_interval_s", options.inspect_interval_s, 0, 3'600);
   if (options.max_log_tags < 16 || options.max_log_tags > (std::size_t{1} << 24)) {
     throw InvalidOption("max_log_tags=" + std::to_string(options.max_log_tags) +
                         " is not allowed: 2^4 to 2^24");
@@ -55,6 +56,7 @@ redis::FollowerOptions follower_options(const redis::Url& url, const RedisOption
   made.max_log_tags = options.max_log_tags;
   made.max_commit_ns = span_ns(options.max_commit_time_s);
   made.replicas_ack = options.replicas_ack;
+  made.inspect_interval_ns = span_ns(options.inspect_interval_s);
   made.is_eviction_allowed = options.allow_eviction;
   made.is_writer = options.mode == RedisMode::kWriter;
   made.keeps_silently = options.on_unreachable == OnUnreachable::kJournal;
@@ -118,9 +120,19 @@ class RedisHome final : public Home {
         [url = url_, options = options_](const redis::Place& place, redis::Listener& listener) {
           redis::ClientOptions made = client_options(url, options);
           if (options.mode != RedisMode::kWriter) made.channels = {place.channel};
+          if (!made.channels.empty() && options.inspect_interval_s > 0) {
+            made.channels.push_back(place.questions());
+          }
           return std::make_unique<redis::Client>(made, listener);
         };
-    return std::make_unique<redis::RedisLog>(follower_options(url_, options_), make_transport);
+    const redis::MakeSubscribed make_asking =
+        [url = url_, options = options_](const std::string& channel, redis::Listener& listener) {
+          redis::ClientOptions made = client_options(url, options);
+          made.channels = {channel};
+          return std::make_unique<redis::Client>(made, listener);
+        };
+    return std::make_unique<redis::RedisLog>(follower_options(url_, options_), make_transport,
+                                             make_asking);
   }
   std::string server() const override { return redis::describe(url_); }
 

@@ -9,8 +9,11 @@ using core::Change;
 using core::Epoch;
 using core::InvalidationLog;
 
-RedisLog::RedisLog(FollowerOptions options, MakeTransport make_transport)
-    : options_(std::move(options)), make_transport_(std::move(make_transport)) {}
+RedisLog::RedisLog(FollowerOptions options, MakeTransport make_transport,
+                   MakeSubscribed make_asking)
+    : options_(std::move(options)),
+      make_transport_(std::move(make_transport)),
+      make_asking_(std::move(make_asking)) {}
 
 void RedisLog::attach(InvalidationLog& log) {
   log_ = &log;
@@ -86,6 +89,19 @@ core::HomeRows RedisLog::rows(const std::string& from, std::size_t most) {
 std::vector<core::HomeNode> RedisLog::nodes() { return follower().nodes(); }
 
 core::Facts RedisLog::facts() { return follower().facts(); }
+
+core::Inspected RedisLog::inspect(const core::Inspection& question) {
+  if (!make_asking_) return {};
+  Inspector& inspector = inspector_.get([this] {
+    return std::make_unique<Inspector>(Place(options_.prefix, options_.database), make_asking_);
+  });
+  return inspector.ask(question);
+}
+
+void RedisLog::tell(const core::MemoryQuestion& question, std::string told) noexcept {
+  Follower* const follower = follower_.peek();
+  if (follower != nullptr && !follower->is_inherited()) follower->tell(question, told);
+}
 
 bool RedisLog::wait_applied(std::uint64_t generation, Epoch epoch,
                             std::chrono::nanoseconds timeout) {

@@ -16,13 +16,15 @@
 
 #include "core/home.h"
 #include "redis/follower.h"
+#include "redis/inspector.h"
 #include "redis/per_process.h"
 
 namespace zoocache::redis {
 
 class RedisLog final : public core::LogHome {
  public:
-  RedisLog(FollowerOptions options, MakeTransport make_transport);
+  // `make_asking`: for `inspect`; none: nobody is asked.
+  RedisLog(FollowerOptions options, MakeTransport make_transport, MakeSubscribed make_asking = {});
 
   // Begins to connect, and does not wait for it.
   void attach(core::InvalidationLog& log) override;
@@ -54,6 +56,8 @@ class RedisLog final : public core::LogHome {
   core::HomeRows rows(const std::string& from, std::size_t most) override;
   std::vector<core::HomeNode> nodes() override;
   core::Facts facts() override;
+  core::Inspected inspect(const core::Inspection& question) override;
+  void tell(const core::MemoryQuestion& question, std::string told) noexcept override;
 
   // Waits until no process serves what the epoch invalidated: until every one that the home knows
   // has applied it; at the latest one lease. In a generation that is younger than ten leases the
@@ -70,6 +74,8 @@ class RedisLog final : public core::LogHome {
   const MakeTransport make_transport_;
   core::InvalidationLog* log_ = nullptr;
   PerProcess<Follower> follower_;
+  const MakeSubscribed make_asking_;
+  PerProcess<Inspector> inspector_;
 };
 
 }  // namespace zoocache::redis

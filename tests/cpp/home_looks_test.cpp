@@ -6,16 +6,21 @@
 #include <zoocache/redis.h>
 #endif
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/home.h"
+#include "core/inspection.h"
 #include "core/log.h"
 #include "core/second_level.h"
+#include "eventually.h"
 #include "temporary_folder.h"
 #ifdef ZOOCACHE_HAS_REDIS
 #include "redis_server.h"
@@ -187,10 +192,131 @@ std::vector<std::pair<std::string, MakePlace>> every_place() {
 INSTANTIATE_TEST_SUITE_P(Every, Looks, ::testing::ValuesIn(every_place()),
                          [](const auto& one) { return one.param.first; });
 
+TEST(Inspection, ALineOfJsonWithinItsBounds) {
+  core::MemoryTold told;
+  told.language = "C++";
+  told.entries = 3;
+  told.totals.hits = 7;
+  told.functions.push_back({.name = "rarely", .entries = 1, .totals = {.hits = 1}});
+  told.functions.push_back(
+      {.name = "a\"b\\c\n\x01", .entries = 2, .totals = {.hits = 5}, .load_ns = 1'500'000'000});
+  told.tags = {{"few", 1}, {"many", 9}};
+  const std::string all = to_json(told, 4096);
+  EXPECT_NE(all.find(R"("functions":[["a\"b\\c\u000a\u0001",2,5,0,0,0,1.5],["rarely",1,1,)"),
+            std::string::npos)
+      << all;
+  EXPECT_NE(all.find(R"("tags_total":0,)"), std::string::npos);
+  EXPECT_NE(all.find(R"("tags":[["many",9],["few",1]]})"), std::string::npos);
+  EXPECT_NE(all.find(R"("dying":null)"), std::string::npos);
+  EXPECT_NE(all.find(R"("counts":{"hits":7,)"), std::string::npos);
+  told.dying = {{"rarely", 1}};
+  EXPECT_NE(to_json(told, 4096).find(R"("dying":[["rarely",1]])"), std::string::npos);
+  for (int number = 0; number < 1000; ++number) {
+    told.functions.push_back({.name = "function " + std::to_string(number)});
+    told.tags.emplace_back("tag:" + std::to_string(number), 1);
+    told.dying->emplace_back("function " + std::to_string(number), 1);
+  }
+  for (const std::size_t most : {std::size_t{4096}, std::size_t{65'536}}) {
+    const std::string some = to_json(told, most);
+    EXPECT_LE(some.size(), most + 32);
+    EXPECT_GT(some.size(), most / 2);
+    EXPECT_EQ(some.substr(some.size() - 3), "]]}");
+  }
+}
+
+#ifdef ZOOCACHE_HAS_REDIS
+class Inspecting : public ::testing::Test {
+ protected:
+  void SetUp() override { NEEDS_REDIS_SERVER(); }
+
+  HomePtr home(double inspect_interval_s, RedisMode mode = RedisMode::kFull) {
+    if (server_ == nullptr) server_ = std::make_unique<RedisServer>();
+    return redis_home(
+        server_->url(),
+        {.command_timeout_s = 10, .mode = mode, .inspect_interval_s = inspect_interval_s});
+  }
+  core::Inspected ask(core::InvalidationLog& log, const std::string& tag = "") {
+    return log.home()->inspect(
+        {.tag = tag, .most_bytes = 1 << 20, .wait = std::chrono::seconds(1)});
+  }
+
+  std::unique_ptr<RedisServer> server_;
+};
+
+TEST_F(Inspecting, CachesTellWhatIsInTheirMemory) {
+  core::InvalidationLog tool(16);
+  tool.set_home(home(0.01, RedisMode::kWriter)->connect());
+  EXPECT_EQ(ask(tool).asked, 0U);
+  std::vector<std::unique_ptr<Cache>> caches;
+  std::vector<CachedFunction<int, int>> functions;
+  for (int number = 0; number < 3; ++number) {
+    caches.push_back(std::make_unique<Cache>(Options{.home = home(0.01)}));
+    functions.push_back(caches.back()->cacheable(
+        "twice", [](int id) { return 2 * id; }, deps("user:{0}")));
+    EXPECT_EQ(*functions.back()(21), 42);
+  }
+  core::Inspected found;
+  ASSERT_TRUE(eventually(
+      [&] {
+        found = ask(tool, "user");
+        return found.asked == 3 && found.answers.size() == 3;
+      },
+      std::chrono::seconds(30)));
+  std::set<std::string> nodes;
+  for (const core::ProcessTold& one : found.answers) {
+    nodes.insert(one.node);
+    EXPECT_NE(one.told.find(R"("language":"C++")"), std::string::npos) << one.told;
+    EXPECT_NE(one.told.find(R"("dying":[["twice",1]])"), std::string::npos) << one.told;
+    EXPECT_NE(one.told.find(R"(["twice",1,0,1,1,0,)"), std::string::npos) << one.told;
+    EXPECT_NE(one.told.find(R"("tags":[["user:21",1]])"), std::string::npos) << one.told;
+  }
+  EXPECT_EQ(nodes.size(), 3U);
+  // A tag that is none here is no answer, and no harm.
+  EXPECT_TRUE(ask(tool, std::string(5000, 'x')).answers.empty());
+  functions.clear();
+  caches.clear();
+  EXPECT_TRUE(eventually([&] { return ask(tool).asked == 0; }, std::chrono::seconds(30)));
+}
+
+TEST_F(Inspecting, CachesEndWhileTheyAreAsked) {
+  core::InvalidationLog tool(16);
+  tool.set_home(home(0.01, RedisMode::kWriter)->connect());
+  std::atomic<bool> ends{false};
+  std::thread asking([&] {
+    while (!ends)
+      tool.home()->inspect({.most_bytes = 1 << 20, .wait = std::chrono::milliseconds(2)});
+  });
+  const HomePtr shared = home(0.001);
+  for (int number = 0; number < 40; ++number) {
+    Cache cache({.home = shared});
+    auto twice = cache.cacheable(
+        "twice", [](int id) { return 2 * id; }, deps("user:{0}"));
+    EXPECT_EQ(*twice(number), 2 * number);
+    std::this_thread::sleep_for(std::chrono::milliseconds(number % 4));
+  }
+  ends = true;
+  asking.join();
+}
+
+TEST_F(Inspecting, NotMoreOftenThanItIsToldTo) {
+  core::InvalidationLog tool(16);
+  tool.set_home(home(0.01, RedisMode::kWriter)->connect());
+  const Cache seldom({.home = home(3600)});
+  const Cache never({.home = home(0)});
+  ASSERT_TRUE(eventually([&] { return ask(tool).answers.size() == 1; }, std::chrono::seconds(30)));
+  const core::Inspected again =
+      tool.home()->inspect({.most_bytes = 4096, .wait = std::chrono::milliseconds(100)});
+  EXPECT_EQ(again.asked, 1U);
+  EXPECT_TRUE(again.answers.empty());
+}
+#endif
+
 TEST(LooksAtMemory, AHomeOfOneProcessHasNothingToShow) {
   core::InvalidationLog log(1 << 8);
   log.set_home(memory_home()->connect());
   EXPECT_TRUE(log.home()->rows("", 10).rows.empty());
+  EXPECT_EQ(log.home()->inspect({}).asked, 0U);
+  log.home()->tell({}, "{}");
   EXPECT_EQ(log.home()->look(std::vector<std::string>{"a", "b"}).epochs.size(), 2U);
   EXPECT_TRUE(memory_storage()->connect()->page("", 10).entries.empty());
 }

@@ -14,10 +14,11 @@ import typer
 from zoocache import HomeUnreachable, InvalidOption, InvalidTag, _zoocache
 from zoocache.cli import _output as output
 from zoocache.cli._home import Home, Place
+from zoocache.cli._inspect import Memory
 from zoocache.cli._output import Exit
 from zoocache.cli._survey import HIDDEN, Bounds, Entry, Survey, is_at_or_below, survey
 from zoocache.cli._text import cut, human_bytes, text_of
-from zoocache.cli._words import CANNOT_SEE, bounds_of, entry_dict, note_bounds, sentence
+from zoocache.cli._words import bounds_of, entry_dict, memory_note, note_bounds, sentence
 
 __all__ = ["app", "run"]
 
@@ -99,9 +100,11 @@ def tags(
     home = Home(Place(url, storage_url, prefix, timeout=timeout))
     under = under.rstrip(":")
     found = survey(home, Bounds(most, rate))
+    memory = home.inspect()
+    in_memory = memory.tags
     epochs = {text_of(text): epoch for text, epoch in home.rows(most)}
     is_all = len(epochs) < most or home.look().tags <= most
-    names = {tag for tag in (*epochs, *found.would_die) if tag and not tag.startswith(HIDDEN)}
+    names = {tag for tag in (*epochs, *found.would_die, *in_memory) if tag and not tag.startswith(HIDDEN)}
     names = {tag for tag in names if not under or is_at_or_below(tag, under)}
     rows: list[dict[str, Any]] = [
         {
@@ -109,6 +112,7 @@ def tags(
             "epoch": epochs.get(tag, 0),
             "entries": found.depend.get(tag, 0),
             "would_die": found.would_die.get(tag, 0),
+            "in_memory": in_memory.get(tag, 0),
         }
         for tag in names
     ]
@@ -120,17 +124,19 @@ def tags(
     shown = rows[:limit] if limit else rows
     if as_json:
         about = {"tags": shown, "count": len(rows), "everything_epoch": epochs.get("", 0)}
-        output.print_json({**about, "log_complete": is_all, **bounds_of(home, found)})
+        output.print_json({**about, "log_complete": is_all, **bounds_of(home, found, memory)})
         return
+    more = ["in_memory"] if memory.processes else []
+    keys = ["entries", "would_die", *more]
     output.print_table(
-        ("tag", "invalidated at", "entries", "would die"),
-        [[cut(row["tag"]), row["epoch"] or "-", row["entries"], row["would_die"]] for row in shown],
+        ("tag", "invalidated at", *(key.replace("_", " ") for key in keys)),
+        [[cut(row["tag"]), row["epoch"] or "-", *(row[key] for key in keys)] for row in shown],
     )
     if len(shown) < len(rows):
         output.note(f"{len(shown)} of {len(rows)} tags; --limit 0 shows all")
     if not is_all:
         output.note(f"Only the newest {most:,} invalidations were looked at; --most looks at more.")
-    note_bounds(home, found)
+    note_bounds(home, found, memory)
 
 
 @app.command()
@@ -229,19 +235,18 @@ def _print_blast(home: Home, tags: list[str], bounds: Bounds, *, as_json: bool) 
             dying.add(entry)
 
     found = survey(home, bounds, visit)
-    rows = sorted(dying.functions.items(), key=lambda row: (-row[1].valid, row[0].name))
+    memory = home.inspect(tags[0]) if len(tags) == 1 else Memory()
+    in_memory = memory.dying
+    stored = {(one.name, one.version): count for one, count in dying.functions.items()}
+    rows: list[dict[str, Any]] = [
+        {"function": name, "version": version, "would_die": count.valid, "bytes": count.size_bytes}
+        for (name, version), count in stored.items()
+    ]
+    rows.sort(key=lambda row: (-row["would_die"], row["function"]))
     if as_json:
-        functions = [
-            {
-                "function": function.name,
-                "version": function.version,
-                "would_die": count.valid,
-                "bytes": count.size_bytes,
-            }
-            for function, count in rows
-        ]
-        about = {"tags": tags, "would_die": dying.valid, "bytes": dying.size_bytes}
-        output.print_json({**about, "functions": functions, **bounds_of(home, found)})
+        about: dict[str, Any] = {"tags": tags, "would_die": dying.valid, "bytes": dying.size_bytes}
+        about |= {"functions": rows, "in_memory": in_memory if memory.processes else None}
+        output.print_json({**about, **bounds_of(home, found, memory)})
         return
     output.print_line(
         f"{dying.valid} stored values of {found.valid} would die, {human_bytes(dying.size_bytes)}; "
@@ -251,11 +256,22 @@ def _print_blast(home: Home, tags: list[str], bounds: Bounds, *, as_json: bool) 
         output.print_table(
             ("function", "version", "would die", "size"),
             [
-                [cut(function.name), function.version, count.valid, human_bytes(count.size_bytes)]
-                for function, count in rows
+                [cut(row["function"]), row["version"], row["would_die"], human_bytes(row["bytes"])]
+                for row in rows
             ],
         )
-    note_bounds(home, found)
+    if memory.processes:
+        output.print_line(
+            f"{sum(in_memory.values())} entries in the memory of processes would die with it"
+        )
+    if in_memory:
+        output.print_table(
+            ("function", "in memory"),
+            [[cut(name), count] for name, count in sorted(in_memory.items())],
+        )
+    if len(tags) > 1 and home.kind == "redis":
+        output.note("Of several tags at once, what is in the memory of processes is not counted.")
+    note_bounds(home, found, memory)
 
 
 @app.command()
@@ -291,7 +307,7 @@ def doctor(
         told = [dataclasses.asdict(check) for check in checks]
         output.print_json({"home": home.where, "findings": findings, "checks": told})
     else:
-        output.note(CANNOT_SEE)
+        output.note(memory_note(home.inspect()))
     if findings:
         raise typer.Exit(Exit.FINDING)
 

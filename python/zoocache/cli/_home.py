@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoocache import Cache, HomeUnreachable, InvalidOption, _zoocache
+from zoocache.cli._inspect import Memory, parse
 from zoocache.cli._text import redacted, text_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = ["Home", "Look", "Node", "Place", "Stored"]
 
 _PAGE = 512
 _MOST_LOG_TAGS = 2**24
+_MOST_INSPECTED_BYTES = 2**24  # of all answers
 _FORMAT = 1  # of the files, as src/lmdb/folder.h has it
 # A page of LMDB that tells about the file: 16 bytes, magic, version, address, size of the map.
 _LMDB_HEAD = struct.Struct("=16xI4x8xQ")
@@ -257,6 +259,24 @@ class Home:
             for name, generation, born, size, lives, key, dependencies, killers in page
         ]
         return entries, after, unreadable
+
+    def inspect(self, tag: str = "", wait: float = 0.5) -> Memory:
+        """Asks the processes what is in their memory; those of a folder cannot be asked.
+
+        Args:
+            tag: whose invalidation is to be counted; empty: none.
+            wait: seconds.
+        """
+        if self.kind != "redis":
+            return Memory()
+        try:
+            asked, answers = _zoocache.home_inspect(
+                self._cache.core, tag.encode(), _MOST_INSPECTED_BYTES, wait
+            )
+        except HomeUnreachable as error:
+            return Memory(trouble=str(error))
+        processes = (parse(node, raw) for node, raw in answers)
+        return Memory(asked, tuple(one for one in processes if one is not None))
 
     def round_trip(self) -> None:
         """Asks the home one small question. Raises HomeUnreachable."""

@@ -11,22 +11,31 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static, TabbedContent, TabPane
 
+from zoocache.cli._inspect import name_in_memory
 from zoocache.cli._survey import HIDDEN
 from zoocache.cli._text import cut, human_bytes, human_seconds, safe
+from zoocache.cli._words import memory_note
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from zoocache.cli._inspect import FunctionSum, Process
     from zoocache.cli._watch import Snapshot, Watcher
 
 __all__ = ["Top"]
 
 _MOST_ROWS = 200
 _COLUMNS = {
-    "functions": ("function", "version", "valid", "entries", "size"),
+    "functions": (
+        *("function", "version", "valid", "entries", "size"),
+        *("in memory", "hits", "misses", "hit rate", "mean load"),
+    ),
     "invalidations": ("invalidated", "epoch", "first seen"),
-    "tags": ("tag", "would die", "entries"),
-    "nodes": ("node", "uses", "applied", "behind", "beats"),
+    "tags": ("tag", "would die", "entries", "in memory"),
+    "nodes": (
+        *("node", "uses", "applied", "behind", "beats"),
+        *("process", "in memory", "size", "hit rate"),
+    ),
 }
 
 
@@ -185,7 +194,8 @@ def _head(where: str, snapshot: Snapshot, is_paused: bool) -> Text:
         else:
             more = "" if values.is_complete else " (not all were looked at)"
             text += f"\n{values.valid:,} of {values.entries:,} stored values are valid, "
-            text += f"{human_bytes(values.size_bytes)}{more}; processes' memory cannot be seen"
+            text += f"{human_bytes(values.size_bytes)}{more}"
+        text += f"\n{cut(memory_note(snapshot.memory), 300)}"
         if snapshot.trouble:
             text += f"\n{cut(snapshot.trouble, 300)}"
     return Text(text, style="bold red" if state == "unreachable" else "")
@@ -194,23 +204,17 @@ def _head(where: str, snapshot: Snapshot, is_paused: bool) -> Text:
 def _rows(snapshot: Snapshot) -> dict[str, list[tuple[str, ...]]]:
     """The cells of each table, escaped."""
     rows: dict[str, list[tuple[str, ...]]] = {name: [] for name in _COLUMNS}
-    if snapshot.values is not None:
-        functions = sorted(
-            snapshot.values.functions.items(), key=lambda row: (-row[1].size_bytes, row[0].name)
+    rows["functions"] = _functions(snapshot)
+    depend = {} if snapshot.values is None else snapshot.values.depend
+    would_die = {} if snapshot.values is None else snapshot.values.would_die
+    in_memory = snapshot.memory.tags
+    rows["tags"] = [
+        (cut(tag), *(f"{counts.get(tag, 0):,}" for counts in (would_die, depend, in_memory)))
+        for tag in sorted(
+            {*would_die, *in_memory},
+            key=lambda tag: (-would_die.get(tag, 0), -in_memory.get(tag, 0), tag),
         )
-        rows["functions"] = [
-            (
-                cut(function.name),
-                safe(function.version),
-                f"{count.valid:,}",
-                f"{count.entries:,}",
-                human_bytes(count.size_bytes),
-            )
-            for function, count in functions
-        ]
-        depend = snapshot.values.depend
-        tags = sorted(snapshot.values.would_die.items(), key=lambda row: (-row[1], row[0]))
-        rows["tags"] = [(cut(tag), f"{count:,}", f"{depend.get(tag, 0):,}") for tag, count in tags]
+    ]
     rows["invalidations"] = [
         (
             what_of(one.text),
@@ -220,6 +224,7 @@ def _rows(snapshot: Snapshot) -> dict[str, list[tuple[str, ...]]]:
         for one in snapshot.seen
     ]
     clock = 0 if snapshot.look is None else snapshot.look.clock
+    processes = {one.node: one for one in snapshot.memory.processes}
     rows["nodes"] = [
         (
             f"{safe(node.name)}{' (this command)' if node.is_self else ''}",
@@ -227,10 +232,59 @@ def _rows(snapshot: Snapshot) -> dict[str, list[tuple[str, ...]]]:
             "-" if node.applied is None else f"{node.applied:,}",
             "-" if node.applied is None else f"{max(clock - node.applied, 0):,}",
             "-" if node.beat is None else f"{node.beat:,}",
+            *_process(processes.get(node.name)),
         )
         for node in snapshot.nodes
     ]
     return rows
+
+
+def _functions(snapshot: Snapshot) -> list[tuple[str, ...]]:
+    """Those that are stored, the largest first, each with what is in memory of all its versions."""
+    memory = snapshot.memory.functions
+    stored = {} if snapshot.values is None else snapshot.values.functions
+    rows = [
+        (
+            cut(function.name),
+            safe(function.version),
+            f"{count.valid:,}",
+            f"{count.entries:,}",
+            human_bytes(count.size_bytes),
+            *_calls(memory.get(name_in_memory(function.name))),
+        )
+        for function, count in sorted(
+            stored.items(), key=lambda row: (-row[1].size_bytes, row[0].name)
+        )
+    ]
+    names = {name_in_memory(function.name) for function in stored}
+    rest = sorted(
+        ((name, count) for name, count in memory.items() if name not in names),
+        key=lambda row: (-row[1].hits - row[1].misses, row[0]),
+    )
+    return rows + [(cut(name), "-", "-", "-", "-", *_calls(count)) for name, count in rest]
+
+
+def _calls(count: FunctionSum | None) -> tuple[str, ...]:
+    if count is None:
+        return ("-",) * 5
+    load = human_seconds(count.load_s / count.loads) if count.loads else "-"
+    counts = (f"{number:,}" for number in (count.entries, count.hits, count.misses))
+    return (*counts, _share(count.hits, count.misses), load)
+
+
+def _process(process: Process | None) -> tuple[str, ...]:
+    if process is None:
+        return ("-",) * 4
+    return (
+        f"{safe(process.language)} {process.pid} on {cut(process.host, 40)}",
+        f"{process.entries:,}",
+        human_bytes(process.size_bytes),
+        _share(process.counts.get("hits", 0), process.counts.get("misses", 0)),
+    )
+
+
+def _share(hits: int, misses: int) -> str:
+    return f"{100 * hits / (hits + misses):.1f} %" if hits + misses else "-"
 
 
 def what_of(text: str) -> str:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from zoocache import HomeUnreachable
+from zoocache.cli._inspect import Memory
 from zoocache.cli._survey import Bounds, Survey, survey
 from zoocache.cli._text import text_of
 
@@ -49,6 +50,7 @@ class Snapshot:
         nodes: the processes that use it.
         values: what is stored, as of a moment ago; None: not looked at yet, or refused.
         values_trouble: why nothing of it is known.
+        memory: what processes tell of theirs.
     """
 
     look: Look | None
@@ -58,6 +60,7 @@ class Snapshot:
     nodes: tuple[Node, ...]
     values: Survey | None
     values_trouble: str
+    memory: Memory = Memory()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -73,6 +76,7 @@ class Snapshot:
             "nodes": [dataclasses.asdict(one) for one in self.nodes],
             "values": None if self.values is None else values_dict(self.values),
             "values_trouble": self.values_trouble,
+            "memory": self.memory.as_dict() if self.memory.asked else None,
         }
 
 
@@ -140,7 +144,10 @@ class Watcher:
         if now >= self._survey_due:
             self._survey(now)
         trouble = str(self._home.status().get("trouble", ""))
-        return Snapshot(look, trouble, speed, seen, nodes, self._values, self._values_trouble)
+        return Snapshot(
+            *(look, trouble, speed, seen, nodes, self._values, self._values_trouble),
+            self._home.inspect(),
+        )
 
     def _newest(self, look: Look, now: float) -> tuple[Seen, ...]:
         had_some = self._before is not None and self._before[0] == look.generation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zoocache.cli import _output as output
+from zoocache.cli._inspect import Memory
 from zoocache.cli._survey import HIDDEN
 from zoocache.cli._text import cut, human_bytes, human_seconds
 
@@ -12,9 +13,26 @@ if TYPE_CHECKING:
     from zoocache.cli._home import Home
     from zoocache.cli._survey import Entry, Survey
 
-__all__ = ["CANNOT_SEE", "bounds_of", "entry_dict", "note_bounds", "sentence"]
+__all__ = ["CANNOT_SEE", "bounds_of", "entry_dict", "memory_note", "note_bounds", "sentence"]
 
 CANNOT_SEE = "What is in the memory of processes cannot be seen from outside."
+
+
+def memory_note(memory: Memory) -> str:
+    """Whose memory was seen, and whose was not."""
+    told = len(memory.processes)
+    if memory.trouble:
+        return f"The processes could not be asked what is in their memory: {memory.trouble}"
+    if not memory.asked:
+        return CANNOT_SEE
+    entries = sum(one.entries for one in memory.processes)
+    size = human_bytes(sum(one.size_bytes for one in memory.processes))
+    note = f"In the memory of processes: {entries:,} entries, {size}, as {told} of {memory.asked} told."
+    if told < memory.asked:
+        note += " The others were silent, or asked too often."
+    elif not memory.is_complete:
+        note += " They have more functions or tags than they told."
+    return note
 
 
 def _shown_call(entry: Entry) -> str:
@@ -68,19 +86,21 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
     }
 
 
-def bounds_of(home: Home, found: Survey) -> dict[str, Any]:
+def bounds_of(home: Home, found: Survey, memory: Memory | None = None) -> dict[str, Any]:
     """How much was looked at, and what cannot be."""
+    memory = memory or Memory()
     return {
         "entries_seen": found.entries,
         "valid_seen": found.valid,
         "unreadable": found.unreadable,
         "complete": found.is_complete,
         "has_values": home.has_values,
-        "cannot_see": CANNOT_SEE,
+        "cannot_see": "" if memory.processes else CANNOT_SEE,
+        "memory": memory.as_dict() if memory.asked else None,
     }
 
 
-def note_bounds(home: Home, found: Survey) -> None:
+def note_bounds(home: Home, found: Survey, memory: Memory | None = None) -> None:
     """Prints what was not looked at, and what cannot be."""
     if not home.has_values:
         output.note("There are no values beside this log.")
@@ -88,4 +108,4 @@ def note_bounds(home: Home, found: Survey) -> None:
         output.note(f"Only {found.entries:,} stored values were looked at; --most looks at more.")
     if found.unreadable:
         output.note(f"{found.unreadable:,} entries cannot be read.")
-    output.note(CANNOT_SEE)
+    output.note(memory_note(memory or Memory()))
