@@ -68,8 +68,8 @@ struct LevelPage {
 // Asks the processes that use a home what is in their memory (inspection.h).
 struct Inspection {
   std::string tag = {};  // what would die with it is counted; empty: not asked for
-  std::size_t most_bytes =
-      0;  // of all answers; each process has its share, within the bounds below
+  // Of all answers; each process has its share, within the bounds below.
+  std::size_t most_bytes = 0;
   std::chrono::nanoseconds wait{};  // for answers
 };
 

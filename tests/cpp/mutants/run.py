@@ -58,8 +58,9 @@ VIRTUAL_LOG = tuple(
 )
 VIRTUAL_LEVEL = ("redis_level_told_test",)
 REDIS_LOG = (
-    *("follower", "follower_calls", "follower_holds", "follower_intents", "follower_nodes"),
-    *("follower_replicas", "follower_writer", "fork_guard", "intents", "journal", "protocol"),
+    *("follower", "follower_calls", "follower_holds", "follower_inspect", "follower_intents"),
+    *("follower_looks", "follower_nodes", "follower_replicas", "follower_writer", "fork_guard"),
+    *("inspector", "intents", "journal", "protocol"),
     *("redis_log", "script", "scripts", "server_check", "transport"),
 )
 # And of its values, besides the files with that in their names.
