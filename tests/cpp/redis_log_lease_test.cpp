@@ -99,6 +99,23 @@ TEST_F(RedisLogLease, WithoutTheServer) {
   EXPECT_GT(last_hit_ns, killed_ns + 8 * kSimLeaseNs);
 }
 
+// Answers take half a lease, and heartbeats are a third of one apart: the newest answer gives trust
+// for half a lease at the most.
+TEST_F(RedisLogLease, TrustRunsFromTheMomentThatAHeartbeatWasSent) {
+  Process process(network_);
+  process.hits();
+  const std::int64_t lag_ns = kSimLeaseNs / 2;
+  network_.wires[0]->lag(lag_ns, 100 * kSimLeaseNs);
+  world_.sleep(10 * kSimLeaseNs);
+  process.hits();
+  kill();
+  const std::int64_t killed_ns = world_.now_ns();
+  while (process.hits()) {
+    ASSERT_LT(world_.now_ns() - killed_ns, kSimLeaseNs - lag_ns + 50 * kSimMs);
+    world_.sleep(5 * kSimMs);
+  }
+}
+
 TEST_F(RedisLogLease, NeverRegisteredServesNothing) {
   network_.primary->is_up = false;
   Process process(network_);

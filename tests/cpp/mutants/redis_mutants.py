@@ -40,6 +40,7 @@ REDIS_MUTANTS = [
         FOLLOWER,
         "    lease_.granted(sent_ns, beat->clock);\n",
         "    lease_.granted(now_ns(), beat->clock);\n",
+        test="log_lease",
         quick=True,
     ),
     redis(
