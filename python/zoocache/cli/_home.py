@@ -14,7 +14,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoocache import Cache, HomeUnreachable, InvalidOption, _zoocache
+from zoocache import Cache, HomeUnreachable, InvalidOption, InvalidTag, _zoocache
 from zoocache.cli._text import redacted, text_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from zoocache import Receipt
 
-__all__ = ["Home", "Look", "Node", "Place", "Stored"]
+__all__ = ["Home", "Look", "Node", "Place", "Stored", "check_tag"]
 
 _PAGE = 512
 _MOST_LOG_TAGS = 2**24
@@ -177,6 +177,11 @@ class Home:
         return redacted(self.place.url) + prefix
 
     @property
+    def values_kind(self) -> str | None:
+        """What the storage is: "lmdb" or "redis"; None: there is none to look at."""
+        return _kind_of(self.place.storage_url or self.place.url) if self.has_values else None
+
+    @property
     def has_values(self) -> bool:
         """Whether there is a storage to look at. A server always may have some."""
         return self._values is not None
@@ -266,6 +271,14 @@ class Home:
         """As `zoocache.invalidate`. Raises InvalidTag, HomeUnreachable."""
         receipt: Any = self._cache.invalidate(*tags, wait=wait)
         return receipt  # type: ignore[no-any-return]
+
+
+def check_tag(tag: str) -> None:
+    """Raises InvalidTag if it is none."""
+    try:
+        _zoocache.check_tag(tag, 4096)
+    except UnicodeEncodeError:
+        raise InvalidTag(f"invalid tag {tag!a}: it is no UTF-8") from None
 
 
 def _kind_of(url: str) -> str:

@@ -17,9 +17,9 @@ from zoocache.cli._text import text_of
 if TYPE_CHECKING:
     from zoocache.cli._home import Home, Look, Node
 
-__all__ = ["Seen", "Snapshot", "Watcher"]
+__all__ = ["SURVEY_SHARE", "Seen", "Snapshot", "Watcher"]
 
-_SHARE = 5
+SURVEY_SHARE = 5  # a survey takes this part of the time, at the most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,11 +105,11 @@ class Watcher:
 
     Args:
         home: what is watched.
-        bounds: of each survey.
+        bounds: of each survey; None: the stored values are not looked at.
         rows: newest invalidations that are shown.
     """
 
-    def __init__(self, home: Home, bounds: Bounds, rows: int = 50) -> None:
+    def __init__(self, home: Home, bounds: Bounds | None, rows: int = 50) -> None:
         self._home = home
         self._bounds = bounds
         self._rows = rows
@@ -121,7 +121,8 @@ class Watcher:
 
     def stop(self) -> None:
         """Lets a snapshot that is being made come to an end. From any thread."""
-        self._bounds.stop.set()
+        if self._bounds is not None:
+            self._bounds.stop.set()
 
     def snapshot(self) -> Snapshot:
         """The home now. A home that does not answer is part of the picture, and no error."""
@@ -137,8 +138,8 @@ class Watcher:
         if self._before is not None and self._before[0] == look.generation:
             speed = (look.clock - self._before[1]) / max(now - self._before[2], 1e-3)
         self._before = (look.generation, look.clock, now)
-        if now >= self._survey_due:
-            self._survey(now)
+        if self._bounds is not None and now >= self._survey_due:
+            self._survey(now, self._bounds)
         trouble = str(self._home.status().get("trouble", ""))
         return Snapshot(look, trouble, speed, seen, nodes, self._values, self._values_trouble)
 
@@ -153,10 +154,10 @@ class Watcher:
             found.append(Seen(*key, None if first is None else now - first))
         return tuple(found)
 
-    def _survey(self, now: float) -> None:
+    def _survey(self, now: float, bounds: Bounds) -> None:
         try:
-            self._values = survey(self._home, self._bounds)
+            self._values = survey(self._home, bounds)
             self._values_trouble = "" if self._home.has_values else "no values beside the log"
         except HomeUnreachable as error:
             self._values, self._values_trouble = None, str(error)
-        self._survey_due = now + _SHARE * (time.monotonic() - now)
+        self._survey_due = now + SURVEY_SHARE * (time.monotonic() - now)
