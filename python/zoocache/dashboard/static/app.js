@@ -2,7 +2,7 @@
 import { rateChart } from "./chart.js";
 import * as panels from "./panels.js";
 import { get, hasToken, invalidate, Refused, setToken } from "./server.js";
-import { count, fill, make, plural, quoted, visible } from "./text.js";
+import { ago, count, fill, make, plural, quoted, visible } from "./text.js";
 import { Tree } from "./tree.js";
 
 const byId = (id) => document.getElementById(id);
@@ -20,12 +20,18 @@ const tree = new Tree(byId("tree"), {
   trouble: (error) => failed(error),
   note: ({ total, text, hidden }) => {
     const what = text === "" ? `${count(total)} at the top` : `${plural(total, "tag", "tags")} found`;
+    const entries = isOutside() ? "valid stored values" : "entries";
     byId("tree-note").textContent = total === 0
       ? (text === "" ? "Nothing depends on a tag." : "No tag has this text in it.")
-      : `${what}; each with the entries that depend on it or on something below it.`
+      : `${what}; each with the ${entries} that depend on it or on something below it.`
         + (hidden > 0 ? ` ${count(hidden)} lines more are not shown: search for them.` : "");
   },
 });
+
+// A home that is seen from outside of its processes, and not a process that tells of itself.
+function isOutside() {
+  return overview !== null && overview.where !== null;
+}
 
 function say(text) {
   byId("said").textContent = text;
@@ -46,12 +52,15 @@ function now() {
 function draw() {
   if (overview === null) return;
   const { stats, home, storage } = overview;
-  byId("process").textContent = `${overview.version}, process ${overview.pid}`;
-  fill(byId("numbers"), ...panels.numbers(stats));
-  fill(byId("rate"), ...rateChart(overview.history, now(), byId("rate").clientWidth));
-  fill(byId("misses"), ...panels.misses(stats));
-  fill(byId("functions"), ...panels.functions(overview.functions, overview.functions_total));
-  fill(byId("invalidations"), ...panels.invalidations(overview.invalidations, now()));
+  byId("process").textContent = `${overview.version}, ${isOutside()
+    ? `home ${visible(overview.where)}, seen from outside` : `process ${overview.pid}`}`;
+  fill(byId("numbers"), ...(isOutside() ? panels.storedNumbers(overview) : panels.numbers(stats)));
+  fill(byId("stored"), ...panels.stored(overview, now()));
+  fill(byId("rate"), ...(panels.unseen(overview) ?? rateChart(overview.history, now(), byId("rate").clientWidth)));
+  fill(byId("misses"), ...(panels.unseen(overview) ?? panels.misses(stats)));
+  byId("functions-title").textContent = isOutside() ? "Functions with stored values" : "Slowest loaders";
+  fill(byId("functions"), ...(isOutside() ? panels.storedFunctions : panels.functions)(overview.functions, overview.functions_total));
+  fill(byId("invalidations"), ...(isOutside() ? panels.logged : panels.invalidations)(overview.invalidations, now()));
   drawHome(home, storage);
   const lost = [["home", home], ["storage", storage]].filter(([, told]) => told !== null && !told.reachable);
   const text = lost.map(([name, told]) => `The ${name} cannot be reached: ${visible(told.trouble).slice(0, 500)}`).join(" ");
@@ -144,7 +153,7 @@ function updateDetail() {
 
 function detailOf(told) {
   const facts = [
-    ["Would die with it, here", plural(told.would_die, "entry", "entries")],
+    ["Would die with it, here", wouldDie(told.would_die)],
     ["Dependencies on exactly it", count(told.own)],
     ["On it and below", count(told.entries)],
     ["Last invalidated", told.version === 0 ? "never, as far as is known" : `epoch ${count(told.version)}`],
@@ -154,6 +163,7 @@ function detailOf(told) {
     make("dl", { className: "facts" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
   ];
   if (Object.keys(told.functions).length > 0) parts.push(functionList(told.functions));
+  if (told.as_of !== null) parts.push(make("p", { className: "dim" }, counted(told.as_of)));
   if (overview?.writable) {
     const button = make("button", { type: "button", className: "danger", id: "invalidate" }, "Invalidate …");
     button.dataset.tag = told.tag;
@@ -162,6 +172,17 @@ function detailOf(told) {
     parts.push(make("p", { className: "dim" }, "Read-only: you may look, and not invalidate."));
   }
   return parts;
+}
+
+function wouldDie(number) {
+  if (number === null) return "not counted yet";
+  return isOutside() ? plural(number, "stored value", "stored values") : plural(number, "entry", "entries");
+}
+
+// How old the picture is that counts come from, and whether it is the whole one.
+function counted(asOf) {
+  const whole = overview?.values?.complete ?? true;
+  return `Counted in what was stored ${ago(Math.max(now() - asOf, 0))}${whole ? "" : ", as far as it was looked at"}.`;
 }
 
 function functionList(functions) {
@@ -184,9 +205,13 @@ async function confirmFor(tag) {
     const { value } = await get("preview", { tag });
     if (dialog.dataset.tag !== tag) return;
     const elsewhere = overview.home === null ? "" : " Entries of other processes and stored values die with it.";
+    const [what, more] = isOutside()
+      ? [`Would die: ${wouldDie(value.would_die)}.`, " Entries in the memory of processes die with it."]
+      : [`${wouldDie(value.would_die)} of this process would die.`, elsewhere];
     fill(byId("confirm-what"),
-      make("p", {}, make("strong", {}, `${plural(value.would_die, "entry", "entries")} of this process would die.`), elsewhere),
-      ...(value.would_die > 0 ? [functionList(value.functions)] : []));
+      make("p", {}, make("strong", {}, what), more),
+      ...(value.would_die > 0 ? [functionList(value.functions)] : []),
+      ...(value.as_of === null ? [] : [make("p", { className: "dim" }, counted(value.as_of))]));
     byId("confirm-yes").disabled = false;
   } catch (error) {
     byId("confirm-trouble").textContent = error.message;

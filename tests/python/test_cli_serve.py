@@ -1,0 +1,233 @@
+"""`zoocache serve` on real homes that other processes use: what its page and its JSON tell."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cli_support import clean_environment, command, worker
+from dashboard_support import TOKEN, code_of
+from redis_server import RedisServer
+from support import HANG_S, wait_until
+from test_docs import DOCS
+from zoocache import Cache
+from zoocache.cli._home import Home, Place, Stored
+from zoocache.cli._home_view import HomeView, Told
+from zoocache.cli._survey import Bounds
+from zoocache.cli._words import CANNOT_SEE
+
+
+@contextlib.contextmanager
+def served(url: str, *words: str, token: str | None = None) -> Iterator[httpx.Client]:
+    """The command in a process of its own; it is interrupted at the end of the block."""
+    environment = {**clean_environment(), "ZOOCACHE_URL": url}
+    if token is not None:
+        environment["ZOOCACHE_DASHBOARD_TOKEN"] = token
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zoocache.cli", "serve", "--port", "0", "--interval", "0.1", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        assert process.stdout is not None
+        where = process.stdout.readline().rpartition(" is at ")[2].strip()
+        assert where.startswith("http://127.0.0.1:"), process.communicate(timeout=HANG_S)
+        headers = {"x-zoocache": "1"}
+        if token is not None:
+            headers["authorization"] = f"Bearer {token}"
+        with httpx.Client(base_url=where, headers=headers, trust_env=False, timeout=HANG_S) as http:
+            yield http
+        process.send_signal(signal.SIGINT)
+        said, complaint = process.communicate(timeout=HANG_S)
+        assert process.returncode == 130, complaint
+        assert "Traceback" not in complaint
+        assert ("read-only" in said) == (token is None)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def get(http: httpx.Client, path: str, **query: str) -> Any:
+    answer = http.get(f"api/{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def tags(http: httpx.Client, below: str = "") -> dict[str, tuple[int, int]]:
+    """Of each tag the valid values that depend on it or below, and its epoch."""
+    rows = get(http, "tags", below=below)["rows"]
+    return {row["tag"]: (row["entries"], row["version"]) for row in rows}
+
+
+@pytest.mark.parametrize("kind", ["lmdb", "redis"])
+def test_it_tells_and_invalidates(kind: str, request: pytest.FixtureRequest) -> None:
+    home = request.getfixturevalue("url" if kind == "lmdb" else "server")
+    url = home if kind == "lmdb" else home.url
+    with worker(url) as other, served(url, token=TOKEN) as http:
+        told = get(http, "overview")
+        assert set(told["stats"].values()) == {None}, "no zero stands for what is not known"
+        assert (told["cannot_see"], told["pid"], told["history"]) == (CANNOT_SEE, None, [])
+        assert told["where"].startswith(f"{kind}://")
+        assert (told["values"]["entries"], told["values"]["valid"]) == (8, 8)
+        functions = {one["name"]: one for one in told["functions"]}
+        assert (functions["shop.user"]["valid"], functions["shop.order"]["valid"]) == (5, 3)
+        assert functions["shop.user"]["bytes"] > 500
+        assert functions["shop.user"]["hits"] is functions["shop.user"]["load_mean_s"] is None
+        assert told["home"]["reachable"] and told["storage"]["reachable"]
+        nodes = [one for one in told["home"]["nodes"] if not one["is_self"]]
+        assert len(nodes) == 1
+        assert (kind == "lmdb") == (nodes[0]["name"] == str(other.process.pid))
+        assert told["home"].get("lease_s") == (None if kind == "lmdb" else 2.0)
+        assert tags(http) == {"org": (8, 0), "stock": (3, 0)}
+
+        preview = get(http, "preview", tag="org:acme:user")
+        assert (preview["would_die"], preview["functions"]) == (5, {"shop.user": 5})
+        both = get(http, "preview", tag="org")
+        assert both["functions"] == {"shop.user": 5, "shop.order": 3}
+        assert get(http, "preview", tag="org:acme:use")["would_die"] == 0, "a segment is whole"
+        assert abs(both["as_of"] - told["values"]["as_of"]) < HANG_S
+        assert code_of(http.get("api/preview", params={"tag": "a::b"})) == (400, "invalid_tag")
+
+        answer = http.post("api/invalidate", json={"tag": "org:acme:user:1"})
+        assert answer.json() == {"tag": "org:acme:user:1", "epoch": 1}
+        assert get(http, "preview", tag="org:acme:user")["would_die"] == 4, "at once"
+        assert tags(http, "org:acme:user")["org:acme:user:1"] == (0, 1)
+        other.say("user 1")
+        wait_until(lambda: tags(http)["org"] == (8, 0), "a picture with what was loaded anew")
+        other.say("invalidate stock elsewhere")
+        other.say("clear")
+        (cleared, last, first) = get_until(http, lambda told: len(told["invalidations"]) == 3)
+        assert (cleared["everything"], cleared["epoch"], cleared["died"]) == (True, 3, None)
+        assert sorted(last["tags"]) == ["elsewhere", "stock"], "one invalidation, one epoch"
+        assert (first["tags"], first["origin"]) == (["org:acme:user:1"], None)
+        assert last["at"] is not None, "it came while we looked"
+
+        stranger = httpx.get(f"{http.base_url}api/overview", trust_env=False)
+        assert code_of(stranger) == (401, "token_wanted")
+
+
+def get_until(http: httpx.Client, holds: Any) -> Any:
+    """The invalidations of the first overview of which it holds."""
+    wait_until(lambda: holds(get(http, "overview")), "an overview")
+    return get(http, "overview")["invalidations"]
+
+
+def test_a_server_that_goes_and_comes_back(server: RedisServer) -> None:
+    cache = Cache(storage_url=server.url, command_timeout=5)
+    cache.set("key", 1, deps="a")
+    url = server.url.replace("redis://", "redis://default:pa55word@")
+    server.ask("CONFIG", "SET", "requirepass", "pa55word")
+    with served(url, "--timeout", "0.2") as http:
+        first = get(http, "overview")
+        assert (first["values"]["valid"], first["writable"]) == (1, False)
+        refused = http.post("api/invalidate", json={"tag": "a"})
+        assert code_of(refused) == (403, "read_only")
+        server.kill()
+        wait_until(lambda: not get(http, "overview")["home"]["reachable"], "the end")
+        lost = get(http, "overview")
+        assert len(lost["home"]["trouble"]) > 10
+        assert (lost["home"]["clock"], lost["home"]["nodes"]) == (None, None)
+        assert not lost["storage"]["reachable"]
+        assert lost["values"]["valid"] == 1, "the last picture stays, with its moment"
+        assert get(http, "preview", tag="a")["would_die"] == 1
+        server.start()  # empty, without a password: the client is told to go on without
+        wait_until(lambda: get(http, "overview")["home"]["reachable"], "the server again")
+        wait_until(lambda: get(http, "overview")["values"]["entries"] == 0, "a new picture")
+        assert get(http, "overview")["storage"]["reachable"]
+        assert "pa55word" not in http.get("api/overview").text + lost["home"]["trouble"]
+
+
+def test_what_is_refused(url: str) -> None:
+    Cache(storage_url=url).set("key", 1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for words, environment, code, said in (
+            (["--port", port], {}, 2, f"--port {port} cannot be had: Address already in use"),
+            (["--port", "65536"], {}, 2, "65536"),
+            (["--interval", "0"], {}, 2, "--interval"),
+            (["--host", "0.0.0.0"], {}, 2, "set ZOOCACHE_DASHBOARD_TOKEN"),
+            (["--host", "no.such.name.invalid", "--token", TOKEN], {}, 2, "no.such.name.invalid"),
+            ([], {"ZOOCACHE_DASHBOARD_TOKEN": "hunter2"}, 2, "16 or more printable"),
+            (["--url", f"{url}2"], {}, 3, "there is no home"),
+        ):
+            done = command("serve", *words, **{"ZOOCACHE_URL": url, **environment})
+            assert done.code == code, (words, done)
+            assert said in done.err.replace("\n", " "), (words, done)
+            assert "hunter2" not in done.err + done.out, "a token is not told"
+
+
+class Counted(Home):
+    """Counts the surveys that begin."""
+
+    surveys = 0
+
+    def stored(self, start: bytes, most: int) -> tuple[list[Stored], bytes, int]:
+        self.surveys += start == b""
+        return super().stored(start, most)
+
+
+def test_not_every_request_is_a_survey(url: str) -> None:
+    Cache(storage_url=url).set("key", 1, deps="a:b")
+    home = Counted(Place(url))
+    view = HomeView(home, Bounds(), 3600)
+    for _ in range(5):
+        view.overview(), view.search("", 0, 10), view.preview("a")
+        assert view.children("", 0, 10, largest_first=True)["rows"][0]["entries"] == 1
+    assert home.surveys == 1
+    view.invalidate("a")
+    assert view.overview()["values"]["valid"] == 0
+    assert view.preview("a")["would_die"] == 0
+    assert home.surveys == 2
+    view.close()
+    view.invalidate("a")
+    view.overview()
+    assert home.surveys == 2, "it has ended"
+
+
+def test_what_nobody_would_write_is_no_part_of_the_tree(server: RedisServer) -> None:
+    cache = Cache(storage_url=server.url, command_timeout=5)
+    cache.invalidate("x")
+    server.ask("ZADD", "{zoocache}:log", "1", "x\0y")
+    server.send(b"*4\r\n$4\r\nZADD\r\n$14\r\n{zoocache}:log\r\n$1\r\n1\r\n$2\r\n\xff\x7f\r\n")
+    view = HomeView(Home(Place(server.url)), Bounds(), 1)
+    rows = view.children("", 0, 10, largest_first=False)["rows"]
+    assert [(row["tag"], row["children"]) for row in rows] == [("x", False), ("\udcff\x7f", False)]
+    view.close()
+
+
+def test_what_processes_tell_takes_the_place_of_null(url: str) -> None:
+    Cache(storage_url=url).set("key", 1)
+    told: Told = {
+        "stats": {"hits": 9, "misses": 1},
+        "functions": {"shop.user": {"hits": 9, "misses": 1, "loads": 1, "load_mean_s": 0.5}},
+    }
+    view = HomeView(Home(Place(url)), Bounds(), 1, lambda: told)
+    seen = view.overview()
+    assert (seen["stats"]["hits"], seen["stats"]["loads"]) == (9, None)
+    assert [row[1:] for row in seen["history"]] == [(9, 1)]
+    rows = {one["name"]: one for one in seen["functions"]}
+    assert (rows["shop.user"]["load_mean_s"], rows["shop.user"]["entries"]) == (0.5, 0)
+    assert (rows["zoocache.raw-keys"]["hits"], rows["zoocache.raw-keys"]["entries"]) == (None, 1)
+    view.close()
+
+
+def test_the_document_names_all_that_a_home_is_told_with(url: str) -> None:
+    Cache(storage_url=url).set("key", 1)
+    view = HomeView(Home(Place(url)), Bounds(), 1)
+    told = view.overview()
+    view.close()
+    document = (DOCS / "DASHBOARD.md").read_text("utf-8")
+    names = {*told, *told["values"], *told["functions"][0], *view.preview("a")}
+    assert {name for name in names if f"`{name}`" not in document} == set()
+    assert CANNOT_SEE in document and CANNOT_SEE in Path(DOCS / "COMMAND.md").read_text("utf-8")
