@@ -74,6 +74,7 @@ class HomeView:
         self._pictures = Pictures(home, bounds, interval_s / 2)
         self._nodes = Nodes()
         self._history = History(_HISTORY_S)
+        self._newest: list[dict[str, Any]] | None = None  # invalidations, as last seen
         self._moments: dict[int, float] = {}
         self._lock = threading.Lock()  # of the overview, held while the home is asked
         self._overview: dict[str, Any] = {}
@@ -148,6 +149,7 @@ class HomeView:
         if snapshot.look is None:
             self._pictures.expire()  # as soon as it answers again
         else:
+            self._newest = self._invalidations(snapshot.seen)
             self._pictures.ask(_PATIENCE_S)
         told = self._told() or Told()
         stats: dict[str, int | None] = dict.fromkeys(Stats.__annotations__)
@@ -165,7 +167,7 @@ class HomeView:
             "history": self._history.rows(),
             "functions": functions[:_MOST_FUNCTIONS],
             "functions_total": len(functions),
-            "invalidations": self._invalidations(snapshot.seen),
+            "invalidations": self._newest,
             "home": self._home_now(snapshot),
             "storage": self._storage(snapshot),
             "values": self._values(),

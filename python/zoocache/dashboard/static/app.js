@@ -2,7 +2,7 @@
 import { rateChart } from "./chart.js";
 import * as panels from "./panels.js";
 import { get, hasToken, invalidate, Refused, setToken } from "./server.js";
-import { ago, count, fill, make, plural, quoted, visible } from "./text.js";
+import { count, fill, make, plural, quoted, visible } from "./text.js";
 import { Tree } from "./tree.js";
 
 const byId = (id) => document.getElementById(id);
@@ -22,7 +22,7 @@ const tree = new Tree(byId("tree"), {
     const what = text === "" ? `${count(total)} at the top` : `${plural(total, "tag", "tags")} found`;
     const entries = isOutside() ? "valid stored values" : "entries";
     byId("tree-note").textContent = total === 0
-      ? (text === "" ? "Nothing depends on a tag." : "No tag has this text in it.")
+      ? (text === "" ? (isOutside() ? "No tag is known." : "Nothing depends on a tag.") : "No tag has this text in it.")
       : `${what}; each with the ${entries} that depend on it or on something below it.`
         + (hidden > 0 ? ` ${count(hidden)} lines more are not shown: search for them.` : "");
   },
@@ -59,7 +59,8 @@ function draw() {
   fill(byId("rate"), ...(panels.unseen(overview) ?? rateChart(overview.history, now(), byId("rate").clientWidth)));
   fill(byId("misses"), ...(panels.unseen(overview) ?? panels.misses(stats)));
   byId("functions-title").textContent = isOutside() ? "Functions with stored values" : "Slowest loaders";
-  fill(byId("functions"), ...(isOutside() ? panels.storedFunctions : panels.functions)(overview.functions, overview.functions_total));
+  fill(byId("functions"), ...(isOutside() ? panels.storedFunctions(overview)
+    : panels.functions(overview.functions, overview.functions_total)));
   fill(byId("invalidations"), ...(isOutside() ? panels.logged : panels.invalidations)(overview.invalidations, now()));
   drawHome(home, storage);
   const lost = [["home", home], ["storage", storage]].filter(([, told]) => told !== null && !told.reachable);
@@ -146,14 +147,14 @@ let detailEntries = null;
 function updateDetail() {
   const line = tree.lineOfTag(selected);
   const row = line < 0 ? undefined : tree.placeOf(line)?.row;
-  const entries = `${row?.entries ?? 0} ${row?.version ?? 0} ${overview.writable}`;
+  const entries = `${row?.entries ?? 0} ${row?.version ?? 0} ${overview.writable} ${overview.values?.as_of}`;
   if (entries !== detailEntries) showDetail({ tag: selected });
   detailEntries = entries;
 }
 
 function detailOf(told) {
   const facts = [
-    ["Would die with it, here", wouldDie(told.would_die)],
+    [isOutside() ? "Would die with it" : "Would die with it, here", wouldDie(told.would_die)],
     ["Dependencies on exactly it", count(told.own)],
     ["On it and below", count(told.entries)],
     ["Last invalidated", told.version === 0 ? "never, as far as is known" : `epoch ${count(told.version)}`],
@@ -179,10 +180,11 @@ function wouldDie(number) {
   return isOutside() ? plural(number, "stored value", "stored values") : plural(number, "entry", "entries");
 }
 
-// How old the picture is that counts come from, and whether it is the whole one.
+// Of when the picture is that counts come from, and whether it is the whole one.
 function counted(asOf) {
   const whole = overview?.values?.complete ?? true;
-  return `Counted in what was stored ${ago(Math.max(now() - asOf, 0))}${whole ? "" : ", as far as it was looked at"}.`;
+  const time = new Date(asOf * 1000).toLocaleTimeString();
+  return `Counted in what was stored at ${time}${whole ? "" : ", as far as it was looked at"}.`;
 }
 
 function functionList(functions) {

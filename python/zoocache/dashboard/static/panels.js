@@ -53,8 +53,10 @@ export function stored({ where, values, storage }, now) {
   return [make("p", { className: "dim" }, parts.join(" "))];
 }
 
-export function storedFunctions(list, total) {
-  if (list.length === 0) return [make("p", { className: "empty" }, "No values are stored.")];
+export function storedFunctions({ functions: list, functions_total: total, values }) {
+  if (list.length === 0) {
+    return [make("p", { className: "empty" }, values === null ? "Not known yet." : "No values are stored.")];
+  }
   const isTold = list.some((one) => one.loads !== null);
   const rows = list.map((one) => [
     quoted(shortName(one.name), "code"),
@@ -75,6 +77,7 @@ export function storedFunctions(list, total) {
 
 // The log knows what was invalidated, and neither where nor what died of it.
 export function logged(list, now) {
+  if (list === null) return [make("p", { className: "empty" }, "Not known yet.")];
   if (list.length === 0) return [make("p", { className: "empty" }, "Nothing was invalidated so far.")];
   const rows = list.map((one) => [
     whatWasInvalidated(one),
