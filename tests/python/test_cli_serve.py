@@ -12,7 +12,7 @@ import pytest
 from cli_support import command, served, worker
 from dashboard_support import TOKEN, code_of
 from redis_server import RedisServer
-from support import HANG_S, wait_until
+from support import HANG_S, Gate, wait_until
 from test_docs import DOCS
 from zoocache import Cache
 from zoocache.cli._home import Home, Place, Stored
@@ -134,13 +134,17 @@ def test_what_is_refused(url: str) -> None:
 
 
 class Counted(Home):
-    """Counts the surveys that begin."""
+    """Counts the surveys that begin, and holds them if it is told to."""
 
     surveys = 0
+    gate: Gate | None = None
 
     def stored(self, start: bytes, most: int) -> tuple[list[Stored], bytes, int]:
         self.surveys += start == b""
-        return super().stored(start, most)
+        found = super().stored(start, most)
+        if self.gate is not None:
+            self.gate.hold()
+        return found
 
 
 def test_not_every_request_is_a_survey(url: str) -> None:
@@ -159,6 +163,41 @@ def test_not_every_request_is_a_survey(url: str) -> None:
     view.invalidate("a")
     view.overview()
     assert home.surveys == 2, "it has ended"
+
+
+def test_a_survey_that_something_overtook_is_followed_by_another(url: str) -> None:
+    Cache(storage_url=url).set("key", 1, deps="a")
+    home = Counted(Place(url))
+    view = HomeView(home, Bounds(), 3600)
+    home.gate = Gate()
+    assert view.overview()["values"] is None, "a long survey keeps nobody waiting"
+    assert view.preview("a")["would_die"] is None
+    home.gate.wait_entered()
+    view.invalidate("elsewhere")
+    home.gate.release()
+    home.gate = None
+    wait_until(lambda: view.preview("a")["would_die"] == 1, "the picture")
+    wait_until(lambda: view.preview("elsewhere")["version"] > 0, "the picture after it")
+    assert home.surveys == 2
+    view.close()
+
+
+def test_a_home_that_answers_again_is_surveyed_at_once(server: RedisServer) -> None:
+    Cache(storage_url=server.url, command_timeout=5).set("key", 1, deps="a")
+    view = HomeView(Home(Place(server.url)), Bounds(), 3600)
+
+    def reachable() -> bool:
+        view._overview_until = 0.0
+        return bool(view.overview()["home"]["reachable"])
+
+    assert reachable()
+    server.kill()
+    wait_until(lambda: not reachable(), "the end")
+    server.start()
+    wait_until(
+        lambda: reachable() and view.overview()["values"]["entries"] == 0, "what it has now"
+    )
+    view.close()
 
 
 def test_what_nobody_would_write_is_no_part_of_the_tree(server: RedisServer) -> None:

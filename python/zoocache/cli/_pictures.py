@@ -83,7 +83,7 @@ class Pictures:
     Args:
         home: whose.
         bounds: of each picture.
-        least_s: seconds between the beginnings of two, at the least.
+        least_s: seconds between the beginning of one and that of the next, at the least.
 
     Attributes:
         newest: the last one that could be taken; None: there is none yet.
@@ -132,13 +132,15 @@ class Pictures:
 
     def _run(self) -> None:
         began = time.monotonic()
+        least_s = 0.0  # what fails at once may be tried again at once
         try:
             self.newest = _take(self._home, self._bounds)
             self.trouble = ""
+            least_s = self._least_s
         except HomeUnreachable as error:
             self.trouble = str(error)
         finally:
             with self._lock:
-                pause = max(self._least_s, SURVEY_SHARE * (time.monotonic() - began))
+                pause = max(least_s, SURVEY_SHARE * (time.monotonic() - began))
                 self._due = 0.0 if self._is_old else began + pause
                 self._thread = None
