@@ -182,9 +182,11 @@ def test_a_survey_that_something_overtook_is_followed_by_another(url: str) -> No
     view.close()
 
 
-def test_a_home_that_answers_again_is_surveyed_at_once(server: RedisServer) -> None:
+def test_a_home_that_answers_again_is_surveyed_at_once(server: RedisServer, url: str) -> None:
     Cache(storage_url=server.url, command_timeout=5).set("key", 1, deps="a")
+    Cache(storage_url=url, bus_url=server.url, command_timeout=5).set("key", 1)
     view = HomeView(Home(Place(server.url)), Bounds(), 3600)
+    beside = HomeView(Home(Place(server.url, url)), Bounds(), 0.1)
 
     def reachable() -> bool:
         view._overview_until = 0.0
@@ -193,10 +195,25 @@ def test_a_home_that_answers_again_is_surveyed_at_once(server: RedisServer) -> N
     assert reachable()
     server.kill()
     wait_until(lambda: not reachable(), "the end")
+    assert not view.overview()["storage"]["reachable"]
+    wait_until(lambda: not beside.overview()["home"]["reachable"], "the end for the other one")
+    beside.children("", 0, 9, largest_first=False)  # tries a survey
+    storage = beside.overview()["storage"]
+    assert (storage["kind"], storage["reachable"], storage["trouble"]) == ("lmdb", True, "")
+    beside.close()
     server.start()
-    wait_until(
-        lambda: reachable() and view.overview()["values"]["entries"] == 0, "what it has now"
-    )
+    wait_until(lambda: reachable() and view.overview()["values"]["entries"] == 0, "what it has now")
+    view.close()
+
+
+def test_values_that_come_later_are_seen(url: str) -> None:
+    Cache(bus_url=url).invalidate("a")
+    view = HomeView(Home(Place(url)), Bounds(), 3600)
+    assert view.overview()["storage"] is None
+    Cache(storage_url=url).set("key", 1, deps="a")
+    view.invalidate("b")
+    assert view.preview("a")["would_die"] == 1
+    assert view.overview()["storage"]["reachable"]
     view.close()
 
 

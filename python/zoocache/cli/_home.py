@@ -246,6 +246,8 @@ class Home:
             HomeUnreachable: it does not answer, or refuses.
         """
         if self._values is None:
+            self._values = self._open_values()  # the first value may have been stored since
+        if self._values is None:
             return [], b"", 0
         page, after, unreadable = _zoocache.storage_page(self._values.core, start, most)
         entries = [

@@ -250,10 +250,10 @@ class HomeView:
         if kind is None:
             return None
         trouble = self._pictures.trouble
-        is_reachable = not trouble and (snapshot.look is not None or kind != "redis")
-        if not is_reachable and not trouble:
-            trouble = "the server does not answer"
-        return {"kind": kind, "reachable": is_reachable, "trouble": trouble, "counters": {}}
+        if snapshot.look is None:  # a folder beside a server is none the worse for it
+            is_apart = kind != self._home.kind
+            trouble = "" if is_apart else trouble or "the home does not answer"
+        return {"kind": kind, "reachable": not trouble, "trouble": trouble, "counters": {}}
 
     def _values(self) -> dict[str, Any] | None:
         picture = self._pictures.newest
