@@ -85,8 +85,7 @@ class Cache(RawKeys, Telling):
         """Sets the options; to be called before the first use, or not at all.
 
         Args:
-            max_entries: the most entries; default 1,000,000.
-            max_bytes: the most accounted bytes; default no bound.
+            max_entries, max_bytes: the most of both; default 1,000,000, and no bound of the bytes.
             default_ttl: seconds that entries live whose function names no `ttl`; default for ever.
             read_extend_ttl: whether reads start the default ttl anew; default True.
             flight_timeout: seconds to wait for another caller's load; default 60.
@@ -126,13 +125,12 @@ class Cache(RawKeys, Telling):
             on_unreachable: what invalidate() does when the server does not acknowledge it: it is
                 kept and tried again, and "raise" (default) raises HomeUnreachable, "journal" does
                 not.
-            replicas_ack: how many replicas must have heard of an invalidation; default
-                0. With too few in time it is done all the same; on_unreachable says the rest.
+            replicas_ack: how many replicas must have heard of an invalidation; default 0. With
+                too few in time it is done all the same; on_unreachable says the rest.
             mode: "writer": this process declares changes and caches nothing; default "full".
             max_commit_time: seconds that a write in a block of `invalidating` may take to be
                 committed; the same in all processes, default 60. See docs/WORKERS.md.
-            inspect_interval: seconds between two answers of this process to tools that ask through
-                the server what is in its memory; 0: it never answers; default 0.5.
+            inspect_interval: seconds between answers to tools (docs/COMMAND.md); default 0.5.
             telemetry: a TelemetryManager that gets the counts; see docs/METRICS.md.
             allow_eviction: use a server that may evict the log, too; default False.
             lmdb_map_size: bytes that a shared log may take; the same in all processes, default

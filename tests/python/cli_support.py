@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import httpx
 import pyte
 from typing_extensions import Self
 
@@ -145,6 +146,39 @@ def command_process(*words: str, **environment: str) -> Done:
 def clean_environment() -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith("ZOOCACHE_")}
     return {**kept, "TERM": "xterm-256color", "COLUMNS": "100", "LANG": "C.UTF-8"}
+
+
+@contextlib.contextmanager
+def served(url: str, *words: str, token: str | None = None) -> Iterator[httpx.Client]:
+    """`zoocache serve` in a process of its own, which is interrupted at the end of the block."""
+    environment = {**clean_environment(), "ZOOCACHE_URL": url}
+    if token is not None:
+        environment["ZOOCACHE_DASHBOARD_TOKEN"] = token
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zoocache.cli", "serve", "--port", "0", "--interval", "0.1", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        assert process.stdout is not None
+        where = process.stdout.readline().rpartition(" is at ")[2].strip()
+        assert where.startswith("http://127.0.0.1:"), process.communicate(timeout=HANG_S)
+        headers = {"x-zoocache": "1"}
+        if token is None:
+            assert "read-only" in process.stdout.readline()
+        else:
+            headers["authorization"] = f"Bearer {token}"
+        with httpx.Client(base_url=where, headers=headers, trust_env=False, timeout=HANG_S) as http:
+            yield http
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=HANG_S)
+        assert process.returncode == 130, complaint
+        assert "Traceback" not in complaint
+    finally:
+        process.kill()
+        process.communicate()
 
 
 class Terminal:

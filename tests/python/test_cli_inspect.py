@@ -132,9 +132,9 @@ def test_a_process_that_ends_is_not_waited_for(server: RedisServer, home: Home) 
 def test_too_often_is_not_answered(server: RedisServer, home: Home) -> None:
     worker = start(server, "{'inspect_interval': 3600}")
     assert len(asked(home).processes) == 1
-    again = home.inspect(wait=0.2)
+    again = home.inspect(wait=0.1)
     assert (again.asked, again.processes) == (1, ())
-    assert memory_note(again).endswith("as 0 of 1 told. The others were silent, or asked too often.")
+    assert memory_note(again).startswith("None of 1 processes told what is in their memory")
     end(worker)
 
 
@@ -163,7 +163,7 @@ def test_an_answer_has_a_bound(server: RedisServer, home: Home) -> None:
         add(number)
     process = asked(home).processes[0]
     assert process.functions_total == 2000
-    assert {one.entries for one in process.functions.values()} == {2}
+    assert sorted(one.entries for one in process.functions.values())[1] == 2
     assert process.tags_total == 2000
     assert 100 < len(process.functions) < 1000
     assert 100 < len(process.tags) < 2000
@@ -203,11 +203,9 @@ def test_tags_and_dry_runs_tell_of_memory(server: RedisServer, two: list[Worker]
 
 @pytest.mark.parametrize("seed", range(3))
 def test_answers_that_make_no_sense_are_none(seed: int) -> None:
-    good = {
-        **{"format": 1, "language": "C++", "host": "a", "pid": 1, "entries": 1, "bytes": 2},
-        **{"counts": {"hits": 1}, "dying": [["f", 1]], "functions_total": 1},
-        **{"functions": [["f", 1, 2, 3, 4, 5, 0.5]], "tags_total": 1, "tags": [["t", 1]]},
-    }
+    good: dict[str, Any] = {"format": 1, "language": "C++", "host": "a", "pid": 1, "entries": 1}
+    good |= {"bytes": 2, "counts": {"hits": 1}, "dying": [["f", 1]], "functions_total": 1}
+    good |= {"functions": [["f", 1, 2, 3, 4, 5, 0.5]], "tags_total": 1, "tags": [["t", 1]]}
     assert parse(b"node", json.dumps(good).encode()) is not None
     chance = random.Random(seed)
     bad: list[Any] = [None, -1, 1.5, "x", [], {}, [["f"]], [["f", -1]], [[1, 1]], True, 2**63]

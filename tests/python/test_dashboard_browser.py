@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,8 +15,10 @@ from playwright.sync_api import Browser, Page, expect
 
 import zoocache
 from browser import Visit, chromium, row, visit, widths
+from cli_support import served, worker
 from dashboard_support import TOKEN
 from zoocache import Cache, _zoocache
+from zoocache.cli._words import CANNOT_SEE
 from zoocache.dashboard import start
 
 pytestmark = pytest.mark.no_asan  # the browser would be preloaded with its runtime
@@ -248,6 +251,33 @@ def test_a_server_that_is_gone_and_comes_back(browser: Browser, cache: Cache) ->
         expect(page.locator("#said")).to_have_text("no answer; trying again")
         with start(port=port, cache=cache, interval=0.1):
             expect(page.locator("#connection")).to_have_text("live")
+
+
+def test_a_home_from_outside(browser: Browser, url: str) -> None:
+    with worker(url) as other, served(url, token=TOKEN) as http:
+        with visit(browser, str(http.base_url)) as seen:
+            page = seen.open(TOKEN)
+            expect(page.locator("#process")).to_contain_text("cache, seen from outside")
+            for panel in ("#rate", "#misses"):
+                expect(page.locator(panel)).to_have_text(CANNOT_SEE)
+            expect(number(page, "Stored values")).to_have_text("8")
+            expect(number(page, "Hit rate")).to_have_count(0)
+            expect(page.locator("#functions tbody tr")).to_have_count(2)
+            expect(page.locator("#home")).to_contain_text(f"{other.process.pid}")
+            expect(page.locator("#home")).to_contain_text("Storage: a folder of this machine")
+            row(page, "org").locator(".twisty").click()
+            row(page, "acme").click()
+            expect(page.locator("#detail")).to_contain_text("8 stored values")
+            page.click("#invalidate")
+            expect(page.locator("#confirm")).to_contain_text("Would die: 8 stored values.")
+            expect(page.locator("#confirm")).to_contain_text("5 of shop.user")
+            page.click("#confirm-yes")
+            expect(page.locator("#detail")).to_contain_text("0 stored values")
+            expect(number(page, "Valid")).to_have_text("0")
+            expect(page.locator("#invalidations tbody th").first).to_have_text("org:acme")
+            shown = page.locator("main").inner_text()
+            assert not re.search("NaN|null|undefined", shown), "what is not known has words"
+            assert widths(page)[0] == widths(page)[1]
 
 
 def test_hostile_names_are_text(opened: Open, cache: Cache) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from zoocache import HomeUnreachable, InvalidOption, InvalidTag, _zoocache
 from zoocache.cli import _output as output
-from zoocache.cli._home import Home, Place
+from zoocache.cli._home import Home, Place, check_tag
 from zoocache.cli._inspect import Memory
 from zoocache.cli._output import Exit
 from zoocache.cli._survey import HIDDEN, Bounds, Entry, Survey, is_at_or_below, survey
@@ -104,7 +104,9 @@ def tags(
     in_memory = memory.tags
     epochs = {text_of(text): epoch for text, epoch in home.rows(most)}
     is_all = len(epochs) < most or home.look().tags <= most
-    names = {tag for tag in (*epochs, *found.would_die, *in_memory) if tag and not tag.startswith(HIDDEN)}
+    names = {
+        tag for tag in (*epochs, *found.would_die, *in_memory) if tag and not tag.startswith(HIDDEN)
+    }
     names = {tag for tag in names if not under or is_at_or_below(tag, under)}
     rows: list[dict[str, Any]] = [
         {
@@ -206,7 +208,7 @@ def invalidate(
 ) -> None:
     """Declares that what the tags name has changed, as any process would."""
     for one in tag:
-        _check_tag(one)
+        check_tag(one)
     home = Home(Place(url, storage_url, prefix, lease, timeout))
     if dry_run:
         _print_blast(home, tag, Bounds(most, rate), as_json=as_json)
@@ -351,6 +353,42 @@ def top(
 
 
 @app.command()
+def serve(
+    url: Url,
+    storage_url: StorageUrl = None,
+    prefix: Prefix = None,
+    lease: Lease = None,
+    timeout: Timeout = 2.0,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; one that others reach wants a token.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The port to listen on; 0: a free one.")
+    ] = 8765,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ZOOCACHE_DASHBOARD_TOKEN",
+            help="Who sends it may look and invalidate; 16 or more characters. Without one: "
+            "browsers of this machine, and read-only. Everybody on the machine can read a command "
+            "line, so set the environment variable instead.",
+            show_default=False,
+        ),
+    ] = None,
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds between looks of an open page.")
+    ] = 2.0,
+    most: Most = 100_000,
+    rate: Rate = 20_000,
+) -> None:
+    """The dashboard of the home, as a page for browsers, until it is interrupted."""
+    from zoocache.cli._serve import serve_home  # noqa: PLC0415 - only here
+
+    place = Place(url, storage_url, prefix, lease, timeout)
+    serve_home(place, Bounds(most, rate), host, port, token, interval)
+
+
+@app.command()
 def bench(
     calls: Annotated[
         int, typer.Option(min=1000, max=10_000_000, help="Hits in a round.")
@@ -393,13 +431,6 @@ def version(as_json: Json = False) -> None:
         return
     for name, value in found.items():
         output.print_line(f"{name} {value}")
-
-
-def _check_tag(tag: str) -> None:
-    try:
-        _zoocache.check_tag(tag, 4096)
-    except UnicodeEncodeError:
-        raise InvalidTag(f"invalid tag {tag!a}: it is no UTF-8") from None
 
 
 def _literal(text: str) -> Any:

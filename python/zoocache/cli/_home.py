@@ -11,11 +11,12 @@ import dataclasses
 import mmap
 import os
 import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoocache import Cache, HomeUnreachable, InvalidOption, _zoocache
-from zoocache.cli._inspect import Memory, parse
+from zoocache import Cache, HomeUnreachable, InvalidOption, InvalidTag, _zoocache
+from zoocache.cli._inspect import Memory, Process, parse
 from zoocache.cli._text import redacted, text_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from zoocache import Receipt
 
-__all__ = ["Home", "Look", "Node", "Place", "Stored"]
+__all__ = ["Home", "Look", "Node", "Place", "Stored", "check_tag"]
 
 _PAGE = 512
 _MOST_LOG_TAGS = 2**24
@@ -179,6 +180,11 @@ class Home:
         return redacted(self.place.url) + prefix
 
     @property
+    def values_kind(self) -> str | None:
+        """What the storage is: "lmdb" or "redis"; None: there is none to look at."""
+        return _kind_of(self.place.storage_url or self.place.url) if self.has_values else None
+
+    @property
     def has_values(self) -> bool:
         """Whether there is a storage to look at. A server always may have some."""
         return self._values is not None
@@ -243,6 +249,8 @@ class Home:
             HomeUnreachable: it does not answer, or refuses.
         """
         if self._values is None:
+            self._values = self._open_values()  # the first value may have been stored since
+        if self._values is None:
             return [], b"", 0
         page, after, unreadable = _zoocache.storage_page(self._values.core, start, most)
         entries = [
@@ -260,23 +268,32 @@ class Home:
         ]
         return entries, after, unreadable
 
-    def inspect(self, tag: str = "", wait: float = 0.5) -> Memory:
+    def inspect(self, tag: str = "", wait: float = 0.5, tries: int = 2) -> Memory:
         """Asks the processes what is in their memory; those of a folder cannot be asked.
 
         Args:
             tag: whose invalidation is to be counted; empty: none.
-            wait: seconds.
+            wait: seconds, of each try, and between two.
+            tries: until all have answered: one that was asked a moment ago does not.
         """
         if self.kind != "redis":
             return Memory()
-        try:
-            asked, answers = _zoocache.home_inspect(
-                self._cache.core, tag.encode(), _MOST_INSPECTED_BYTES, wait
-            )
-        except HomeUnreachable as error:
-            return Memory(trouble=str(error))
-        processes = (parse(node, raw) for node, raw in answers)
-        return Memory(asked, tuple(one for one in processes if one is not None))
+        told: dict[str, Process] = {}
+        while True:
+            try:
+                asked, answers = _zoocache.home_inspect(
+                    self._cache.core, tag.encode(), _MOST_INSPECTED_BYTES, wait
+                )
+            except HomeUnreachable as error:
+                return Memory(trouble=str(error))
+            for node, raw in answers:
+                process = parse(node, raw)
+                if process is not None:
+                    told[process.node] = process
+            tries -= 1
+            if len(told) >= asked or tries <= 0:
+                return Memory(asked, tuple(told.values()))
+            time.sleep(wait)
 
     def round_trip(self) -> None:
         """Asks the home one small question. Raises HomeUnreachable."""
@@ -286,6 +303,14 @@ class Home:
         """As `zoocache.invalidate`. Raises InvalidTag, HomeUnreachable."""
         receipt: Any = self._cache.invalidate(*tags, wait=wait)
         return receipt  # type: ignore[no-any-return]
+
+
+def check_tag(tag: str) -> None:
+    """Raises InvalidTag if it is none."""
+    try:
+        _zoocache.check_tag(tag, 4096)
+    except UnicodeEncodeError:
+        raise InvalidTag(f"invalid tag {tag!a}: it is no UTF-8") from None
 
 
 def _kind_of(url: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from zoocache.cli._text import text_of
@@ -16,11 +17,12 @@ from zoocache.cli._text import text_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["FunctionSum", "Memory", "Process", "name_in_memory", "parse"]
+__all__ = ["FunctionSum", "Memories", "Memory", "Process", "name_in_memory", "parse"]
 
 _FORMAT = 1
 _MOST_ROWS = 100_000
 _MOST_TEXT = 16_384
+_KEPT_S = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +150,35 @@ class Memory:
         }
 
 
+class Memories:
+    """The newest answers of a home's processes. For one thread, but for `newest`.
+
+    One that was asked too often, by whomever, is as it was the last time.
+
+    Args:
+        inspect: asks them.
+
+    Attributes:
+        newest: what was found last.
+    """
+
+    def __init__(self, inspect: Callable[[], Memory]) -> None:
+        self.newest = Memory()
+        self._inspect = inspect
+        self._told: dict[str, tuple[float, Process]] = {}
+
+    def look(self) -> Memory:
+        """Asks them again."""
+        found = self._inspect()
+        now = time.monotonic()
+        self._told |= {one.node: (now, one) for one in found.processes}
+        kept = sorted(self._told.items(), key=lambda row: -row[1][0])[: found.asked]
+        self._told = {node: told for node, told in kept if now - told[0] < _KEPT_S}
+        processes = tuple(one for _, one in self._told.values())
+        self.newest = dataclasses.replace(found, processes=processes)
+        return self.newest
+
+
 def name_in_memory(stored: str) -> str:
     """What a function that is stored under this name is called by processes.
 
@@ -169,17 +200,14 @@ def parse(node: bytes, raw: bytes) -> Process | None:
     try:
         told = json.loads(raw.decode("utf-8", "replace"))
         return _process(text_of(node), told)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return None
 
 
 def _process(node: str, told: dict[str, Any]) -> Process:
     if told["format"] != _FORMAT:
         raise ValueError("a version that is not known here")
-    rows = [
-        {_text(name): FunctionSum(*map(_count, counts), load_s=_seconds(load_s))}
-        for name, *counts, load_s in _list(told["functions"])
-    ]
+    rows = [_function(*_list(row)) for row in _list(told["functions"])]
     return Process(
         node,
         _text(told["language"]),
@@ -195,6 +223,12 @@ def _process(node: str, told: dict[str, Any]) -> Process:
         _count(told["tags_total"]),
         None if told["dying"] is None else _pairs(told["dying"]),
     )
+
+
+def _function(name: Any, *numbers: Any) -> dict[str, FunctionSum]:
+    entries, hits, misses, loads, load_errors = (_count(one) for one in numbers[:-1])
+    load_s = _seconds(numbers[-1])
+    return {_text(name): FunctionSum(entries, hits, misses, loads, load_errors, load_s)}
 
 
 def _pairs(rows: Any) -> dict[str, int]:

@@ -11,16 +11,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from zoocache import HomeUnreachable
-from zoocache.cli._inspect import Memory
+from zoocache.cli._inspect import Memories, Memory
 from zoocache.cli._survey import Bounds, Survey, survey
 from zoocache.cli._text import text_of
 
 if TYPE_CHECKING:
     from zoocache.cli._home import Home, Look, Node
 
-__all__ = ["Seen", "Snapshot", "Watcher"]
+__all__ = ["SURVEY_SHARE", "Seen", "Snapshot", "Watcher"]
 
-_SHARE = 5
+SURVEY_SHARE = 5  # a survey takes this part of the time, at the most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Snapshot:
     nodes: tuple[Node, ...]
     values: Survey | None
     values_trouble: str
-    memory: Memory = Memory()
+    memory: Memory
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -109,11 +109,14 @@ class Watcher:
 
     Args:
         home: what is watched.
-        bounds: of each survey.
+        bounds: of each survey; None: the stored values are not looked at.
         rows: newest invalidations that are shown.
+
+    Attributes:
+        memories: what the processes tell.
     """
 
-    def __init__(self, home: Home, bounds: Bounds, rows: int = 50) -> None:
+    def __init__(self, home: Home, bounds: Bounds | None, rows: int = 50) -> None:
         self._home = home
         self._bounds = bounds
         self._rows = rows
@@ -122,10 +125,12 @@ class Watcher:
         self._values: Survey | None = None
         self._values_trouble = ""
         self._survey_due = 0.0
+        self.memories = Memories(lambda: home.inspect(tries=1))
 
     def stop(self) -> None:
         """Lets a snapshot that is being made come to an end. From any thread."""
-        self._bounds.stop.set()
+        if self._bounds is not None:
+            self._bounds.stop.set()
 
     def snapshot(self) -> Snapshot:
         """The home now. A home that does not answer is part of the picture, and no error."""
@@ -136,17 +141,19 @@ class Watcher:
             nodes = tuple(self._home.nodes())
         except HomeUnreachable as error:
             self._before = None
-            return Snapshot(None, str(error), None, (), (), None, "the home does not answer")
+            return Snapshot(
+                *(None, str(error), None, (), (), None, "the home does not answer"), Memory()
+            )
         speed = None
         if self._before is not None and self._before[0] == look.generation:
             speed = (look.clock - self._before[1]) / max(now - self._before[2], 1e-3)
         self._before = (look.generation, look.clock, now)
-        if now >= self._survey_due:
-            self._survey(now)
+        if self._bounds is not None and now >= self._survey_due:
+            self._survey(now, self._bounds)
         trouble = str(self._home.status().get("trouble", ""))
         return Snapshot(
             *(look, trouble, speed, seen, nodes, self._values, self._values_trouble),
-            self._home.inspect(),
+            self.memories.look(),
         )
 
     def _newest(self, look: Look, now: float) -> tuple[Seen, ...]:
@@ -160,10 +167,10 @@ class Watcher:
             found.append(Seen(*key, None if first is None else now - first))
         return tuple(found)
 
-    def _survey(self, now: float) -> None:
+    def _survey(self, now: float, bounds: Bounds) -> None:
         try:
-            self._values = survey(self._home, self._bounds)
+            self._values = survey(self._home, bounds)
             self._values_trouble = "" if self._home.has_values else "no values beside the log"
         except HomeUnreachable as error:
             self._values, self._values_trouble = None, str(error)
-        self._survey_due = now + _SHARE * (time.monotonic() - now)
+        self._survey_due = now + SURVEY_SHARE * (time.monotonic() - now)

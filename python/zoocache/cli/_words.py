@@ -25,9 +25,13 @@ def memory_note(memory: Memory) -> str:
         return f"The processes could not be asked what is in their memory: {memory.trouble}"
     if not memory.asked:
         return CANNOT_SEE
+    if not told:
+        silent = "they were silent, or are asked too often"
+        return f"None of {memory.asked} processes told what is in their memory: {silent}."
     entries = sum(one.entries for one in memory.processes)
     size = human_bytes(sum(one.size_bytes for one in memory.processes))
-    note = f"In the memory of processes: {entries:,} entries, {size}, as {told} of {memory.asked} told."
+    note = f"In the memory of processes: {entries:,} entries, {size}, "
+    note += f"as {told} of {memory.asked} told."
     if told < memory.asked:
         note += " The others were silent, or asked too often."
     elif not memory.is_complete:

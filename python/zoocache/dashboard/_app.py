@@ -28,6 +28,7 @@ from zoocache.dashboard._view import View
 
 if TYPE_CHECKING:
     from zoocache._cache import Cache
+    from zoocache.dashboard._source import Source
 
 __all__ = ["Dashboard", "create_app"]
 
@@ -78,13 +79,13 @@ def create_app(
     """
     if cache is None:
         cache = zoocache._default  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    return Dashboard(
+    view = View(
         cache,
-        Access(token, authorize),
         _within("interval", interval, 0.1, 3_600),
         _within("history", history, 1, 86_400),
         int(_within("max_functions", max_functions, 1, 10_000)),
     )
+    return Dashboard(view, Access(token, authorize))
 
 
 def _within(name: str, value: Any, least: float, most: float) -> float:
@@ -96,11 +97,9 @@ def _within(name: str, value: Any, least: float, most: float) -> float:
 class Dashboard:
     """An ASGI app; `create_app` makes it. Thread-safe."""
 
-    def __init__(
-        self, cache: Cache, access: Access, interval_s: float, history_s: float, max_functions: int
-    ) -> None:
+    def __init__(self, source: Source, access: Access) -> None:
         self._access = access
-        self._view = View(cache, interval_s, history_s, max_functions)
+        self._source = source
         self._routes: dict[str, tuple[str, Callable[[Request], Response]]] = {
             "/api/overview": ("GET", self._overview),
             "/api/tags": ("GET", self._tags),
@@ -183,7 +182,7 @@ class Dashboard:
         writable = self._access.check(request)
         # Not a part of what is compared: it would never be the same.
         now = (("x-zoocache-time", f"{time.time():.1f}"),)
-        told = {**self._view.overview(), "writable": writable}
+        told = {**self._source.overview(), "writable": writable}
         return Response.of_json(told, headers=now).unless_known(request)
 
     def _tags(self, request: Request) -> Response:
@@ -192,7 +191,7 @@ class Dashboard:
         order = request.query.get("order", "name")
         if order not in ("name", "entries"):
             raise Problem(400, "bad_query", f"order={shown(order)}: name or entries")
-        page = self._view.children(
+        page = self._source.children(
             _text(request, "below"), offset, limit, largest_first=order == "entries"
         )
         return Response.of_json(page).unless_known(request)
@@ -200,13 +199,12 @@ class Dashboard:
     def _search(self, request: Request) -> Response:
         self._access.check(request)
         offset, limit = _stretch(request)
-        page = self._view.search(_text(request, "text"), offset, limit)
+        page = self._source.search(_text(request, "text"), offset, limit)
         return Response.of_json(page).unless_known(request)
 
     def _preview(self, request: Request) -> Response:
         self._access.check(request)
-        row, entries = self._view.would_die(_text(request, "tag"))
-        told = {**row, "would_die": sum(entries.values()), "functions": entries}
+        told = self._source.preview(_text(request, "tag"))
         return Response.of_json(told).unless_known(request)
 
     def _invalidate(self, request: Request) -> Response:
@@ -214,10 +212,7 @@ class Dashboard:
         tag = request.json().get("tag")
         if not isinstance(tag, str):
             raise Problem(400, "bad_body", f'tag={shown(tag)}: a text is wanted, as "user:42"')
-        try:
-            epoch = self._view.cache.invalidate(tag)
-        finally:
-            self._view.forget()
+        epoch = self._source.invalidate(tag)
         _log.info("%s was invalidated by %s", shown(tag), request.peer)
         return Response.of_json({"tag": tag, "epoch": epoch})
 

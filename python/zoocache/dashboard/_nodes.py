@@ -47,13 +47,18 @@ class Nodes:
         """
         if kind == "memory":
             return None
+        nodes = [
+            (raw_name.decode("utf-8", "replace"), applied, beat)
+            for raw_name, applied, beat, uses_log, _ in _zoocache.home_nodes(cache.core)
+            if uses_log
+        ]
+        return self.judge(nodes, kind, now_s)
+
+    def judge(self, nodes: list[tuple[str, int, int]], kind: str, now_s: float) -> list[NodeRow]:
+        """The same of what the home has said: name, applied, beat."""
         heard: dict[str, tuple[int, float]] = {}
         rows: list[NodeRow] = []
-        nodes = sorted(_zoocache.home_nodes(cache.core))
-        for raw_name, applied, beat, uses_log, _ in nodes[:_MOST]:
-            if not uses_log:
-                continue
-            name = raw_name.decode("utf-8", "replace")
+        for name, applied, beat in sorted(nodes)[:_MOST]:
             before = self._heard.get(name)
             heard[name] = before if before is not None and before[0] == beat else (beat, now_s)
             rows.append(

@@ -17,7 +17,7 @@ from zoocache._errors import HomeUnreachable
 from zoocache._options import CONFIGURE_DEFAULTS
 from zoocache.dashboard._history import History
 from zoocache.dashboard._nodes import Nodes
-from zoocache.dashboard._tree import Page, TagRow, TagTree
+from zoocache.dashboard._tree import Page, TagTree
 
 if TYPE_CHECKING:
     from zoocache._cache import Cache
@@ -67,7 +67,7 @@ class View:
         with self._tree_lock:
             return self._fresh_tree().search(text, offset, limit)
 
-    def would_die(self, tag: str) -> tuple[TagRow, dict[str, int]]:
+    def preview(self, tag: str) -> dict[str, Any]:
         """A tag, and how many entries of which functions its invalidation would kill here.
 
         Raises:
@@ -75,14 +75,19 @@ class View:
         """
         entries = self.cache.entries_below(tag)
         with self._tree_lock:
-            return self._fresh_tree().one(tag), entries
+            row = self._fresh_tree().one(tag)
+        told = {"would_die": sum(entries.values()), "functions": entries}
+        return {**row, **told, "as_of": None, "in_memory": None}
 
-    def forget(self) -> None:
-        """The next look is a new one: something was changed."""
-        with self._lock:
-            self._overview_until = 0.0
-        with self._tree_lock:
-            self._tree_until = 0.0
+    def invalidate(self, tag: str) -> int:
+        """As `Cache.invalidate`; the next look is a new one."""
+        try:
+            return self.cache.invalidate(tag)
+        finally:
+            with self._lock:
+                self._overview_until = 0.0
+            with self._tree_lock:
+                self._tree_until = 0.0
 
     def _fresh_tree(self) -> TagTree:
         """With its lock."""
@@ -101,6 +106,9 @@ class View:
         return {
             "version": self.cache.version(),
             "pid": os.getpid(),
+            "where": None,
+            "cannot_see": None,
+            "processes": None,
             "interval_s": self.interval_s,
             "stats": stats.as_dict(),
             "history": self._history.rows(),
@@ -109,6 +117,7 @@ class View:
             "invalidations": self._invalidations(),
             "home": self._home(),
             "storage": self._told(self.cache.storage),
+            "values": None,
         }
 
     def _worst(self, functions: list[FunctionInfo]) -> Iterable[FunctionInfo]:

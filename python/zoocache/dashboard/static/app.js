@@ -20,12 +20,18 @@ const tree = new Tree(byId("tree"), {
   trouble: (error) => failed(error),
   note: ({ total, text, hidden }) => {
     const what = text === "" ? `${count(total)} at the top` : `${plural(total, "tag", "tags")} found`;
+    const entries = isOutside() ? "valid stored values" : "entries";
     byId("tree-note").textContent = total === 0
-      ? (text === "" ? "Nothing depends on a tag." : "No tag has this text in it.")
-      : `${what}; each with the entries that depend on it or on something below it.`
+      ? (text === "" ? (isOutside() ? "No tag is known." : "Nothing depends on a tag.") : "No tag has this text in it.")
+      : `${what}; each with the ${entries} that depend on it or on something below it.`
         + (hidden > 0 ? ` ${count(hidden)} lines more are not shown: search for them.` : "");
   },
 });
+
+// A home that is seen from outside of its processes, and not a process that tells of itself.
+function isOutside() {
+  return overview !== null && overview.where !== null;
+}
 
 function say(text) {
   byId("said").textContent = text;
@@ -46,12 +52,17 @@ function now() {
 function draw() {
   if (overview === null) return;
   const { stats, home, storage } = overview;
-  byId("process").textContent = `${overview.version}, process ${overview.pid}`;
-  fill(byId("numbers"), ...panels.numbers(stats));
-  fill(byId("rate"), ...rateChart(overview.history, now(), byId("rate").clientWidth));
-  fill(byId("misses"), ...panels.misses(stats));
-  fill(byId("functions"), ...panels.functions(overview.functions, overview.functions_total));
-  fill(byId("invalidations"), ...panels.invalidations(overview.invalidations, now()));
+  byId("process").textContent = `${overview.version}, ${isOutside()
+    ? `home ${visible(overview.where)}, seen from outside` : `process ${overview.pid}`}`;
+  fill(byId("numbers"), ...(isOutside() ? panels.storedNumbers(overview) : panels.numbers(stats)));
+  fill(byId("stored"), ...panels.stored(overview, now()));
+  fill(byId("rate"), ...(panels.unseen(overview) ?? rateChart(overview.history, now(), byId("rate").clientWidth)));
+  fill(byId("misses"), ...(panels.unseen(overview) ?? panels.misses(stats)));
+  byId("functions-title").textContent = !isOutside() ? "Slowest loaders"
+    : (stats.hits === null ? "Functions with stored values" : "Functions");
+  fill(byId("functions"), ...(isOutside() ? panels.storedFunctions(overview)
+    : panels.functions(overview.functions, overview.functions_total)));
+  fill(byId("invalidations"), ...(isOutside() ? panels.logged : panels.invalidations)(overview.invalidations, now()));
   drawHome(home, storage);
   const lost = [["home", home], ["storage", storage]].filter(([, told]) => told !== null && !told.reachable);
   const text = lost.map(([name, told]) => `The ${name} cannot be reached: ${visible(told.trouble).slice(0, 500)}`).join(" ");
@@ -62,7 +73,7 @@ function draw() {
 // What its reader opened stays open.
 function drawHome(home, storage) {
   const before = [...byId("home").querySelectorAll("details")];
-  const parts = panels.home(home, storage, now());
+  const parts = panels.home(home, storage, now(), overview.processes);
   const after = parts.filter((one) => one.localName === "details");
   after.forEach((one, index) => { one.open = before[index]?.open ?? false; });
   fill(byId("home"), ...parts);
@@ -137,14 +148,15 @@ let detailEntries = null;
 function updateDetail() {
   const line = tree.lineOfTag(selected);
   const row = line < 0 ? undefined : tree.placeOf(line)?.row;
-  const entries = `${row?.entries ?? 0} ${row?.version ?? 0} ${overview.writable}`;
+  const entries = `${row?.entries ?? 0} ${row?.version ?? 0} ${overview.writable} ${overview.values?.as_of}`;
   if (entries !== detailEntries) showDetail({ tag: selected });
   detailEntries = entries;
 }
 
 function detailOf(told) {
   const facts = [
-    ["Would die with it, here", plural(told.would_die, "entry", "entries")],
+    [isOutside() ? "Would die with it" : "Would die with it, here", wouldDie(told.would_die)],
+    ...(told.in_memory === null ? [] : [["And in the memory of processes", inMemory(told.in_memory)]]),
     ["Dependencies on exactly it", count(told.own)],
     ["On it and below", count(told.entries)],
     ["Last invalidated", told.version === 0 ? "never, as far as is known" : `epoch ${count(told.version)}`],
@@ -154,6 +166,7 @@ function detailOf(told) {
     make("dl", { className: "facts" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
   ];
   if (Object.keys(told.functions).length > 0) parts.push(functionList(told.functions));
+  if (told.as_of !== null) parts.push(make("p", { className: "dim" }, counted(told.as_of)));
   if (overview?.writable) {
     const button = make("button", { type: "button", className: "danger", id: "invalidate" }, "Invalidate …");
     button.dataset.tag = told.tag;
@@ -162,6 +175,22 @@ function detailOf(told) {
     parts.push(make("p", { className: "dim" }, "Read-only: you may look, and not invalidate."));
   }
   return parts;
+}
+
+function wouldDie(number) {
+  if (number === null) return "not counted yet";
+  return isOutside() ? plural(number, "stored value", "stored values") : plural(number, "entry", "entries");
+}
+
+function inMemory(functions) {
+  return plural(Object.values(functions).reduce((sum, entries) => sum + entries, 0), "entry", "entries");
+}
+
+// Of when the picture is that counts come from, and whether it is the whole one.
+function counted(asOf) {
+  const whole = overview?.values?.complete ?? true;
+  const time = new Date(asOf * 1000).toLocaleTimeString();
+  return `Counted in what was stored at ${time}${whole ? "" : ", as far as it was looked at"}.`;
 }
 
 function functionList(functions) {
@@ -184,9 +213,14 @@ async function confirmFor(tag) {
     const { value } = await get("preview", { tag });
     if (dialog.dataset.tag !== tag) return;
     const elsewhere = overview.home === null ? "" : " Entries of other processes and stored values die with it.";
+    const [what, more] = isOutside()
+      ? [`Would die: ${wouldDie(value.would_die)}.`, value.in_memory === null
+        ? " Entries in the memory of processes die with it." : ` In the memory of processes: ${inMemory(value.in_memory)}.`]
+      : [`${wouldDie(value.would_die)} of this process would die.`, elsewhere];
     fill(byId("confirm-what"),
-      make("p", {}, make("strong", {}, `${plural(value.would_die, "entry", "entries")} of this process would die.`), elsewhere),
-      ...(value.would_die > 0 ? [functionList(value.functions)] : []));
+      make("p", {}, make("strong", {}, what), more),
+      ...(value.would_die > 0 ? [functionList(value.functions)] : []),
+      ...(value.as_of === null ? [] : [make("p", { className: "dim" }, counted(value.as_of))]));
     byId("confirm-yes").disabled = false;
   } catch (error) {
     byId("confirm-trouble").textContent = error.message;

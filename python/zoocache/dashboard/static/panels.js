@@ -16,6 +16,88 @@ export function numbers(stats) {
   return shown.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
 }
 
+// The sentence in place of what only the memory of processes knows; null: it is known.
+export function unseen({ stats, cannot_see: why }) {
+  return stats.hits === null ? [make("p", { className: "empty" }, why)] : null;
+}
+
+function known(value, shown = count) {
+  return value === null || value === undefined ? "–" : shown(value);
+}
+
+export function storedNumbers({ stats, values, home }) {
+  const shown = [
+    ["Stored values", known(values?.entries)],
+    ["Valid", known(values?.valid)],
+    ["Stored bytes", known(values?.bytes, bytes)],
+    ["Tags", known(values?.tags)],
+    ["Clock", known(home.clock)],
+    ["Nodes", known(home.nodes?.length)],
+  ];
+  if (stats.hits !== null) {
+    const calls = stats.hits + stats.misses;
+    shown.unshift(["Hit rate", share(stats.hits, calls)], ["Calls", count(calls)],
+      ["In memory", count(stats.entries)], ["Memory", bytes(stats.bytes)]);
+  }
+  return shown.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
+}
+
+// Of when the numbers of stored values are, and what is missing in them.
+export function stored({ where, values, storage, processes, cannot_see: memory }, now) {
+  if (where === null) return [];
+  const parts = (processes?.answered ?? 0) > 0 ? [memory] : [];
+  if (storage === null) parts.push("There are no values beside this log.");
+  else if (values === null) parts.push("The stored values have not been looked at yet.");
+  else parts.push(...storedNotes(values, now));
+  return [make("p", { className: "dim" }, parts.join(" "))];
+}
+
+function storedNotes(values, now) {
+  const parts = [`Stored values and tags as of ${ago(Math.max(now - values.as_of, 0))}.`];
+  if (!values.complete) parts.push(`Only ${count(values.entries)} stored values were looked at (--most).`);
+  if (!values.log_complete) parts.push("Only the newest invalidations were looked at (--most).");
+  if (values.unreadable > 0) parts.push(`${plural(values.unreadable, "entry", "entries")} cannot be read.`);
+  return parts;
+}
+
+export function storedFunctions({ functions: list, functions_total: total, values }) {
+  if (list.length === 0) {
+    return [make("p", { className: "empty" }, values === null ? "Not known yet." : "No values are stored.")];
+  }
+  const isTold = list.some((one) => one.loads !== null);
+  const rows = list.map((one) => [
+    quoted(shortName(one.name), "code"),
+    count(one.valid),
+    count(one.entries),
+    bytes(one.bytes),
+    count(one.versions),
+    ...(isTold ? [
+      known(one.in_memory),
+      known(one.load_mean_s, seconds),
+      known(one.loads),
+      one.hits === null ? "–" : share(one.hits, one.hits + one.misses),
+    ] : []),
+  ]);
+  const heads = ["Function", "Valid", "Stored", "Size", "Versions", ...(isTold ? ["In memory", "Mean load", "Loads", "Hit rate"] : [])];
+  const more = total > list.length ? [make("p", { className: "dim" }, `${count(total)} functions in all.`)] : [];
+  return [table(heads, rows), ...more];
+}
+
+// The log knows what was invalidated, and neither where nor what died of it.
+export function logged(list, now) {
+  if (list === null) return [make("p", { className: "empty" }, "Not known yet.")];
+  if (list.length === 0) return [make("p", { className: "empty" }, "Nothing was invalidated so far.")];
+  const rows = list.map((one) => [
+    whatWasInvalidated(one),
+    one.at === null ? "before this page was served" : ago(now - one.at),
+    count(one.epoch),
+  ]);
+  return [
+    table(["What", "First seen", "Epoch"], rows, [1]),
+    make("p", { className: "dim" }, "The log keeps the newest invalidation of each tag. Where it came from and how many entries died of it is known to processes alone."),
+  ];
+}
+
 const REASONS = [
   ["misses_invalidated", "invalidated"],
   ["misses_expired", "expired"],
@@ -74,7 +156,8 @@ function whatWasInvalidated(one) {
   const parts = one.everything ? [make("strong", {}, "everything")] : [];
   for (const tag of one.tags) parts.push(quoted(tag, "code tag"));
   for (const name of one.functions) {
-    parts.push(make("span", {}, "calls of ", quoted(name === "" ? "a function that is gone" : shortName(name), "code")));
+    parts.push(name === null ? make("span", {}, "a function, or a call of one")
+      : make("span", {}, "calls of ", quoted(name === "" ? "a function that is gone" : shortName(name), "code")));
   }
   if (one.more > 0) parts.push(make("span", { className: "dim" }, `and ${count(one.more)} more`));
   return make("span", { className: "list" }, ...parts);
@@ -117,16 +200,29 @@ function counters(told) {
 
 const KINDS = { lmdb: "a folder of this machine", redis: "a server", memory: "this process's memory" };
 
-function nodes(list, home, now) {
+// `processes`: those that told what is in their memory; null: nobody is asked.
+function nodes(list, home, now, processes) {
   if (list === null) return [];
+  const told = new Map((processes?.rows ?? []).map((one) => [one.node, one]));
   const rows = list.map((one) => [
     make("span", {}, quoted(one.name, "code"), one.is_self ? " (this one)" : ""),
+    ...(processes ? processCells(told.get(one.name)) : []),
     one.applied === 0 ? "–" : count(Math.max(home.clock - one.applied, 0)),
     one.heard_at === null ? "lives" : lease(now - one.heard_at, home.lease_s),
   ]);
   return [make("h3", {}, plural(list.length, "node", "nodes")),
     list.length === 0 ? make("p", { className: "empty" }, "Nobody uses it now.")
-      : table(["Node", "Epochs behind", "Lease"], rows, [2])];
+      : table(["Node", ...(processes ? ["Process", "In memory", "Hit rate"] : []), "Epochs behind", "Lease"], rows,
+        processes ? [1, 5] : [2])];
+}
+
+function processCells(process) {
+  if (process === undefined) return ["–", "–", "–"];
+  return [
+    make("span", {}, `${process.language} ${process.pid} on `, quoted(process.host, "code")),
+    count(process.entries),
+    share(process.hits, process.hits + process.misses),
+  ];
 }
 
 function lease(silent, span) {
@@ -134,26 +230,26 @@ function lease(silent, span) {
   return make("span", { className: good ? "" : "bad" }, good ? "holds" : `silent for ${Math.round(silent)} s`);
 }
 
-export function home(told, storage, now) {
+export function home(told, storage, now, processes) {
   const parts = [];
   if (told === null) {
     parts.push(make("p", { className: "empty" }, "No home: invalidations stay in this process."));
   } else {
     parts.push(make("h3", {}, "Home: ", KINDS[told.kind] ?? told.kind, " ", state(told)));
     if (told.trouble) parts.push(make("p", { className: "bad" }, quoted(told.trouble)));
-    if (told.clock !== undefined) {
-      const rows = [
-        ["Clock", count(told.clock)],
-        ["Applied here", `${count(told.applied)} (${count(Math.max(told.clock - told.applied, 0))} behind)`],
-        ["Remembered from", count(told.floor)],
-        ["Writes that are open", count(told.intents)],
-      ];
+    if (typeof told.clock === "number") {
+      const rows = [["Clock", count(told.clock)], ["Remembered from", count(told.floor)]];
+      if (told.applied !== null) {
+        rows.splice(1, 0, ["Applied here", `${count(told.applied)} (${count(Math.max(told.clock - told.applied, 0))} behind)`]);
+        rows.push(["Writes that are open", count(told.intents)]);
+      }
       if (told.lease_s !== undefined) {
-        rows.push(["Lease", `${told.lease_s} s, ${told.reachable ? "held" : "lost"} by this process`]);
+        const holder = told.applied === null ? "" : `, ${told.reachable ? "held" : "lost"} by this process`;
+        rows.push(["Lease", `${told.lease_s} s${holder}`]);
       }
       parts.push(facts(rows));
     }
-    parts.push(...nodes(told.nodes ?? null, told, now), ...counters(told));
+    parts.push(...nodes(told.nodes ?? null, told, now, processes), ...counters(told));
   }
   if (storage === null) {
     parts.push(make("p", { className: "empty" }, "No storage: values stay in this process."));
