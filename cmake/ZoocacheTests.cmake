@@ -35,6 +35,9 @@ foreach(source IN LISTS test_sources)
     if(NOT text MATCHES "thread|async|future|fork|server|lmdb|[Rr]edis")
       continue() # one thread does all of it
     endif()
+    if(text MATCHES "redis_sim" AND NOT text MATCHES "RedisServer")
+      continue() # the same: a simulation
+    endif()
   endif()
   add_executable(${name} "${source}")
   zoocache_own(${name})
