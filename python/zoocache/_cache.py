@@ -398,9 +398,10 @@ class Cache(RawKeys, Telling):
 
         Args:
             now: do not wait for a lease before a difference counts: for a moment in which no
-                writer is between its write and its invalidation.
+                writer is between its write and its invalidation, in whichever process.
 
-        Thread-safe.
+        A shared log is asked about what is pending, for some round trips; what it does not answer
+        is no finding. Thread-safe.
         """
         return [] if self._watch is None else self._watch.findings(now)
 
