@@ -306,6 +306,19 @@ def test_tests_that_documents_name_exist(page: str) -> None:
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/ARCHITECTURE.md"])
+def test_files_that_documents_name_exist(page: str) -> None:
+    """What has a suffix of ours, or a folder in front, is a file or a folder; `*` stands for many."""
+    named = set(re.findall(r"`([\w./*-]+)`", (ROOT / page).read_text("utf-8")))
+    suffixes = r"\.(py|h|cpp|md|pml|yml|toml|txt|json|js)"
+    paths = [one for one in named if re.search(rf"\w{suffixes}$|^\w+/", one)]
+    assert len(paths) > 20
+    gone = [
+        one for one in paths if not one.startswith("build/") and not any(ROOT.glob(f"**/{one}"))
+    ]
+    assert gone == []
+
+
 def test_headers_keep_their_lines_for_doxygen() -> None:
     for path in (ROOT / "include/zoocache").glob("*.h"):
         lines = path.read_text("utf-8").splitlines()
