@@ -75,7 +75,8 @@ def instance_tag(instance: Any) -> str:
 
     Thread-safe.
     """
-    if not isinstance(instance, Model):
+    known: object = instance  # django has no types: its Model has no `_meta` for checkers
+    if not isinstance(known, Model):
         raise TypeError(
             f"instance_tag({shown(instance)}): an instance of a model is wanted; of a model "
             "model_tag() gives the tag"
