@@ -219,7 +219,7 @@ class Watch:
         """Decides about what is due by then."""
         with self._changed:
             due = [one for one in self._pending.values() if one.due <= until]
-        is_known = bool(due) and self._catch_up()
+        is_known = bool(due) and self.catch_up()
         for one in due:
             standing = one.evidence.standing()
             with self._changed:
@@ -232,7 +232,7 @@ class Watch:
                 told = self._invalidated_since(one.evidence.born)
                 self.report(dataclasses.replace(one.finding, invalidated=told))
 
-    def _catch_up(self) -> bool:
+    def catch_up(self) -> bool:
         """Whether this process reflects all that any had declared when this was called."""
         core = self._cache.core
         try:

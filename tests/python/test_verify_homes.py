@@ -14,6 +14,7 @@ from fault_proxy import Proxy, is_message
 from redis_server import RedisServer
 from support import wait_until
 from zoocache import Cache
+from zoocache.testing import assert_invalidates
 
 NEVER_S = 60.0  # nothing is judged but by findings(now=True)
 
@@ -126,6 +127,16 @@ def test_what_another_process_invalidates_is_a_race(
     assert one.deps == ("shop:order:1",)
     assert one.invalidated[0].startswith("'shop:order:2'")
 
+    # What another process invalidates counts for the assertion of tests, too.
+    for what in ("shop:order:1", "parent", "clear"):
+        with assert_invalidates("shop:order:1", cache=shop.cache):
+            told.invalidate(what)
+    with pytest.raises(
+        AssertionError, match="shop:order:1 was not.*; invalidated was 'shop:order:2'"
+    ):
+        with assert_invalidates("shop:order:1", cache=shop.cache):
+            told.invalidate("shop:order:2")
+
 
 def test_what_nobody_invalidates_is_found_by_itself_a_lease_later(server: RedisServer) -> None:
     shop = Shop(bus_url=server.url, lease=0.4)
@@ -150,6 +161,9 @@ def test_a_message_that_is_lost_makes_no_finding(server: RedisServer, proxy: Pro
     assert shop.cache.findings(now=True) == []
     shop.change_unseen()
     assert len(shop.cache.findings(now=True)) == 1, "that nobody has invalidated"
+    with pytest.raises(AssertionError, match="invalidated was 'shop:order:2'"):
+        with assert_invalidates("shop:order:1", cache=shop.cache):
+            other.invalidate("shop:order:2")
 
 
 def test_what_cannot_be_asked_makes_no_finding(server: RedisServer) -> None:
