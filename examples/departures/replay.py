@@ -7,6 +7,7 @@ what is shown and how answers are checked. Exit status: 0, or 1 if zoocache gave
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -18,14 +19,16 @@ from clock import ReplayClock
 from database import copy_database, load
 from dataset import DataMissing, Dataset, LocalTime, read_dataset
 from events import events_between
-from modes import NAMES, make_mode
+from modes import NAMES, TAGS, make_mode
 from plot import write_plot
-from report import LiveReport, print_examples, score_table, write_json
+from report import LiveReport, print_examples, print_findings, score_table, write_json
 from rich.console import Console
 from runs import Setting, run_async, run_single, run_threads
 from score import Score
 from timeline import Timeline
 from workload import Workload
+
+import zoocache
 
 ASYNC_TASKS = 32
 ASYNC_THREADS = 2
@@ -64,7 +67,16 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--break", dest="broken", action="store_true",
         help=f"leave out every {BREAK_EVERY}th invalidation: the check must notice",
     )  # fmt: skip
+    parser.add_argument(
+        "--forget", choices=TAGS,
+        help="leave out the invalidations of these tags, in zoocache alone, which loads every hit "
+        "anew: its report must name what depends on them",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
+    if options.forget:
+        if options.broken:
+            parser.error("--forget and --break do not go together")
+        options.modes = "zoocache"
     options.modes = options.modes.split(",")
     unknown = [name for name in options.modes if name not in NAMES]
     if unknown:
@@ -97,7 +109,8 @@ def replay(
         copy_database(loaded, path)
         clock, score = ReplayClock(), Score(name, timeline.start * 60.0)
         clock.now_s = score.start_s
-        mode = make_mode(name, clock, drop_every=BREAK_EVERY if options.broken else 0)
+        drop_every = BREAK_EVERY if options.broken else 0
+        mode = make_mode(name, clock, drop_every=drop_every, forget=options.forget)
         setting = Setting(path, timeline, mode, clock, score, live.update)
         live.begin(score)
         if options.use_async:
@@ -137,8 +150,20 @@ def conclude(console: Console, local: LocalTime, scores: list[Score], broken: bo
     return 1
 
 
+def conclude_forgetting(console: Console, forgotten: str) -> int:
+    """Says what verifying has found; the exit status."""
+    found = zoocache.findings(now=True)
+    console.print(f"verifying every hit found {len(found)} calls that changed unseen:")
+    print_findings(console, found)
+    is_named = any(tag.split(":")[0] == forgotten for one in found for tag in one.deps)
+    if not is_named:
+        console.print(f"[red]The tags {forgotten}:… were left out, and it names none.[/red]")
+    return 0 if is_named else 1
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
+    logging.getLogger("zoocache.verify").disabled = True  # what it finds is printed at the end
     console = Console()
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
@@ -169,10 +194,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "start": options.start.isoformat(), "days": options.days, "hours": list(options.hours),
         "seed": options.seed, "readers_per_minute": options.readers_per_minute,
         "readers": describe(options), "changes": len(timeline.events), "broken": options.broken,
+        "forgotten": options.forget,
     }  # fmt: skip
     if options.json:
         write_json(options.json, settings, scores)
     console.print(f"every answer was checked against the database; picture: {options.plot}")
+    if options.forget:
+        return conclude_forgetting(console, options.forget)
     return conclude(console, local, scores, options.broken)
 
 

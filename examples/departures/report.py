@@ -17,6 +17,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from score import Score
 
+import zoocache
+
 REFRESH_S = 0.5
 
 
@@ -113,6 +115,14 @@ def print_examples(console: Console, local: LocalTime, score: Score) -> None:
             f"  {local.text(int(stale.at_s) // 60)}  {stale.question.kind} {about}: "
             f"its {stale.fact} had been wrong for {duration_text(stale.wrong_s)}"
         )
+
+
+def print_findings(console: Console, found: list[zoocache.Finding], most: int = 5) -> None:
+    """The first calls that changed without an invalidation, and what each depended on."""
+    for one in found[:most]:
+        function = one.function.rpartition(".")[2]
+        console.print(f"  {function}{one.arguments}: {one.parts[0]}", markup=False)
+        console.print(f"    nobody invalidated {', '.join(one.deps)}", markup=False)
 
 
 def write_json(path: Path, settings: dict[str, Any], scores: Iterable[Score]) -> None:

@@ -27,6 +27,10 @@ class Invalidating:
     Raises (at the block's beginning, which then is not entered):
         InvalidTag, TypeError: as `invalidate`.
         HomeUnreachable: the home was not told, so the write must not begin.
+
+    Raises (at its end):
+        HomeUnreachable: the write stands and is known here; the home did not acknowledge it, and is
+            told again. Should this process die before, the home still has what was declared.
     """
 
     def __init__(self, core: _zoocache.Core, tags: tuple[str, ...], origin: int) -> None:

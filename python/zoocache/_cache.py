@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         P,
         T,
     )
-    from zoocache._verify import Finding, Watch
+    from zoocache._verify import Watch
     from zoocache._zoocache import CachedAsyncFunction, CachedFunction
     from zoocache.telemetry import TelemetryManager
 else:
@@ -187,7 +187,7 @@ class Cache(RawKeys, Telling):
         self._feed(telemetry or self._telemetry, anew=anew)
 
     def reset(self) -> None:
-        """Forgets everything, the configuration included. Decorated functions go on working."""
+        """Forgets everything here, the configuration too. Decorated functions go on working."""
         self._feed(None)
         self.begin_anew(None)
 
@@ -351,7 +351,11 @@ class Cache(RawKeys, Telling):
         return decorate
 
     async def invalidate_async(self, *tags: str, wait: bool = False, tag: str | None = None) -> int:
-        """As `invalidate`, for async programs: what waits for other processes does so elsewhere."""
+        """As `invalidate`, for async programs: what waits for other processes does so in a thread.
+
+        Raises:
+            InvalidTag, TypeError, HomeUnreachable: as `invalidate`.
+        """
         if tag is not None and not tags:
             tags = (tag,)
         elif tag is not None:
@@ -364,7 +368,11 @@ class Cache(RawKeys, Telling):
         return await in_thread(lambda: self.core.invalidate_from(origin, tags, wait))
 
     async def clear_async(self) -> None:
-        """As `clear`, for async programs."""
+        """As `clear`, for async programs: what waits for other processes does so in a thread.
+
+        Raises:
+            HomeUnreachable: as `invalidate`.
+        """
         if not self.core.has_home():
             self.core.clear()
             return
@@ -373,7 +381,14 @@ class Cache(RawKeys, Telling):
         await in_thread(self.core.clear)
 
     def invalidating(self, *tags: str) -> Invalidating:
-        """For a write that commits inside a `with` block; see Invalidating."""
+        """For a write that commits inside a `with` block; see Invalidating.
+
+        Args:
+            *tags: strs such as "user:42", at least one.
+
+        Raises:
+            TypeError: there is no tag. What else may be wrong is raised at the block's beginning.
+        """
         return Invalidating(self.core, tags, self.core.origin(1))
 
     def at_least(self, receipt: int, timeout: float = 1.0) -> AtLeast:
@@ -392,17 +407,6 @@ class Cache(RawKeys, Telling):
             TypeError: it is no receipt.
         """
         return AtLeast(self.core, receipt, timeout)
-
-    def findings(self, *, now: bool = False) -> list[Finding]:
-        """What `verify` and `debug` have found, oldest first; see docs/TESTING.md.
-
-        Args:
-            now: do not wait for a lease before a difference counts: for a moment in which no
-                writer is between its write and its invalidation.
-
-        Thread-safe.
-        """
-        return [] if self._watch is None else self._watch.findings(now)
 
     def watch(self) -> Watch:
         """What gathers the findings; for the package itself."""

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RawKeys"]
 
-_ABSENT = object()
+# Told from values by identity. Of a type that the codec knows: what a load gives is encoded for the
+# storage before anybody asks whether it is to be kept, and what cannot be is warned about.
+_ABSENT = ("zoocache", "absent")
 
 
 class RawKeys:
@@ -36,8 +38,13 @@ class RawKeys:
     def get(self, key: str) -> Any:
         """The value that `set` stored under the key; None if there is none that is valid.
 
+        Args:
+            key: a str.
+
         Raises:
             TypeError: the key is not a str.
+
+        Thread-safe.
         """
         _check_key(key)
         value = self._raw()(key) if self.is_enabled else _ABSENT
@@ -51,13 +58,17 @@ class RawKeys:
         Args:
             key: a str.
             value: any object.
-            deps: tags that kill it.
+            deps: tags that kill it: a str, or an iterable of them; default none.
             ttl: seconds to live; default `default_ttl`.
 
         Raises:
             InvalidTag, TypeError: a tag breaks a rule, or tag or key is not a str; nothing was
                 stored.
             InvalidOption: `ttl` is not allowed.
+            HomeUnreachable: the shared home was not told; what was there is dead here, and the home
+                is told again.
+
+        Thread-safe.
         """
         _check_key(key)
         from zoocache._options import check_seconds  # noqa: PLC0415 - see `_cache`
@@ -66,7 +77,7 @@ class RawKeys:
         self._raw().replace(key, value, deps, -1.0 if seconds is None else seconds)
 
     async def get_async(self, key: str) -> Any:
-        """As `get`, for async programs."""
+        """As `get`, for async programs: what asks a storage does so in a thread."""
         if not self.core.has_storage():
             return self.get(key)
         from zoocache._aio import in_thread  # noqa: PLC0415 - see `_cache`
@@ -76,7 +87,7 @@ class RawKeys:
     async def set_async(
         self, key: str, value: Any, deps: str | Iterable[str] = (), ttl: float | None = None
     ) -> None:
-        """As `set`, for async programs."""
+        """As `set`, for async programs: what asks a shared home does so in a thread."""
         if not self.core.has_home():
             self.set(key, value, deps, ttl)
             return

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from zoocache._told import Explanation, FunctionInfo, InvalidationInfo, Stats, TagInfo, Told
     from zoocache._types import P
+    from zoocache._verify import Finding, Watch
     from zoocache._zoocache import Cached
 
 __all__ = ["Telling"]
@@ -24,11 +25,17 @@ class Telling:
     """
 
     core: _zoocache.Core
+    _watch: Watch | None
 
     def explain(
         self, fn: Cached[P, object, object], /, *args: P.args, **kwargs: P.kwargs
     ) -> Explanation:
         """Why the call would be answered from the cache or not; changes and counts nothing.
+
+        Args:
+            fn: a cached function, or a method of one.
+            *args: of the call that is asked about.
+            **kwargs: likewise.
 
         Raises:
             TypeError: `fn` is not a cached function, or the arguments do not fit it.
@@ -53,7 +60,7 @@ class Telling:
         return Explanation.from_raw(raw)
 
     def stats(self) -> Stats:
-        """Counts and sizes of now."""
+        """Counts since the cache was made or `reset()`, and sizes of now."""
         from zoocache._told import Stats  # noqa: PLC0415 - see the class
 
         return Stats(**_zoocache.stats(self.core))
@@ -74,12 +81,37 @@ class Telling:
 
         return Told(InvalidationInfo(*row) for row in _zoocache.invalidations(self.core))
 
+    def findings(self, *, now: bool = False) -> list[Finding]:
+        """What `verify` and `debug` have found, oldest first; see docs/TESTING.md.
+
+        Args:
+            now: do not wait for a lease before a difference counts: for a moment in which no
+                writer is between its write and its invalidation, in whichever process.
+
+        A shared log is asked about what is pending, for some round trips; what it does not answer
+        is no finding. Thread-safe.
+        """
+        return [] if self._watch is None else self._watch.findings(now)
+
     def home(self) -> dict[str, Any] | None:
-        """How the shared home does, and its `counters`; None without one (docs/REDIS.md)."""
+        """How the shared home does; asks nobody and waits for nobody.
+
+        Returns:
+            None without one. Else a dict of "kind" ("redis", "lmdb"), "reachable" (a bool),
+            "trouble" (a str: why not, or what should be changed; "" if nothing), "generation",
+            "clock", "applied" and "floor" (ints, epochs of the log), "intents" and "fired_intents"
+            (ints, writes that were announced), and "counters" (a dict of ints, which only grow).
+            docs/REDIS.md explains each.
+        """
         return self.core.home()
 
     def storage(self) -> dict[str, Any] | None:
-        """How the storage does, which is asked, and its `counters`; None without one."""
+        """How the storage does, which is asked: a round trip, or `command_timeout`, on a server.
+
+        Returns:
+            None without one. Else a dict of "kind", "reachable", "trouble" and "counters", as of
+            `home`; docs/REDIS.md explains each counter.
+        """
         return self.core.storage()
 
     def tags(self, prefix: str = "") -> Told[TagInfo]:
@@ -102,6 +134,9 @@ class Telling:
         Looks at every entry, while other threads wait for the interpreter: 100,000 entries take
         some milliseconds.
 
+        Returns:
+            The numbers of those that have any; functions of one name are one.
+
         Raises:
             InvalidTag, TypeError: as `invalidate`.
         """
@@ -113,7 +148,10 @@ class Telling:
     def get_tag_version(self, tag: str) -> int:
         """The epoch of the newest known invalidation of the tag or an ancestor; 0 if none.
 
+        Of the shared log, which is asked, where there is one; else of this cache.
+
         Raises:
             InvalidTag, TypeError: as `invalidate`.
+            HomeUnreachable: the shared log does not answer.
         """
         return _zoocache.tag_version(self.core, tag)

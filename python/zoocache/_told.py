@@ -70,7 +70,14 @@ class Told(list[_R]):
 
 
 class CacheInfo(NamedTuple):
-    """What `functools.lru_cache` tells, in the same order; a `maxsize` of 0: nothing is kept."""
+    """What `functools.lru_cache` tells, in the same order.
+
+    Attributes:
+        hits: calls that were answered from the cache.
+        misses: calls that were not.
+        maxsize: the bound of the function's entries; None: its own is none; 0: nothing is kept.
+        currsize: its entries, invalid ones that nobody has met yet included.
+    """
 
     hits: int
     misses: int

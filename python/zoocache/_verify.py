@@ -7,7 +7,7 @@
 A writer changes the data first and invalidates then, so a difference alone says nothing. One that
 stands while no dependency was invalidated, for a lease (of the shared log; 2 seconds without one),
 is a finding. A thread that lives only while something is pending judges them; `findings(now=True)`
-does so at once.
+does so at once. A shared log is asked then: what another process has declared may be on its way.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoocache import _zoocache
 from zoocache._compare import Comparison
-from zoocache._errors import shown
+from zoocache._errors import HomeUnreachable, shown
 
 if TYPE_CHECKING:
-    from zoocache import _zoocache
     from zoocache._cache import Cache
 
 __all__ = ["Finding", "Watch", "called_at", "place_of"]
@@ -186,12 +186,11 @@ class Watch:
         _log.warning("%s", line)
 
     def _suspect(self, finding: Finding, evidence: _zoocache.Evidence) -> None:
-        lease_s = self._cache.options.get("lease", _LEASE_S)
         with self._changed:
             is_mutated = ("mutated", *finding.key[1:]) in self._findings
             if is_mutated or finding.key in self._pending or len(self._pending) >= _MOST_PENDING:
                 return
-            due = time.monotonic() + lease_s
+            due = time.monotonic() + self._lease_s()
             self._pending[finding.key] = _Pending(finding, evidence, due)
             if self._runs:
                 return
@@ -220,15 +219,33 @@ class Watch:
         """Decides about what is due by then."""
         with self._changed:
             due = [one for one in self._pending.values() if one.due <= until]
+        is_known = bool(due) and self.catch_up()
         for one in due:
             standing = one.evidence.standing()
             with self._changed:
                 if self._pending.get(one.finding.key) is not one:
                     continue  # another thread was faster
                 del self._pending[one.finding.key]
-            if standing == "current":  # not "held" by a writer: its block ends by an invalidation
+                self._changed.notify_all()  # the thread that waits for it
+            # Not "held" by a writer: its block ends by an invalidation.
+            if is_known and standing == "current":
                 told = self._invalidated_since(one.evidence.born)
                 self.report(dataclasses.replace(one.finding, invalidated=told))
+
+    def catch_up(self) -> bool:
+        """Whether this process reflects all that any had declared when this was called."""
+        core = self._cache.core
+        try:
+            looked, home = _zoocache.home_look(core, []), core.home()
+            if looked is None or home is None:
+                return True  # no other process declares anything
+            clock = looked[1]
+            return core.reach(home["generation"], clock, self._lease_s()) == "yes"
+        except HomeUnreachable:
+            return False
+
+    def _lease_s(self) -> float:
+        return float(self._cache.options.get("lease", _LEASE_S))
 
     def _invalidated_since(self, epoch: int) -> tuple[str, ...]:
         rows = [one for one in self._cache.invalidations() if one.epoch > epoch]

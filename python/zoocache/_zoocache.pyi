@@ -200,10 +200,19 @@ class Cached(Generic[_P, _R_co, _V_co]):
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co: ...
     def _reload(self, *args: _P.args, **kwargs: _P.kwargs) -> Any: ...
     def invalidate(self, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        """Kills the entry for these arguments, its loads in flight, and outer entries using it."""
+        """Kills the entry for these arguments, its loads in flight, and outer entries using it.
+
+        Raises:
+            HomeUnreachable: as `zoocache.invalidate`.
+        """
 
     def refresh(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co:
-        """Loads anew for these arguments and returns what the function returns."""
+        """Loads anew for these arguments and returns what the function returns.
+
+        Raises:
+            HomeUnreachable: as `zoocache.invalidate`; nothing was loaded. And what the function
+                raises.
+        """
 
     @overload
     def peek(self, *args: _P.args, **kwargs: _P.kwargs) -> _V_co | None:
@@ -215,7 +224,11 @@ class Cached(Generic[_P, _R_co, _V_co]):
         """The hits, misses, maxsize and currsize, as functools.lru_cache tells them."""
 
     def cache_clear(self) -> None:
-        """Kills every entry of this function, its loads in flight, and outer entries using it."""
+        """Kills every entry of this function, its loads in flight, and outer entries using it.
+
+        Raises:
+            HomeUnreachable: as `zoocache.invalidate`.
+        """
 
     def cache_parameters(self) -> CacheParameters:
         """The maxsize and typed, as functools.lru_cache tells them."""

@@ -103,6 +103,7 @@ def assert_invalidates(*tags: str, cache: Cache | None = None) -> Generator[None
         if watched.get_tag_version(tag) == version
     ]
     if missing:
+        watched.watch().catch_up()  # what another process has invalidated may be on its way
         told = [one.cause() for one in watched.invalidations() if one.epoch > begun]
         instead = f"invalidated was {', '.join(told[:_MOST_TOLD])}" if told else "nothing was"
         raise AssertionError(f"{', '.join(missing)} was not invalidated; {instead}")

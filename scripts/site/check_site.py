@@ -73,6 +73,8 @@ def public_names(root: Path = ROOT) -> list[str]:
     package = root / "python/zoocache"
     sources = {"zoocache": package / "__init__.py"}
     sources["zoocache.dashboard"] = package / "dashboard/__init__.py"
+    sources["zoocache.testing"] = package / "testing.py"
+    sources["zoocache.telemetry"] = package / "telemetry/__init__.py"
     for module in MODULES:
         name = module.removesuffix("/__init__").replace("/", ".")
         sources[f"zoocache.contrib.{name}"] = package / f"contrib/{module}.py"

@@ -6,6 +6,7 @@ What the example is made of has its own tests in test_departures_parts.py.
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import zoocache
 
@@ -98,31 +100,28 @@ def test_the_check_notices_missing_invalidations(
     assert ours.worst_s > 60
 
 
-@pytest.mark.parametrize("forgotten", [None, "weather"])
-def test_verifying_names_the_invalidation_that_is_missing(
-    loaded: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: str | None
+def test_verifying_finds_nothing_where_nothing_is_missing(
+    loaded: tuple[Any, Path], tmp_path: Path
 ) -> None:
-    import modes
-    import replay
-
-    def invalidate(*tags: str) -> None:
-        kept = [tag for tag in tags if tag.split(":")[0] != forgotten]
-        if kept:
-            zoocache.invalidate(*kept)
-
-    def make_mode(name: str, clock: Any, *, drop_every: int = 0) -> Any:
-        return modes.Mode(name, zoocache.cacheable, invalidate, zoocache.invalidate_async)
-
-    monkeypatch.setattr(replay, "make_mode", make_mode)
     zoocache.configure(verify=1.0, lease=600)
     score = run(loaded, tmp_path, "--modes", "zoocache")["zoocache"]
+    assert score.stale == 0
+    assert zoocache.findings(now=True) == []
+
+
+def test_verifying_names_the_invalidation_that_is_missing(
+    loaded: tuple[Any, Path], tmp_path: Path
+) -> None:
+    from replay import conclude_forgetting
+
+    zoocache.configure(lease=600)
+    score = run(loaded, tmp_path, "--forget", "weather")["zoocache"]
     assert score.stale == 0, "readers get the fresh value"
-    found = zoocache.findings(now=True)
-    if forgotten is None:
-        assert found == []
-        return
-    named = {f"{one.function.split('.')[-1]}{one.arguments}" for one in found}
-    assert "weather('JFK')" in named
+    console = Console(file=io.StringIO(), width=1000)
+    assert conclude_forgetting(console, "plane") == 1, "they were invalidated"
+    assert conclude_forgetting(console, "weather") == 0
+    assert "nobody invalidated weather:JFK" in console.file.getvalue()  # type: ignore[attr-defined]
+    found = zoocache.findings()
     one = next(one for one in found if one.arguments == "('JFK')" and "weather" in one.function)
     assert one.deps == ("weather:JFK",)
     assert "pages.py" in one.defined_at
@@ -173,6 +172,8 @@ def test_the_program_fails_when_answers_are_stale(tmp_path: Path) -> None:
         ["--threads", "-1"],
         ["--readers-per-minute", "0"],
         ["--hours", "9", "7"],
+        ["--forget", "price"],
+        ["--forget", "weather", "--break"],
     ],
 )
 def test_bad_options_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:

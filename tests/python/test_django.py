@@ -12,7 +12,7 @@ from django_support import database, other_connection, settings_of, using
 
 # isort: split
 from django.db import connection, transaction
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Prefetch, Sum
 
 import zoocache
 from django_shop.models import Book, Code, Comic, Pending, Publisher, Tag
@@ -281,6 +281,28 @@ def test_each_caller_has_instances_of_its_own(db: Any) -> None:
     third[0].title = "saved"
     third[0].save()
     assert read()[0].title == "saved"
+
+
+def test_instances_in_attributes_are_whole(db: Any) -> None:
+    """A row in an attribute that is no column, alone and in containers, is no empty shell."""
+
+    def load() -> list[Publisher]:
+        found = list(Publisher.objects.prefetch_related(Prefetch("book_set", to_attr="books")))
+        for one in found:
+            one.best = one.books[0]  # type: ignore[attr-defined]
+            one.by_title = {book.title: {book} for book in one.books}  # type: ignore[attr-defined]
+        return found
+
+    read, loads = watched(load)
+    (first,), (second,) = read(), read()
+    assert loads() == 1
+    with db.execute_wrapper(refuse):
+        for one in (first, second):
+            assert [book.price for book in one.books] == [0, 1, 2]
+            assert one.best is one.books[0]
+            assert [book.price for book in one.by_title["book 2"]] == [2]
+    first.books[0].price = 9
+    assert second.books[0].price == read()[0].best.price == 0
 
 
 def refuse(execute: Any, sql: str, *rest: Any) -> Any:

@@ -259,6 +259,9 @@ def test_tags(db: Any) -> None:
     zoocache.invalidate(instance_tag(book()))
     assert call() == ["row"]
     assert model_tag("text") == "text"
+    for wrong in (Book, "text", None):
+        with pytest.raises(TypeError, match="an instance of a model is wanted"):
+            instance_tag(wrong)
     BookSerializer(book()).data
     zoocache.invalidate(instance_tag(book()))
     with queries(3):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import builtins
 import importlib
 import inspect
 import re
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
 
 import zoocache
+from redis_server import RedisServer
 from zoocache import _zoocache
 from zoocache._options import _OBSOLETE, CONFIGURE_DEFAULTS
 from zoocache._types import ConfigureOptions, LruOptions
@@ -22,21 +24,25 @@ from zoocache.contrib._web import EndpointOptions
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "python/zoocache"
+STUB = PACKAGE / "_zoocache.pyi"
 sys.path.insert(0, str(ROOT / "scripts/site"))
 
 import check_site  # noqa: E402
 import headers  # noqa: E402
 import run_peers  # noqa: E402
 
-MODULES = ["zoocache", "zoocache.dashboard"]
-MODULES += [f"zoocache.contrib.{name}" for name in ("sqlalchemy", "fastapi")]
-MODULES += [f"zoocache.contrib.{name}" for name in ("flask", "litestar", "django")]
+MODULES = ["zoocache", "zoocache.dashboard", "zoocache.testing", "zoocache.telemetry"]
+MODULES += [f"zoocache.contrib.{name}" for name in ("sqlalchemy", "fastapi", "prometheus")]
+MODULES += [f"zoocache.contrib.{name}" for name in ("flask", "litestar", "django", "opentelemetry")]
 
 
 def import_framework(module: str) -> None:
     """Leaves the test out where what an integration is for is not installed."""
+    name = module.rpartition(".")[2]
     if module.startswith("zoocache.contrib."):
-        pytest.importorskip(module.rpartition(".")[2])
+        pytest.importorskip({"prometheus": "prometheus_client"}.get(name, name))
+    if name == "telemetry":  # whose adapters are imported when they are named
+        pytest.importorskip("prometheus_client")
 
 
 def referenced() -> set[str]:
@@ -99,8 +105,14 @@ PUBLIC_CLASSES = {
     PACKAGE / "_telling.py": ("Telling",),
     PACKAGE / "_blocks.py": ("Invalidating", "AtLeast"),
     PACKAGE / "_receipt.py": ("Receipt",),
-    PACKAGE / "_told.py": ("Stats", "Explanation"),
-    PACKAGE / "_zoocache.pyi": ("Cached", "CachedFunction"),
+    PACKAGE / "_raw_keys.py": ("RawKeys",),
+    PACKAGE / "_told.py": ("Stats", "Explanation", "FunctionInfo", "InvalidationInfo", "Told"),
+    PACKAGE / "testing.py": ("ZoocacheTestCase", "Zoocache"),
+    PACKAGE / "telemetry/base.py": ("TelemetryAdapter",),
+    PACKAGE / "telemetry/manager.py": ("TelemetryManager",),
+    PACKAGE / "contrib/prometheus.py": ("ZoocacheCollector",),
+    PACKAGE / "contrib/opentelemetry.py": ("Instrumentation",),
+    STUB: ("Cached", "CachedFunction"),
     PACKAGE / "dashboard/_app.py": ("Dashboard",),
     PACKAGE / "dashboard/_http.py": ("Request",),
     PACKAGE / "dashboard/_server.py": ("Server",),
@@ -121,7 +133,7 @@ def test_every_public_member_has_a_docstring(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["invalidate", "clear"])
 def test_the_stub_says_what_the_extension_says(name: str) -> None:
-    stub = ast.get_docstring(defined(PACKAGE / "_zoocache.pyi")[f"Core.{name}"])
+    stub = ast.get_docstring(defined(STUB)[f"Core.{name}"])
     told = inspect.getdoc(getattr(_zoocache.Core, name))
     assert stub is not None and told is not None and stub.split() == told.split()
 
@@ -141,6 +153,23 @@ def test_docstrings_name_every_parameter(module: str) -> None:
         for parameter in inspect.signature(function).parameters.values():
             known = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
             assert known or re.search(rf"\b{parameter.name}\b", told), f"{name}({parameter.name})"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstrings_name_every_attribute(module: str) -> None:
+    """Of records: what they hold is all that they are."""
+    import_framework(module)
+    if module.endswith(("django", "dashboard")):
+        return  # the one needs settings; of a Request `authorize=` sees less than there is
+    made = importlib.import_module(module)
+    for name in made.__all__:
+        thing = getattr(made, name)
+        if not inspect.isclass(thing):
+            continue
+        fields = [*getattr(thing, "_fields", ()), *getattr(thing, "__dataclass_fields__", ())]
+        text = (inspect.getdoc(thing) or "").partition("Attributes:")[2]
+        missing = [one for one in fields if not re.search(rf"^    {one}: ", text, re.MULTILINE)]
+        assert missing == [], f"{module}.{name}"
 
 
 def test_the_options_of_endpoints_are_documented() -> None:
@@ -166,6 +195,31 @@ def test_errors_that_are_documented_exist() -> None:
     for name, error in found:
         known: Any = getattr(zoocache, error, None) or getattr(builtins, error, None)
         assert inspect.isclass(known) and issubclass(known, Exception), f"{name}: {error}"
+
+
+def test_what_raises_without_the_server_says_so(server: RedisServer) -> None:
+    given: Any = {"command_timeout": 0.05, "connect_timeout": 0.05}
+    cache = zoocache.Cache(bus_url=server.url, **given)
+    load = cache.cacheable(lambda: 1)
+    load()
+    server.kill()
+    stub = {name: ast.get_docstring(node) for name, node in defined(STUB).items()}
+    calls = {
+        "Cached.refresh": load.refresh,
+        "Cached.invalidate": load.invalidate,
+        "Cached.cache_clear": load.cache_clear,
+        "Core.invalidate": lambda: cache.invalidate("t"),
+        "set": lambda: cache.set("key", 1),
+        "get_tag_version": lambda: cache.get_tag_version("t"),
+        "clear_async": lambda: asyncio.run(cache.clear_async()),
+        "invalidate_async": lambda: asyncio.run(cache.invalidate_async("t")),
+        "Invalidating": cache.invalidating("t").__enter__,
+    }
+    for name, call in calls.items():
+        with pytest.raises(zoocache.HomeUnreachable):
+            call()
+        told = stub[name] if "." in name else inspect.getdoc(getattr(zoocache, name))
+        assert "HomeUnreachable" in (told or ""), name
 
 
 def rows(heading: str) -> dict[str, str]:
@@ -250,6 +304,21 @@ def test_tests_that_documents_name_exist(page: str) -> None:
     named |= {f"tests/models/{name}" for name in re.findall(r"`(\w+\.pml)`", text)}
     assert named
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/ARCHITECTURE.md"])
+def test_files_that_documents_name_exist(page: str) -> None:
+    """What has a suffix of ours, or a folder in front, is one; `*` stands for many."""
+    named = set(re.findall(r"`([\w./*-]+)`", (ROOT / page).read_text("utf-8")))
+    suffixes = r"\.(py|h|cpp|md|pml|yml|toml|txt|json|js)"
+    paths = [one for one in named if re.search(rf"\w{suffixes}$|^\w+/", one)]
+    assert len(paths) > 20
+    known: list[PurePath] = []
+    for top in ROOT.iterdir():
+        if top.name not in {"build", ".git", ".venv"}:
+            known += [top, *top.rglob("*")]
+    wanted = [one for one in paths if not one.startswith("build/")]
+    assert [one for one in wanted if not any(path.match(one) for path in known)] == []
 
 
 def test_headers_keep_their_lines_for_doxygen() -> None:

@@ -429,9 +429,10 @@ def test_methods_share_where_their_class_says_who_is_who(pair: tuple[Cache, Cach
     assert (first.loads, second.loads) == (1, 1), "two classes of one name are not one"
 
 
-def test_raw_keys_are_shared(pair: tuple[Cache, Cache]) -> None:
+def test_raw_keys_are_shared(pair: tuple[Cache, Cache], caplog: pytest.LogCaptureFixture) -> None:
     first, second = pair
     assert second.get("key") is None
+    assert (caplog.records, second.stats().l2_refusals) == ([], 0), "nothing is no value"
     first.set("key", {"a": (1, 2)}, deps=["t"])
     assert second.get("key") == {"a": (1, 2)}
     second.set("key", "new", deps=["t"])

@@ -101,9 +101,13 @@ def refuse_type(class_: type, remedy: str) -> None:
 
 
 def own(value: Any) -> Any:
-    """A column's value, or a row of such, or a copy that nobody else has."""
+    """A column's value, or a row of such, or a copy that nobody else has.
+
+    An ORM's object is nobody else's already, since `Portable.put` makes it for one caller. It may
+    not be complete yet, and then a copy would be a row without its columns.
+    """
     kind = type(value)
-    if kind in PLAIN_TYPES or isinstance(value, enum.Enum):
+    if kind in PLAIN_TYPES or kind in _kinds or isinstance(value, enum.Enum):
         return value
     if kind is dict:
         return {own(key): own(one) for key, one in value.items()}
@@ -111,6 +115,8 @@ def own(value: Any) -> Any:
         return [own(one) for one in value]
     if kind is tuple:
         return tuple([own(one) for one in value])
+    if kind in {set, frozenset}:
+        return kind(own(one) for one in value)
     make = getattr(value, "_make", None)
     if make is not None and isinstance(value, tuple):
         return make([own(one) for one in value])

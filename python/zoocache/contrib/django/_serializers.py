@@ -48,6 +48,9 @@ def model_tag(model: Any) -> str:
     Args:
         model: a model or an instance of one; of anything else its text is the tag.
 
+    Returns:
+        "db:<alias>:<table>:~scan"; of a database that is not followed "<app>.<model>".
+
     Thread-safe.
     """
     if not hasattr(model, "_meta"):
@@ -60,10 +63,24 @@ def model_tag(model: Any) -> str:
 def instance_tag(instance: Any) -> str:
     """The tag that dies with every change of an instance's row, for `deps=` and `invalidate`.
 
-    A row whose key is neither an integer nor a UUID has the model's tag.
+    Args:
+        instance: of a model; one whose key is neither an integer nor a UUID, or that has none yet,
+            has the model's tag.
+
+    Returns:
+        "db:<alias>:<table>:<key>"; of a database that is not followed "<app>.<model>:<key>".
+
+    Raises:
+        TypeError: it is no instance of a model.
 
     Thread-safe.
     """
+    known: object = instance  # django has no types: its Model has no `_meta` for checkers
+    if not isinstance(known, Model):
+        raise TypeError(
+            f"instance_tag({shown(instance)}): an instance of a model is wanted; of a model "
+            "model_tag() gives the tag"
+        )
     meta = instance._meta  # noqa: SLF001
     database = database_of(router.db_for_write(meta.model, instance=instance))
     if database is None:
@@ -231,6 +248,12 @@ def _cached_list_class(plain: Any) -> Any:
 
 def cacheable_serializer(cls: Any) -> Any:
     """A serializer class like this one, with cached representations; usable as a decorator.
+
+    Args:
+        cls: a serializer class of REST framework, which stays as it is.
+
+    Returns:
+        A class below it and `CacheableSerializerMixin`.
 
     Raises:
         TypeError: it is no serializer class.
