@@ -178,6 +178,7 @@ class FunctionPlan:
             **self._verifying(fn),
             "size_of_value": (self.size or size_of) if bounded else None,
             "on_load": self.load_hook(fn),
+            "shared_as": self.namespace,
             **self._level(fn),
         }
 

@@ -215,7 +215,7 @@ class FunctionInfo(_Record):
     """One cached function that lives. A snapshot.
 
     Attributes:
-        name: its module and qualified name.
+        name: its namespace, or its module and qualified name.
         entries: its entries, invalid ones that nobody has met yet included.
         counts: as the attributes of `Stats` of the same names: "hits" to "l2_refusals".
         load_times: of its loader, waiting included.

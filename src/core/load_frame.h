@@ -142,6 +142,11 @@ class LoadFrame : public UseCount {
     wanted_ = false;
   }
 
+  bool is_store_forbidden() const {
+    const std::lock_guard lock(mutex_);
+    return !wanted_;
+  }
+
   // Ends the load: what was gathered moves to `deps`. Later additions do nothing.
   Gathered close(DepSet& deps) {
     const std::lock_guard lock(mutex_);

@@ -280,6 +280,7 @@ PyObject* Call::finish_value(PyObject* result) {
     if (portable == Portable::kRefused) wanted = 0;
   }
   ttl_s = core::jittered(ttl_s, options.jitter);
+  if (frame_ != nullptr && frame_->is_store_forbidden()) wanted = 0;  // no_store()
   good = good &&
          (wanted == 0 || !lives || form != nullptr || is_to_verify() || encode_for_level(result));
   if (good && form != nullptr) {

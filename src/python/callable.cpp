@@ -64,13 +64,21 @@ bool shared_name(PyObject* wrapped, std::string* name) {
   return true;
 }
 
+// By it others are told of its invalidations: the one that its stored values have.
+bool find_name(const CachedFunction* self, std::string* name) {
+  PyObject* given = self->options->shared_as;
+  if (given == nullptr) return self->wrapped == nullptr || shared_name(self->wrapped, name);
+  const char* utf8 = PyUnicode_AsUTF8(given);
+  return utf8 != nullptr && guarded([&] { *name = utf8; });
+}
+
 }  // namespace
 
 bool callable_attach_slow(CachedFunction* self) {
   std::string name;
   StatePtr* state = core_state(self->core);
   if (state == nullptr) return false;
-  if (self->wrapped != nullptr && !shared_name(self->wrapped, &name)) {
+  if (!find_name(self, &name)) {
     // To others it has to be told by its name; here that is for people alone.
     if ((*state)->engine.log().home() != nullptr) return false;
     PyErr_Clear();

@@ -33,6 +33,7 @@ struct CallableOptions : AgingOptions {
                                           // classes, or None; see zoocache._level
   PyObject* level = nullptr;              // what it gave, once it was asked
   PyObject* on_unserializable = nullptr;  // callable of the error; not given: it is raised
+  PyObject* shared_as = nullptr;          // str: its name in every process; not given: its own
   PyObject* load_softly = nullptr;  // (fn, args, kwargs, timeout_s): the same, and waits for it
   PyObject* on_load = nullptr;      // (loader, reason, *args, **kwargs): called in place of it
   PyObject* on_verified = nullptr;  // (fn, args, kwargs, evidence, kept, fresh, error): hits are

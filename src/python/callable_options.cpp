@@ -22,7 +22,8 @@ constexpr ObjectOption kObjects[] = {{"deps", &CallableOptions::deps},
                                      {"on_verified", &CallableOptions::on_verified},
                                      {"level_plan", &CallableOptions::level_plan},
                                      {"level", &CallableOptions::level},
-                                     {"on_unserializable", &CallableOptions::on_unserializable}};
+                                     {"on_unserializable", &CallableOptions::on_unserializable},
+                                     {"shared_as", &CallableOptions::shared_as}};
 
 struct SecondsOption {
   const char* name;

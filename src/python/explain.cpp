@@ -133,10 +133,11 @@ core::Epoch tag_version(const nb::handle& core, const nb::handle& tag) {
   std::string_view text;
   if (!tag_text(tag.ptr(), "get_tag_version", &text)) throw nb::python_error();
   const StatePtr state = state_of(core);
+  core::InvalidationLog& log = state->engine.log();
   core::Epoch version = 0;
-  const bool good = guarded([&] {
+  const bool good = declared(log, [&] {
     const std::size_t max_length = state->engine.options().max_tag_length;
-    version = state->engine.log().version(core::TagPath::parse(text, max_length));
+    version = log.version(core::TagPath::parse(text, max_length));
   });
   if (!good) throw nb::python_error();
   return version;

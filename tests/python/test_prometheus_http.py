@@ -98,7 +98,7 @@ class Program:
         return self._told
 
     def value(self, name: str, function: str = "", cache: str = "one", **labels: str) -> float:
-        labels |= {"cache": cache, **({"function": f"app.{function}"} if function else {})}
+        labels |= {"cache": cache, **({"function": function} if function else {})}
         return self._told[f"zoocache_{name}", frozenset(labels.items())]
 
     def now(self, name: str) -> float:

@@ -457,3 +457,44 @@ def test_held_tags_keep_values_out(pair: tuple[Cache, Cache]) -> None:
     assert one(1)[1] == 4
     assert two(1)[1] == 4
     assert versions.loads == 4
+
+
+@pytest.mark.parametrize("how", ["invalidate", "cache_clear"])
+def test_functions_of_one_namespace_hear_of_each_other(url: str, how: str) -> None:
+    """They share their values, whatever they are called: as after a function was moved."""
+    version = [1]
+
+    def one(x: int) -> int:
+        return version[0]
+
+    def two(x: int) -> int:
+        return version[0]
+
+    first, second = (
+        Cache(storage_url=url).cacheable(fn, namespace="shop.get", version="1") for fn in (one, two)
+    )
+    assert (first(1), second(1)) == (1, 1)
+    version[0] = 2
+    assert second(1) == 1, "it is cached"
+    if how == "invalidate":
+        first.invalidate(1)
+    else:
+        first.cache_clear()
+    assert (second(1), first(1)) == (2, 2)
+    late = Cache(storage_url=url).cacheable(two, namespace="shop.get", version="1")
+    assert late(1) == 2
+
+
+def test_what_is_not_to_be_stored_is_not_encoded(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = Cache(storage_url=url)
+
+    def load() -> Any:
+        zoocache.no_store()
+        return object()
+
+    cache.cacheable(load, namespace="a", version="1")()
+    cache.cacheable(load, namespace="b", version="1", on_unserializable="raise")()
+    assert not caplog.records
+    assert cache.stats().l2_refusals == 0

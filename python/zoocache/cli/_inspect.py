@@ -180,10 +180,7 @@ class Memories:
 
 
 def name_in_memory(stored: str) -> str:
-    """What a function that is stored under this name is called by processes.
-
-    One that has a namespace is stored under that, and not found so.
-    """
+    """What a function that is stored under this name is called by processes."""
     return stored.replace(":", ".", 1)
 
 
