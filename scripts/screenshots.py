@@ -1,10 +1,16 @@
-"""Pictures of the dashboard for the documents: a shop's cache at work, in a real browser."""
+"""Pictures of the dashboard for the documents: a shop's cache at work, in a real browser.
+
+Usage: screenshots.py [--work URL SEED]: without arguments the pictures are taken; with them it is
+one of the processes that share a home on one of them, until its input ends.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import random
+import select
+import subprocess
 import sys
 import tempfile
 import threading
@@ -16,7 +22,14 @@ from PIL import Image
 
 import zoocache
 from browser import chromium, row, visit
+from redis_server import RedisServer
+from zoocache.cli._home import Home, Place
+from zoocache.cli._home_view import HomeView
+from zoocache.cli._survey import Bounds
 from zoocache.dashboard import start
+from zoocache.dashboard._access import Access
+from zoocache.dashboard._app import Dashboard
+from zoocache.dashboard._server import Server
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 TOKEN = "for-pictures-and-nothing-else"
@@ -26,9 +39,9 @@ WORK_S = 20.0  # long enough for a line to be seen
 class Shop:
     """Functions, and somebody who calls them and changes what they depend on."""
 
-    def __init__(self, folder: str) -> None:
-        self.cache = cache = zoocache.Cache(storage_url=f"lmdb://{folder}")
-        self.random = random.Random(7)
+    def __init__(self, url: str, seed: int) -> None:
+        self.cache = cache = zoocache.Cache(storage_url=url)
+        self.random = random.Random(seed)
 
         def get_user(org: str, user: int) -> str:
             time.sleep(0.0004)
@@ -92,7 +105,8 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     ends = threading.Event()
     with contextlib.ExitStack() as stack:
-        shop = Shop(stack.enter_context(tempfile.TemporaryDirectory()) + "/cache")
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        shop = Shop(f"lmdb://{folder}/cache", 7)
         server = stack.enter_context(start(port=0, cache=shop.cache, token=TOKEN, interval=0.5))
 
         def work() -> None:
@@ -110,7 +124,32 @@ def main() -> None:
         take(browser, server.url, "dashboard-dark", color_scheme="dark")
         take(browser, server.url, "dashboard-confirm", color_scheme="light", height=800)
         take(browser, server.url, "dashboard-phone", width=360, height=780, color_scheme="light")
+        take_home(browser, Path(folder))
+
+
+def take_home(browser: Any, folder: Path) -> None:
+    """Of three processes that share a server, seen from outside of them."""
+    with contextlib.ExitStack() as stack:
+        server = RedisServer(folder)
+        stack.callback(server.kill)
+        for seed in range(3):
+            words = [sys.executable, __file__, "--work", server.url, str(seed)]
+            worker = stack.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE))
+            stack.callback(worker.stdin.close if worker.stdin else worker.kill)
+        view = HomeView(Home(Place(server.url)), Bounds(), 1)
+        stack.callback(view.close)
+        page = stack.enter_context(Server("127.0.0.1", 0, Dashboard(view, Access(TOKEN, None))))
+        with visit(browser, page.url) as looks:
+            looks.open(TOKEN).wait_for_timeout(WORK_S * 1000)
+        take(browser, page.url, "dashboard-home", color_scheme="light")
+
+
+def work(url: str, seed: int) -> None:
+    """One of those processes."""
+    shop = Shop(url, seed)
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        shop.work()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(work(sys.argv[2], int(sys.argv[3])) if "--work" in sys.argv else main())

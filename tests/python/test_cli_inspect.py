@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 from cli_support import Done, Worker, command
 from redis_server import RedisServer
 from support import HANG_S
+from test_docs import DOCS
 from zoocache import Cache, InvalidOption
 from zoocache.cli._home import Home, Place
 from zoocache.cli._inspect import Memory, parse
@@ -258,3 +260,16 @@ def test_a_child_of_fork_answers_for_itself(server: RedisServer, home: Home) -> 
     assert {one.pid for one in memory.processes} == {os.getpid(), child}
     os.write(there, b"x")
     os.waitpid(child, 0)
+
+
+def test_the_users_of_the_documents_may_ask_and_answer(server: RedisServer) -> None:
+    for document in ("REDIS.md", "COMMAND.md"):
+        text = (DOCS / document).read_text("utf-8")
+        for line in re.findall(r"^ACL SETUSER .*", text, re.MULTILINE):
+            assert server.ask(*line.split()) == b"+OK"
+    assert server.ask("ACL", "SETUSER", "default", "off") == b"+OK"
+    url = server.url.replace("//", "//zoocache:password@")
+    cache = Cache(bus_url=url, prefix="shop", inspect_interval=0.01)
+    cache.cacheable(lambda: 1)()
+    looker = Home(Place(server.url.replace("//", "//looker:password@"), prefix="shop"))
+    assert asked(looker).processes[0].pid == os.getpid()

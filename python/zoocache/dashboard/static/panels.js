@@ -1,5 +1,5 @@
 // Every panel but the tree: what the overview says, as elements.
-import { ago, bytes, count, make, plural, quoted, seconds, share } from "./text.js";
+import { ago, bytes, count, make, plural, quoted, seconds, share, visible } from "./text.js";
 
 export function numbers(stats) {
   const calls = stats.hits + stats.misses;
@@ -205,24 +205,24 @@ function nodes(list, home, now, processes) {
   if (list === null) return [];
   const told = new Map((processes?.rows ?? []).map((one) => [one.node, one]));
   const rows = list.map((one) => [
-    make("span", {}, quoted(one.name, "code"), one.is_self ? " (this one)" : ""),
-    ...(processes ? processCells(told.get(one.name)) : []),
+    nodeName(one, told.get(one.name)),
+    ...(processes ? inMemory(told.get(one.name)) : []),
     one.applied === 0 ? "–" : count(Math.max(home.clock - one.applied, 0)),
     one.heard_at === null ? "lives" : lease(now - one.heard_at, home.lease_s),
   ]);
   return [make("h3", {}, plural(list.length, "node", "nodes")),
     list.length === 0 ? make("p", { className: "empty" }, "Nobody uses it now.")
-      : table(["Node", ...(processes ? ["Process", "In memory", "Hit rate"] : []), "Epochs behind", "Lease"], rows,
-        processes ? [1, 5] : [2])];
+      : table(["Node", ...(processes ? ["Entries", "Hits"] : []), "Behind", "Lease"], rows, [processes ? 4 : 2])];
 }
 
-function processCells(process) {
-  if (process === undefined) return ["–", "–", "–"];
-  return [
-    make("span", {}, `${process.language} ${process.pid} on `, quoted(process.host, "code")),
-    count(process.entries),
-    share(process.hits, process.hits + process.misses),
-  ];
+function nodeName(node, process) {
+  if (process === undefined) return make("span", {}, quoted(node.name, "code"), node.is_self ? " (this one)" : "");
+  return make("span", { title: visible(node.name) }, `${visible(process.language)} ${process.pid} on `, quoted(process.host, "code"));
+}
+
+function inMemory(process) {
+  if (process === undefined) return ["–", "–"];
+  return [count(process.entries), share(process.hits, process.hits + process.misses)];
 }
 
 function lease(silent, span) {
