@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RawKeys"]
 
-# Told from values by identity. Of a type that the codec knows: what a load gives is encoded for the
-# storage before anybody asks whether it is to be kept, and what cannot be is warned about.
-_ABSENT = ("zoocache", "absent")
+_ABSENT = object()
 
 
 class RawKeys:
