@@ -20,11 +20,18 @@ namespace {
 std::map<std::uint64_t, EngineState*> engines;  // that can be asked
 std::uint64_t last_number = 0;
 
-// Threads that answer, or have not found out yet that they must not: at most one.
+// Threads that answer, or have not found out yet that they must not: one for each cache that was
+// asked, at most so many.
+constexpr int kMostTellers = 16;
 std::atomic<int> tellers{0};
 std::atomic<bool> is_ending{false};
 
 void forget_tellers() { tellers.store(0); }
+
+void end_teller() {
+  tellers.fetch_sub(1);
+  tellers.notify_all();
+}
 
 void answer(std::uint64_t number, const core::MemoryQuestion& question) {
   const auto found = engines.find(number);
@@ -46,14 +53,13 @@ void run(std::uint64_t number, const core::MemoryQuestion& question) {
     }
     PyGILState_Release(gil);
   }
-  tellers.store(0);
-  tellers.notify_all();
+  end_teller();
 }
 
 PyObject* end_tellers(PyObject*, PyObject*) {
   is_ending.store(true);
   PyThreadState* const saved = PyEval_SaveThread();
-  while (tellers.load() != 0) tellers.wait(1);
+  for (int running = tellers.load(); running != 0; running = tellers.load()) tellers.wait(running);
   PyEval_RestoreThread(saved);
   Py_RETURN_NONE;
 }
@@ -67,13 +73,14 @@ Teller::Teller(EngineState& state) : number_(++last_number) { engines.emplace(nu
 void Teller::leave() { engines.erase(number_); }
 
 void Teller::inspect(const core::MemoryQuestion& question) noexcept {
-  int none = 0;
-  if (!tellers.compare_exchange_strong(none, 1)) return;
+  if (tellers.fetch_add(1) >= kMostTellers) {
+    end_teller();
+    return;
+  }
   try {
     std::thread([number = number_, question] { run(number, question); }).detach();
   } catch (const std::exception&) {  // no thread: no answer
-    tellers.store(0);
-    tellers.notify_all();
+    end_teller();
   }
 }
 

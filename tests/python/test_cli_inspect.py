@@ -122,6 +122,15 @@ def test_processes_tell_what_is_in_their_memory(home: Home, two: list[Worker]) -
     assert memory.counts["misses"] == 10
 
 
+def test_every_cache_of_a_process_answers(server: RedisServer, home: Home) -> None:
+    caches = [Cache(bus_url=server.url, inspect_interval=0.01) for _ in range(4)]
+    functions = [cache.cacheable(lambda: 1) for cache in caches]
+    assert [one() for one in functions] == [1] * 4
+    memory = asked(home, processes=4)
+    assert {one.pid for one in memory.processes} == {os.getpid()}
+    assert sum(one.entries for one in memory.processes) == 4
+
+
 def test_a_process_that_ends_is_not_waited_for(server: RedisServer, home: Home) -> None:
     workers = [start(server), start(server)]
     workers[0].process.kill()
