@@ -22,6 +22,7 @@ import socket
 import sqlite3
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -98,8 +99,12 @@ class QuietHandler(WSGIRequestHandler):
 
 
 def run_worker(port: int) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with make_server("127.0.0.1", port, answer, SharedPortServer, QuietHandler) as server:
+        # After the request that is being answered: an exception would end that one alone.
+        def end(*_: object) -> None:
+            threading.Thread(target=server.shutdown).start()
+
+        signal.signal(signal.SIGTERM, end)
         server.serve_forever()
 
 
@@ -121,7 +126,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             run_worker(given.port)
-            os._exit(0)
+            sys.exit(0)
         workers.append(pid)
     print(f"workers {workers} on http://127.0.0.1:{given.port}/notes/1", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
