@@ -2,7 +2,7 @@
 // to date: it is counted when it is asked for, by whoever owns the engine, away from the home's
 // thread; and it has a bound in bytes.
 //
-//   tool --question--> home --> InvalidationLog::inspect --> Inspected --thread--> LogHome::tell
+//   tool --question--> home --> InvalidationLog::inspect --> MemoryTeller --thread--> LogHome::tell
 //
 // Told are names of functions, tags and counts; no argument, key or value.
 // Thread-safety: plain values; functions without shared state.
@@ -50,10 +50,10 @@ struct MemoryTold {
 // One line of JSON, of about `most_bytes` at the most: the functions that are called most, and the
 // tags with the most entries, come first. Numbers are ints, `load_s` excepted; texts are UTF-8
 // where the program's own are.
-//   {"format": 1, "language", "host", "pid", "entries", "bytes", "counts": {...}, "dying":
-//   [[function,
-//    entries]...] or null, "functions_total", "functions": [[name, entries, hits, misses, loads,
-//    load_errors, load_s]...], "tags_total", "tags": [[tag, entries]...]}
+//   {"format": 1, "language", "host", "pid", "entries", "bytes", "counts": {...},
+//    "functions_total", "tags_total", "dying": [[function, entries]...] or null,
+//    "functions": [[name, entries, hits, misses, loads, load_errors, load_s]...],
+//    "tags": [[tag, entries]...]}
 std::string to_json(MemoryTold told, std::size_t most_bytes);
 
 // `name_of`: how its front door shows a function's name. REQUIRES: as `reports` of the engine.

@@ -290,16 +290,7 @@ def _processes(memory: Memory) -> dict[str, Any] | None:
     if not memory.asked:
         return None
     rows = [
-        {
-            "node": one.node,
-            "language": one.language,
-            "host": one.host,
-            "pid": one.pid,
-            "entries": one.entries,
-            "bytes": one.size_bytes,
-            "hits": one.counts.get("hits", 0),
-            "misses": one.counts.get("misses", 0),
-        }
+        one.as_dict()
         for one in sorted(memory.processes, key=lambda one: (one.host, one.pid, one.node))
     ]
     return {"asked": memory.asked, "answered": len(rows), "rows": rows}

@@ -77,6 +77,19 @@ class Process:
     tags_total: int
     dying: dict[str, int] | None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Who it is, and how it does, for JSON."""
+        return {
+            "node": self.node,
+            "language": self.language,
+            "host": self.host,
+            "pid": self.pid,
+            "entries": self.entries,
+            "bytes": self.size_bytes,
+            "hits": self.counts.get("hits", 0),
+            "misses": self.counts.get("misses", 0),
+        }
+
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
@@ -134,19 +147,7 @@ class Memory:
                 {"function": name, **dataclasses.asdict(count)}
                 for name, count in sorted(self.functions.items())
             ],
-            "processes": [
-                {
-                    "node": one.node,
-                    "language": one.language,
-                    "host": one.host,
-                    "pid": one.pid,
-                    "entries": one.entries,
-                    "bytes": one.size_bytes,
-                    "hits": one.counts.get("hits", 0),
-                    "misses": one.counts.get("misses", 0),
-                }
-                for one in self.processes
-            ],
+            "processes": [one.as_dict() for one in self.processes],
         }
 
 
