@@ -11,7 +11,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,10 +22,6 @@
 #include "redis/transport.h"
 
 namespace zoocache::redis {
-
-// The transport subscribes to the channel, if there is one.
-using MakeSubscribed =
-    std::function<std::unique_ptr<Transport>(const std::string& channel, Listener&)>;
 
 class Inspector final : private Listener, private ForkGuard {
  public:

@@ -31,7 +31,7 @@ std::uint64_t token_in(std::string_view text) noexcept {
   return error == std::errc() && stop == text.data() + text.size() ? token : 0;
 }
 
-LevelClient::LevelClient(LevelOptions options, const MakeLevelTransport& make_transport,
+LevelClient::LevelClient(LevelOptions options, const MakeSubscribed& make_transport,
                          core::StorageTally& tally)
     : options_(std::move(options)),
       tally_(tally),

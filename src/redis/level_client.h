@@ -53,9 +53,6 @@ struct LevelOptions {
   std::size_t max_value_bytes = 0;
   std::vector<std::string> secrets = {};
 };
-// The transport subscribes to the channel once its control connection is opened.
-using MakeLevelTransport =
-    std::function<std::unique_ptr<Transport>(const std::string& channel, Listener&)>;
 
 // The token that the text is, all of it; 0: it is none.
 std::uint64_t token_in(std::string_view text) noexcept;
@@ -64,7 +61,7 @@ class LevelClient final : private Listener, private ForkGuard {
  public:
   // Begins to connect, and does not wait for it.
   // `tally` outlives it.
-  LevelClient(LevelOptions options, const MakeLevelTransport& make_transport,
+  LevelClient(LevelOptions options, const MakeSubscribed& make_transport,
               core::StorageTally& tally);
   ~LevelClient() override;
   LevelClient(const LevelClient&) = delete;

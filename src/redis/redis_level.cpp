@@ -51,7 +51,7 @@ std::string seen_in(std::string_view envelope) {
 
 }  // namespace
 
-RedisLevel::RedisLevel(const LevelOptions& options, MakeLevelTransport make_transport)
+RedisLevel::RedisLevel(const LevelOptions& options, MakeSubscribed make_transport)
     : options_(options),
       make_transport_(std::move(make_transport)),
       codec_(limits_of(options), options.secrets),

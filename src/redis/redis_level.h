@@ -44,7 +44,7 @@ inline constexpr std::size_t kBesideValueBytes = std::size_t{2} << 20;
 
 class RedisLevel final : public core::SecondLevel {
  public:
-  RedisLevel(const LevelOptions& options, MakeLevelTransport make_transport);
+  RedisLevel(const LevelOptions& options, MakeSubscribed make_transport);
 
   std::optional<core::StoredValue> get(std::string_view key) override;
   Claim claim(std::string_view key, const std::optional<core::SeenEntry>& refused) override;
@@ -103,7 +103,7 @@ class RedisLevel final : public core::SecondLevel {
                        const std::optional<core::SeenEntry>& refused, std::uint64_t token);
 
   const LevelOptions options_;
-  const MakeLevelTransport make_transport_;
+  const MakeSubscribed make_transport_;
   const codec::EnvelopeCodec codec_;
   const std::size_t max_entry_bytes_;
   PerProcess<LevelClient> client_;

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "redis/command.h"
@@ -127,5 +128,9 @@ class Transport {
   // Why the connection is not there; of no trouble where it is.
   virtual Failure failure(Link link) const = 0;
 };
+
+// The transport's control connection subscribes to the channel, once it is opened.
+using MakeSubscribed =
+    std::function<std::unique_ptr<Transport>(const std::string& channel, Listener&)>;
 
 }  // namespace zoocache::redis
