@@ -1,8 +1,10 @@
 #include "core/home.h"
 
 #include <algorithm>
+#include <deque>
 #include <exception>
 #include <thread>
+#include <vector>
 
 #include "core/hash.h"
 #include "core/log.h"
@@ -13,18 +15,27 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookInterval{2};
 
-// False: the text says nothing that is known here.
-bool apply_text(InvalidationLog& log, std::string_view text, std::uint32_t origin) {
-  if (const auto id = HiddenTag::function_of(text)) {
-    log.apply(HiddenTag(*id).path(), origin);
+// Of texts of changes.
+class Paths {
+ public:
+  // False: the text says nothing that is known here. Throws InvalidTag, std::bad_alloc.
+  bool add(std::string_view text) {
+    if (const auto id = HiddenTag::function_of(text)) {
+      paths_.push_back(functions_.emplace_back(*id).path());
+      return true;
+    }
+    if (text.empty() || text.front() == kHiddenMark) return false;
+    paths_.push_back(TagPath::parse(text, kMaxTagLengthLimit));
     return true;
   }
-  if (text.empty() || text.front() == kHiddenMark) return false;
-  log.apply(TagPath::parse(text, kMaxTagLengthLimit), origin);
-  return true;
-}
+  std::span<const TagPath> get() const noexcept { return paths_; }
 
-// Holds or releases what `apply_text` invalidates.
+ private:
+  std::deque<HiddenTag> functions_;  // paths refer to them
+  std::vector<TagPath> paths_;
+};
+
+// Holds or releases what is invalidated by the text.
 void hold_text(InvalidationLog& log, std::string_view text, bool is_held) {
   const auto change = [&](const TagPath& path) {
     if (is_held) log.hold_tags({&path, 1});
@@ -60,17 +71,16 @@ std::vector<bool> LogHome::holds_many(std::span<const Question> questions) {
   return answers;
 }
 
-void apply_changes(InvalidationLog& log, std::span<const Change> changes,
-                   std::uint32_t origin) noexcept {
-  for (const Change& change : changes) {
-    if (change.is_done_here) continue;
-    bool known = false;
-    try {
-      known = apply_text(log, change.text, origin);
-    } catch (const std::exception&) {  // no tag, or no memory to say so
-      known = false;
+Epoch apply_changes(InvalidationLog& log, std::span<const Change> changes, std::uint32_t origin,
+                    Epoch again_of) noexcept {
+  try {
+    Paths paths;
+    for (const Change& change : changes) {
+      if (!change.is_done_here && !paths.add(change.text)) return log.apply_root(origin, again_of);
     }
-    if (!known) log.apply_root(origin);
+    return paths.get().empty() ? 0 : log.apply(paths.get(), origin, again_of);
+  } catch (const std::exception&) {  // no tag, or no memory to say so
+    return log.apply_root(origin, again_of);
   }
 }
 

@@ -26,7 +26,20 @@ void InvalidationLog::announce(std::string_view first, std::string_view second,
   home_->append(*this, std::span(changes).first(second.empty() ? 1 : 2), origin);
 }
 
-Epoch InvalidationLog::apply(std::span<const TagPath> paths, std::uint32_t origin) noexcept {
+// REQUIRES: the mutex.
+void InvalidationLog::publish(Epoch epoch, std::span<const TagPath> paths,
+                              InvalidationRing::Note note, Epoch again_of) noexcept {
+  if (again_of == 0) {
+    recent_.add(epoch, paths, note);
+    invalidations_.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    recent_.add_again(epoch, again_of);
+  }
+  clock_.store(epoch, std::memory_order_release);  // (4)
+}
+
+Epoch InvalidationLog::apply(std::span<const TagPath> paths, std::uint32_t origin,
+                             Epoch again_of) noexcept {
   const InvalidationRing::Note note{origin, now_ms()};
   const std::lock_guard lock(mutex_);
   const Epoch epoch = clock_.load(std::memory_order_relaxed) + 1;  // (1)
@@ -38,19 +51,17 @@ Epoch InvalidationLog::apply(std::span<const TagPath> paths, std::uint32_t origi
     if (node != nullptr) node->version.store(epoch, std::memory_order_release);  // (2)
     ring_.append(epoch, path.back().hash, note);                                 // (3)
   }
-  recent_.add(epoch, paths, note);
-  clock_.store(epoch, std::memory_order_release);  // (4)
+  publish(epoch, paths, note, again_of);
   return epoch;
 }
 
-Epoch InvalidationLog::apply_root(std::uint32_t origin) noexcept {
+Epoch InvalidationLog::apply_root(std::uint32_t origin, Epoch again_of) noexcept {
   const InvalidationRing::Note note{origin, now_ms()};
   const std::lock_guard lock(mutex_);
   const Epoch epoch = clock_.load(std::memory_order_relaxed) + 1;
   trie_.root()->version.store(epoch, std::memory_order_release);
   ring_.append(epoch, trie_.root()->hash, note);
-  recent_.add(epoch, {}, note);
-  clock_.store(epoch, std::memory_order_release);
+  publish(epoch, {}, note, again_of);
   return epoch;
 }
 

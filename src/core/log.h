@@ -116,12 +116,18 @@ class InvalidationLog {
   // (of Change; `second` may be empty).
   void announce(std::string_view first, std::string_view second, std::uint32_t origin = 0);
 
-  // The same in this log alone, published once.
-  Epoch apply(std::span<const TagPath> paths, std::uint32_t origin = 0) noexcept;
+  // The same in this log alone, published once. `again_of`: the epoch that the same invalidation
+  // has had here already; whoever counts counts one.
+  Epoch apply(std::span<const TagPath> paths, std::uint32_t origin = 0,
+              Epoch again_of = 0) noexcept;
   Epoch apply(const TagPath& path, std::uint32_t origin = 0) noexcept {
     return apply(std::span<const TagPath>(&path, 1), origin);
   }
-  Epoch apply_root(std::uint32_t origin = 0) noexcept;
+  Epoch apply_root(std::uint32_t origin = 0, Epoch again_of = 0) noexcept;
+  // How many there were.
+  std::uint64_t invalidations() const noexcept {
+    return invalidations_.load(std::memory_order_relaxed);
+  }
 
   enum class Standing {
     kCurrent,
@@ -177,6 +183,8 @@ class InvalidationLog {
 
  private:
   Epoch newest(const TagPath& path) const noexcept;
+  void publish(Epoch epoch, std::span<const TagPath> paths, InvalidationRing::Note note,
+               Epoch again_of) noexcept;
   void release_held(std::span<const TagPath> paths) noexcept;
   bool is_held(const TagPath& path) const noexcept;
   bool is_held(const TagNode* node) const noexcept;
@@ -190,6 +198,7 @@ class InvalidationLog {
   std::atomic<TimeSource*> time_source_{nullptr};  // a home's thread may ask for the time already
   std::unique_ptr<LogHome> home_;
   std::atomic<Epoch> clock_{0};
+  std::atomic<std::uint64_t> invalidations_{0};
   mutable std::mutex mutex_;  // guards everything below, and the publication of the clock
   InvalidationRing ring_;
   RecentInvalidations recent_;
@@ -214,9 +223,8 @@ class KeyHold {
   KeyHold(const KeyHold&) = delete;
   KeyHold& operator=(const KeyHold&) = delete;
   // (2), where the first killing took the key's entry out of the table: none was stored since.
-  void kill_again() noexcept {
-    log_.apply(any_.path());
-    log_.apply(own_.path());
+  void kill_again(std::uint32_t origin, Epoch again_of) noexcept {
+    log_.apply(std::array{any_.path(), own_.path()}, origin, again_of);
   }
 
  private:

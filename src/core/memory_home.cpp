@@ -3,6 +3,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <new>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -127,10 +128,19 @@ class MemoryLogHome final : public core::LogHome {
   void catch_up(InvalidationLog& log, Epoch own, std::uint32_t origin) noexcept {
     const Epoch applied = applied_.load();
     if (applied < shared_->floor) log.apply_root();
-    for (auto row = shared_->rows.lower_bound({applied + 1, 0}); row != shared_->rows.end();
-         ++row) {
-      const Change change{row->second.text, row->second.done_by == self_};
-      core::apply_changes(log, {&change, 1}, row->first.first == own ? origin : 0);
+    try {
+      std::vector<Change> together;  // of one epoch
+      auto row = shared_->rows.lower_bound({applied + 1, 0});
+      while (row != shared_->rows.end()) {
+        const Epoch epoch = row->first.first;
+        for (; row != shared_->rows.end() && row->first.first == epoch; ++row) {
+          together.emplace_back(row->second.text, row->second.done_by == self_);
+        }
+        core::apply_changes(log, together, epoch == own ? origin : 0);
+        together.clear();
+      }
+    } catch (const std::bad_alloc&) {
+      log.apply_root(origin);
     }
     applied_.store(shared_->clock.load(), std::memory_order_release);
   }

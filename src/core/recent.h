@@ -1,8 +1,10 @@
 // The newest invalidations in words, each with how many entries have been found dead of it so far:
 // for people who look at a cache. Nothing depends on them.
 //
-//   slot = epoch & mask    | epoch | texts of the tags | origin | time | died |
+//   slot = epoch & mask    | epoch | again_of | texts of the tags | origin | time | died |
 //
+// One that took effect twice (InvalidationLog::apply) has the record of the first time; the second
+// has a slot that leads there.
 // A death is counted where an entry goes, which may be long after; one whose record was overwritten
 // is not counted.
 // Thread-safety: `add` and `rows` with the log's mutex; `note_death` from any thread.
@@ -47,24 +49,31 @@ class RecentInvalidations {
   // `paths` empty: everything. Without memory for them the texts are among the `more`.
   void add(Epoch epoch, std::span<const TagPath> paths, InvalidationRing::Note note) noexcept {
     if (slots_.empty()) return;
-    Slot& slot = slot_of(epoch);
-    slot.epoch.store(0, std::memory_order_relaxed);
-    slot.died.store(0, std::memory_order_relaxed);
-    slot.texts.clear();
-    slot.functions.clear();
-    slot.more = 0;
+    Slot& slot = emptied(epoch);
     slot.everything = paths.empty();
     slot.note = note;
     for (const TagPath& path : paths) remember(slot, path.text());
     slot.epoch.store(epoch, std::memory_order_release);
   }
 
+  void add_again(Epoch epoch, Epoch again_of) noexcept {
+    if (slots_.empty()) return;
+    if (slots_.size() > 1) {  // else it is the first one's, which goes on under this epoch
+      emptied(epoch).again_of.store(again_of, std::memory_order_relaxed);
+    }
+    slot_of(epoch).epoch.store(epoch, std::memory_order_release);
+  }
+
   void note_death(Epoch epoch) noexcept {
     if (slots_.empty()) return;
-    Slot& slot = slot_of(epoch);
-    if (slot.epoch.load(std::memory_order_acquire) == epoch) {
-      slot.died.fetch_add(1, std::memory_order_relaxed);
+    Slot* slot = &slot_of(epoch);
+    if (slot->epoch.load(std::memory_order_acquire) != epoch) return;
+    const Epoch first = slot->again_of.load(std::memory_order_relaxed);
+    if (first != 0) {
+      slot = &slot_of(first);
+      if (slot->epoch.load(std::memory_order_acquire) != first) return;
     }
+    slot->died.fetch_add(1, std::memory_order_relaxed);
   }
 
   // The newest first.
@@ -72,6 +81,7 @@ class RecentInvalidations {
     std::vector<RecentInvalidation> rows;
     for (const Slot& slot : slots_) {
       if (slot.epoch.load(std::memory_order_relaxed) == 0) continue;
+      if (slot.again_of.load(std::memory_order_relaxed) != 0) continue;
       RecentInvalidation row;
       row.epoch = slot.epoch.load(std::memory_order_relaxed);
       row.everything = slot.everything;
@@ -95,6 +105,7 @@ class RecentInvalidations {
  private:
   struct Slot {
     std::atomic<Epoch> epoch{0};
+    std::atomic<Epoch> again_of{0};  // 0: the record is here
     std::atomic<std::uint64_t> died{0};
     std::string texts;  // of users' tags, each with a zero behind it, which no tag has
     std::vector<std::uint64_t> functions;
@@ -104,6 +115,17 @@ class RecentInvalidations {
   };
 
   Slot& slot_of(Epoch epoch) noexcept { return slots_[epoch & (slots_.size() - 1)]; }
+
+  Slot& emptied(Epoch epoch) noexcept {
+    Slot& slot = slot_of(epoch);
+    slot.epoch.store(0, std::memory_order_relaxed);
+    slot.again_of.store(0, std::memory_order_relaxed);
+    slot.died.store(0, std::memory_order_relaxed);
+    slot.texts.clear();
+    slot.functions.clear();
+    slot.more = 0;
+    return slot;
+  }
 
   static void remember(Slot& slot, std::string_view text) noexcept {
     try {

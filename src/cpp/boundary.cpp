@@ -263,21 +263,24 @@ void invalidate_key(FunctionState& function, const Request& request) {
   auto& engine = function.cache->engine;
   const auto kill_here = [&] {
     core::Removed removed(engine.log());
-    engine.invalidate_key(function.function, request.hash, 0, removed);
+    return engine.invalidate_key(function.function, request.hash, 0, removed);
   };
-  if (engine.log().home() == nullptr) return kill_here();
+  if (engine.log().home() == nullptr) {
+    kill_here();
+    return;
+  }
   std::optional<core::KeyHold> hold;
   if (engine.level() != nullptr) hold.emplace(engine.log(), function.function.tag_id, request.hash);
-  kill_here();
+  const core::Epoch epoch = kill_here();
   core::LevelKey key;
   const bool known = make_level_key(function, request, &key);
   try {
     engine.announce_key(function.function.tag_id, known ? &key : nullptr, 0);
   } catch (...) {
-    if (hold) kill_here();
+    if (hold) hold->kill_again(0, epoch);
     throw;
   }
-  if (hold) kill_here();
+  if (hold) hold->kill_again(0, epoch);
 }
 
 void clear_function(FunctionState& function) {

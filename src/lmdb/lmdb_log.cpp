@@ -4,6 +4,7 @@
 #include <chrono>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include "lmdb/location.h"
 
@@ -149,14 +150,22 @@ bool LmdbLog::apply_rows(InvalidationLog& log, const LogRows& rows, Epoch own,
                          std::uint32_t origin) const {
   std::size_t left = log.ring().capacity();
   bool is_all = true;
+  Epoch epoch = 0;
+  std::vector<Change> together;  // of one epoch
+  const auto apply = [&] {
+    core::apply_changes(log, together, epoch == own ? origin : 0);
+    together.clear();
+  };
   rows.for_each_after(applied_.load(), [&](const Row& row) {
     is_all = left > 0;
     if (!is_all) return false;
     --left;
-    const Change change{row.text, row.done_by == self_};
-    core::apply_changes(log, {&change, 1}, row.epoch == own ? origin : 0);
+    if (row.epoch != epoch) apply();
+    epoch = row.epoch;
+    together.emplace_back(row.text, row.done_by == self_);
     return true;
   });
+  apply();
   return is_all;
 }
 

@@ -456,6 +456,7 @@ bool Call::invalidate_here(std::uint32_t origin) {
   // Whoever refreshes wants a load that began after this.
   arrival_ = engine.invalidate_key(*function_, probe_.hash, origin, removed);
   removed.flush();
+  if (what != nullptr) what->epoch = arrival_;
   announcement_ = std::move(what);
   return true;
 }
@@ -466,7 +467,7 @@ void Call::announce(core::Engine<Policy>& engine, Announcement& what) {
   } catch (const std::exception&) {
     what.error = std::current_exception();
   }
-  if (what.hold) what.hold->kill_again();
+  if (what.hold) what.hold->kill_again(what.origin, what.epoch);
   what.hold.reset();
 }
 

@@ -206,6 +206,7 @@ class Call final : public Pooled<Call> {
   // What other processes are told of a key that was invalidated here.
   struct Announcement {
     std::uint32_t origin = 0;
+    core::Epoch epoch = 0;  // that it has here
     std::uint64_t function_id = 0;
     bool has_key = false;
     core::LevelKey key;

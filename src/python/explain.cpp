@@ -39,7 +39,7 @@ nb::dict stats(const nb::handle& core) {
   const StatePtr state = state_of(core);
   auto& engine = state->engine;
   nb::dict told = told_of(engine.totals());
-  told["invalidations"] = engine.log().clock();
+  told["invalidations"] = engine.log().invalidations();
   told["entries"] = engine.entries();
   told["bytes"] = engine.bytes();
   told["tags"] = engine.log().visible_tag_count();

@@ -189,7 +189,9 @@ Follower::Step Follower::page_answered(const Answer& answer, Cursor* cursor) {
   if (page->floor > cursor->after) {  // interleaving (4)
     pass_over(page->clock);
   } else {
-    core::apply_changes(log_, changes_of(page->texts));
+    for (const Change& change : changes_of(page->texts)) {
+      core::apply_changes(log_, {&change, 1});  // which came together is not told
+    }
     note_applied(page->texts, page->upto);
     if (!page->is_last) {
       if (page->upto <= cursor->after) return Step::kFailed;  // makes no sense
@@ -238,8 +240,8 @@ void Follower::note_applied(const std::vector<std::string>& texts, core::Epoch e
 
 // Applies what was acknowledged. REQUIRES: the mutex.
 void Follower::note_receipt(const Receipt& receipt, std::span<const Change> changes,
-                            std::uint32_t origin) {
-  core::apply_changes(log_, changes, origin);
+                            std::uint32_t origin, core::Epoch again_of) {
+  core::apply_changes(log_, changes, origin, again_of);
   if (receipt.needs > kLogVersion) needs_.store(receipt.needs);  // a heartbeat ends it
   receipt_nonce_ = receipt.nonce;
   if (options_.is_writer && lease_.nonce() == 0) lease_.begin(receipt.nonce, 0);

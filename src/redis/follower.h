@@ -175,7 +175,7 @@ class Follower final : private Listener, private ForkGuard {
   Step page_answered(const Answer& answer, Cursor* cursor);
   std::optional<Receipt> receipt_of(const Answer& answer);
   void note_receipt(const Receipt& receipt, std::span<const core::Change> changes,
-                    std::uint32_t origin = 0);
+                    std::uint32_t origin = 0, core::Epoch again_of = 0);
   void note_applied(const std::vector<std::string>& texts, core::Epoch epoch);
   void begin_generation(const Beat& beat, std::int64_t sent_ns);
   void note_trouble(const Answer& answer);

@@ -140,7 +140,7 @@ Epoch Follower::append_by(const Script& script, const ScriptCall& call,
     core::apply_changes(log_, changes, origin);
     throw;
   }
-  core::apply_changes(log_, changes, origin);
+  const Epoch applied = core::apply_changes(log_, changes, origin);
   std::string why;
   const std::uint64_t connection = connection_of(Link::kControl);
   std::optional<Receipt> receipt;
@@ -152,7 +152,7 @@ Epoch Follower::append_by(const Script& script, const ScriptCall& call,
   if (receipt) {
     {
       const std::lock_guard lock(mutex_);
-      note_receipt(*receipt, changes, origin);
+      note_receipt(*receipt, changes, origin, applied);
       journal_.acknowledged(changes, receipt->nonce, now_ns());
     }
     core::release_changes(log_, changes);

@@ -45,6 +45,33 @@ TEST(Log, EpochsBeginAtOneAndSeveralTagsShareOne) {
   EXPECT_EQ(log.version(path("b")), 0U);
 }
 
+TEST(Log, WhatTakesEffectTwiceIsOneInvalidation) {
+  InvalidationLog log(16, 4);
+  const TagPath path = TagPath::parse("user:1", 200);
+  const Epoch first = log.apply(path, 7);
+  const Epoch second = log.apply({&path, 1}, 7, first);
+  EXPECT_GT(second, first);
+  EXPECT_EQ(log.clock(), second);
+  EXPECT_EQ(log.invalidations(), 1);
+  log.note_death(first);
+  log.note_death(second);
+  ASSERT_EQ(log.recent().size(), 1);
+  EXPECT_EQ(log.recent()[0].epoch, first);
+  EXPECT_EQ(log.recent()[0].died, 2);
+
+  const Epoch third = log.apply_root();
+  const Epoch fourth = log.apply_root(0, third);
+  const Epoch fifth = log.apply(path);  // where the first was
+  EXPECT_EQ(log.invalidations(), 3);
+  log.note_death(second);
+  log.note_death(fourth);
+  ASSERT_EQ(log.recent().size(), 2);
+  EXPECT_EQ(log.recent()[0].epoch, fifth);
+  EXPECT_EQ(log.recent()[0].died, 0);
+  EXPECT_TRUE(log.recent()[1].everything);
+  EXPECT_EQ(log.recent()[1].died, 1);
+}
+
 TEST(Log, NodesGoWithTheirLastHolder) {
   InvalidationLog log(1024);
   Dependencies first;

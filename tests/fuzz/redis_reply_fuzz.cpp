@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/home.h"
+#include "core/look.h"
 #include "redis/incoming.h"
 #include "redis/protocol.h"
 
@@ -39,6 +41,29 @@ void read_news(std::string_view payload) {
          again->origin == news->origin && again->texts == news->texts);
 }
 
+void read_question(std::string_view payload) {
+  const auto asked = parse_question(payload);
+  if (!asked) return;
+  const auto& question = asked->question;
+  demand(asked->one_in != 0 && question.most_bytes <= zoocache::core::kMostInspectionBytes);
+  demand(question.tag.empty() || zoocache::core::is_tag_text(question.tag));
+  const auto again = parse_question(text_of(*asked));
+  demand(again && again->one_in == asked->one_in && again->question.from == question.from &&
+         again->question.number == question.number &&
+         again->question.most_bytes == question.most_bytes && again->question.tag == question.tag);
+}
+
+void read_told(std::string_view payload) {
+  const auto told = parse_memory_answer(payload);
+  if (told) demand(told->told.told.size() <= payload.size());
+}
+
+void read_payload(std::string_view payload) {
+  read_news(payload);
+  read_question(payload);
+  read_told(payload);
+}
+
 void read_reply(const Reply& reply) {
   if (const auto beat = parse_beat(reply)) {
     demand(beat->nonce != 0);
@@ -54,7 +79,7 @@ void read_reply(const Reply& reply) {
     for (const NodeRecord& node : nodes->nodes) demand_epoch(node.applied);
   }
   if (const auto score = parse_score(reply)) demand(std::isfinite(*score));
-  for (const Reply& item : reply.items) read_news(item.text);
+  for (const Reply& item : reply.items) read_payload(item.text);
 }
 
 // As sessions are called by Boost.Redis.
@@ -72,7 +97,7 @@ struct Reader {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string bytes(reinterpret_cast<const char*>(data), size);
-  read_news(bytes);
+  read_payload(bytes);
   std::string_view left = bytes;
   boost::redis::resp3::parser parser;
   Reader reader;

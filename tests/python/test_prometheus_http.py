@@ -27,7 +27,7 @@ PROGRAM = textwrap.dedent("""
     from prometheus_client import CollectorRegistry, start_http_server
     from zoocache.contrib import prometheus
 
-    timeouts = {"lease": float(sys.argv[2]), "command_timeout": 0.1, "connect_timeout": 0.1}
+    timeouts = {"lease": float(sys.argv[2]), "command_timeout": 1.0, "connect_timeout": 1.0}
     cache = zoocache.Cache(storage_url=sys.argv[1], **timeouts)
 
     def cached(name, load, **options):

@@ -78,7 +78,7 @@ def test_an_old_value_is_not_served_to_who_was_not_there(server: RedisServer) ->
 
 def test_time_to_live_goes_along(server: RedisServer) -> None:
     versions = Versions()
-    one, two = (counting(cache_of(server), versions, ttl=0.5) for _ in range(2))
+    one, two = (counting(cache_of(server), versions, ttl=2) for _ in range(2))
     assert one(1) == two(1) == (1, 1)
     wait_until(lambda: two(1) == (1, 2), "the end of the time to live")
 

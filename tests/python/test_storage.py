@@ -166,7 +166,7 @@ def test_what_has_no_bytes_as_a_key_stays_here(pair: tuple[Cache, Cache]) -> Non
 
 
 def test_time_to_live_goes_along(pair: tuple[Cache, Cache]) -> None:
-    one, two, versions = both(pair, ttl=0.5)
+    one, two, versions = both(pair, ttl=2)
     one(1)
     assert two(1) == (1, 1)
     wait_until(lambda: two(1) == (1, 2), "the end of the time to live")

@@ -48,8 +48,9 @@ HOME_MUTANTS = [
         "text that is not known is passed over",
         "",
         HOME,
-        "    if (!known) log.apply_root(origin);\n",
-        "    static_cast<void>(known);\n",
+        "      if (!change.is_done_here && !paths.add(change.text)) "
+        "return log.apply_root(origin, again_of);\n",
+        "      if (!change.is_done_here) paths.add(change.text);\n",
         program=CONFORMANCE,
         quick=True,
     ),

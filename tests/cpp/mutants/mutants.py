@@ -175,7 +175,9 @@ MUTANTS = [
         "invalidating one key does not go through the log",
         "",
         ENGINE,
-        "  const Epoch epoch = log_.apply(own.path(), origin);\n",
+        "  const Epoch epoch = level_ == nullptr ? log_.apply(own.path(), origin)\n"
+        "                                        : "
+        "log_.apply(std::array{any.path(), own.path()}, origin);\n",
         "  const Epoch epoch = log_.clock();\n",
         "*Key*",
     ),

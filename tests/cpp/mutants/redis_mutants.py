@@ -69,8 +69,8 @@ REDIS_MUTANTS = [
         "a page is not applied",
         "",
         FOLLOWER,
-        "    core::apply_changes(log_, changes_of(page->texts));\n",
-        "    static_cast<void>(changes_of(page->texts));\n",
+        "      core::apply_changes(log_, {&change, 1});  // which came together is not told\n",
+        "      static_cast<void>(change);\n",
     ),
     redis(
         "the floor is not looked at",
@@ -184,8 +184,8 @@ REDIS_MUTANTS = [
         "what is declared does not take effect before it is acknowledged",
         "",
         CALLS,
-        "  core::apply_changes(log_, changes, origin);\n  std::string why;\n",
-        "  std::string why;\n",
+        "  const Epoch applied = core::apply_changes(log_, changes, origin);\n",
+        "  const Epoch applied = 0;\n",
     ),
     redis(
         "an intent of a silent owner is not fired",

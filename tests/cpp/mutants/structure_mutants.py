@@ -23,7 +23,11 @@ STRUCTURE_MUTANTS = [
         "*InvalidatingOneKey*",
         also=(
             (
-                "  const Epoch epoch = log_.apply(own.path(), origin);\n",
+                (
+                    "  const Epoch epoch = level_ == nullptr ? log_.apply(own.path(), origin)\n"
+                    "                                        : "
+                    "log_.apply(std::array{any.path(), own.path()}, origin);\n"
+                ),
                 "  const Epoch epoch = log_.clock();\n",
             ),
         ),
