@@ -20,6 +20,21 @@ TEST_F(RedisLogTest, WhatIsDeclaredIsPushed) {
   EXPECT_TRUE(reader->hits(1));
 }
 
+// It takes effect before it is sent, and again when it is acknowledged.
+TEST_F(RedisLogTest, AnOwnInvalidationCountsOnce) {
+  start(60);
+  const auto writer = sharer();
+  const std::uint64_t count = writer->log().invalidations();
+  const core::Epoch clock = writer->log().clock();
+  ASSERT_TRUE(writer->invalidate("user:1"));
+  EXPECT_EQ(writer->log().invalidations(), count + 1);
+  EXPECT_EQ(writer->log().clock(), clock + 2);
+  EXPECT_FALSE(writer->hits(1));
+  ASSERT_FALSE(writer->log().recent().empty());
+  EXPECT_EQ(writer->log().recent()[0].epoch, clock + 1);
+  EXPECT_EQ(writer->log().recent()[0].died, 1U);
+}
+
 TEST_F(RedisLogTest, TheFirstCallOfAProcessWaitsForTheServer) {
   start(60);
   Sharer reader(home_);

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fault_workload import Workload
-from redis_server import RedisServer
+from redis_server import RedisServer, free_port
 
 Work = Callable[..., Workload]
 Start = Callable[..., RedisServer]
@@ -25,12 +24,6 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     command += ["subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
     return certificate, key
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_wrong_certificate(start_server: Start, tmp_path: Path, work: Work) -> None:

@@ -13,7 +13,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from redis_server import free_port
 
 HANG_S = 50.0
 SETTINGS = {
@@ -64,9 +65,7 @@ class PostgresServer:
         self.user = ordinary_user()
         if self.user is not None:
             shutil.chown(self.folder, self.user)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._numbers = itertools.count(1)
         self._emptied: list[str] = []
         self._run("initdb", "-D", "data", "-U", "zoo", "-A", "trust", "-E", "UTF8", "--no-sync")

@@ -26,6 +26,13 @@ def valkey_server() -> str | None:
     return next((str(path) for path in found if os.access(path, os.X_OK)), None)
 
 
+def free_port() -> int:
+    """Nobody listens to it now; somebody may before it is made use of."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class RedisServer:
     """Starts, stops, kills and starts again; by its own process only."""
 
@@ -33,9 +40,7 @@ class RedisServer:
         self._folder = folder
         self._program = program
         self._options = options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -48,14 +53,18 @@ class RedisServer:
         assert server is not None, f"{self._program} is not there; scripts/setup installs it"
         command = [server, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--dir", str(self._folder), "--logfile", "log", *self._options]
-        self._process = subprocess.Popen(command)
         deadline = time.monotonic() + HANG_S
+        self._process = subprocess.Popen(command)
         while True:
             with contextlib.suppress(OSError):
-                if self.ask("PING") == b"+PONG":  # else it is still loading
+                # Else it is still loading; or it has ended, and another one answers.
+                if self.ask("PING") == b"+PONG" and self._process.poll() is None:
                     return
             assert time.monotonic() < deadline, "redis-server does not answer"
             time.sleep(0.01)
+            if self._process.poll() is not None:  # somebody has its port, perhaps for a moment
+                time.sleep(0.1)
+                self._process = subprocess.Popen(command)
 
     def ask(self, *words: str) -> bytes:
         """The first line of the reply."""

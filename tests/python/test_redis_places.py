@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from redis_server import HANG_S, RedisServer
+from redis_server import HANG_S, RedisServer, free_port
 from support import Versions, counting, wait_until
-from test_tls_faults import free_port, make_certificate
+from test_tls_faults import make_certificate
 from zoocache import Cache, HomeUnreachable
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from redis_server import free_port
 
 for module in ("sqlalchemy", "django"):
     pytest.importorskip(module, reason="the examples are of the newest versions")
@@ -50,12 +51,6 @@ def asker(port: int) -> Ask:
             connection.close()
 
     return ask
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager

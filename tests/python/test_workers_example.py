@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from redis_server import free_port
 
 APP = Path(__file__).parents[2] / "examples" / "workers" / "app.py"
 WORKERS = 3
@@ -45,9 +46,7 @@ def ask_all(port: int, path: str) -> dict[int, dict[str, Any]]:
 
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number: int = free.getsockname()[1]
+    number = free_port()
     command = [sys.executable, str(APP), f"--port={number}", f"--workers={WORKERS}"]
     app = subprocess.Popen([*command, f"--folder={tmp_path}"], start_new_session=True)
     try:

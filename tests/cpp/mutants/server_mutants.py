@@ -18,14 +18,13 @@ def server(name: str, file: str, old: str, new: str, *, program: str, tests: str
 
 
 SERVER_MUTANTS = [
-    Mutant(
-        "redis server: what is acknowledged counts as another invalidation",
-        "",
+    server(
+        "what is acknowledged counts as another invalidation",
         FOLLOWER,
         "  core::apply_changes(log_, changes, origin, again_of);\n",
         "  core::apply_changes(log_, changes, origin, 0 * again_of);\n",
-        "*redis*Once*",
-        program="home_conformance_test",
+        program="log",
+        tests="*CountsOnce",
     ),
     server(
         "an invalidation does not wait for its replicas",
