@@ -8,7 +8,6 @@
 #include <zoocache/redis.h>
 #endif
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -106,23 +105,6 @@ TEST_P(Homes, SeveralTagsAreOneEpoch) {
   EXPECT_EQ(second.cache.tag_version("org:acme:user:2:deeper"), epoch);
   EXPECT_EQ(first.cache.tag_version("x"), before);
   EXPECT_EQ(first.cache.tag_version("never"), 0U);
-}
-
-// However often it takes effect: where it is declared, perhaps before it is sent and again after.
-TEST_P(Homes, AnInvalidationIsToldOfOnce) {
-  Counted first(options());
-  Counted second(options());
-  for (Counted* one : {&first, &second}) (*one)(1), (*one)(2);
-  first.cache.invalidate("org:acme:user:1", "org:acme:user:2");
-  for (Counted* one : {&first, &second}) {
-    (*one)(1), (*one)(2);
-    std::vector<InvalidationInfo> told = one->cache.invalidations();
-    std::erase_if(told, [](const InvalidationInfo& row) { return row.everything; });  // beginnings
-    ASSERT_EQ(told.size(), 1U);
-    std::sort(told[0].tags.begin(), told[0].tags.end());
-    EXPECT_EQ(told[0].tags, (std::vector<std::string>{"org:acme:user:1", "org:acme:user:2"}));
-    EXPECT_EQ(told[0].died, 2U);
-  }
 }
 
 TEST_P(Homes, ClearReachesEveryCache) {

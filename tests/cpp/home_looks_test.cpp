@@ -38,7 +38,7 @@ using MakePlace = std::function<std::unique_ptr<Place>()>;
 
 class Looks : public ::testing::TestWithParam<std::pair<std::string, MakePlace>> {
  protected:
-  Looks() : log_(1 << 8) {
+  Looks() : log_(1 << 8, 4) {
     log_.set_home(place_->home->connect());
     log_.arrive();
   }
@@ -83,6 +83,15 @@ TEST_P(Looks, TheNewestRowsComeFirstWhateverAPageHas) {
     for (const core::HomeRow& row : rows) texts.insert(row.text);
     EXPECT_EQ(texts.size(), rows.size());
   }
+}
+
+// However often it takes effect here: perhaps before the home is told, and again after.
+TEST_P(Looks, AnInvalidationIsOneWithAllItsTags) {
+  const std::uint64_t count = log_.invalidations();
+  declare({"a", "b"});
+  EXPECT_EQ(log_.invalidations(), count + 1);
+  ASSERT_FALSE(log_.recent().empty());
+  EXPECT_EQ(log_.recent()[0].tags, (std::vector<std::string>{"a", "b"}));
 }
 
 TEST_P(Looks, EpochsAreThoseOfExactlyTheText) {
