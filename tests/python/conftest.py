@@ -67,10 +67,13 @@ def collected() -> Iterator[None]:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis server of the test's own."""
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """A Redis server of the test's own. Caches of this process wait for it as long as is needed:
+    a machine that stands still for a moment is no dead server."""
     from redis_server import RedisServer  # few tests need one
+    from zoocache import _options
 
+    monkeypatch.setitem(_options.CONFIGURE_DEFAULTS, "command_timeout", 2)
     made = RedisServer(tmp_path)
     yield made
     made.kill()
