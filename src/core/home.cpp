@@ -14,6 +14,8 @@ namespace zoocache::core {
 namespace {
 
 constexpr std::chrono::milliseconds kLookInterval{2};
+// Of one invalidation; a path takes a kibibyte.
+constexpr std::size_t kMostPathsAtOnce = 10'000;
 
 // Of texts of changes.
 class Paths {
@@ -29,6 +31,10 @@ class Paths {
     return true;
   }
   std::span<const TagPath> get() const noexcept { return paths_; }
+  void clear() noexcept {
+    paths_.clear();
+    functions_.clear();
+  }
 
  private:
   std::deque<HiddenTag> functions_;  // paths refer to them
@@ -75,10 +81,17 @@ Epoch apply_changes(InvalidationLog& log, std::span<const Change> changes, std::
                     Epoch again_of) noexcept {
   try {
     Paths paths;
+    const auto apply = [&] {
+      const Epoch epoch = log.apply(paths.get(), origin, again_of);
+      if (again_of == 0) again_of = epoch;
+      paths.clear();
+    };
     for (const Change& change : changes) {
       if (!change.is_done_here && !paths.add(change.text)) return log.apply_root(origin, again_of);
+      if (paths.get().size() == kMostPathsAtOnce) apply();
     }
-    return paths.get().empty() ? 0 : log.apply(paths.get(), origin, again_of);
+    if (!paths.get().empty()) apply();
+    return again_of;
   } catch (const std::exception&) {  // no tag, or no memory to say so
     return log.apply_root(origin, again_of);
   }

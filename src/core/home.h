@@ -149,9 +149,9 @@ class LogHome {
   virtual void tell(const MemoryQuestion& question, std::string told) noexcept;
 };
 
-// Applies changes as a home tells them, as one invalidation, and returns its epoch here; `again_of`
-// as InvalidationLog::apply. Text that is none of them invalidates everything: it may be of a later
-// version of this library. 0: all were done here.
+// Applies changes as a home tells them, as one invalidation, and returns its first epoch here;
+// `again_of` as InvalidationLog::apply. Text that is none of them invalidates everything: it may be
+// of a later version of this library. 0: all were done here.
 Epoch apply_changes(InvalidationLog& log, std::span<const Change> changes, std::uint32_t origin = 0,
                     Epoch again_of = 0) noexcept;
 

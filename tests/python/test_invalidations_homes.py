@@ -82,3 +82,20 @@ def told_by_others_together(options: dict[str, Any]) -> None:
     wait_until(has_come, "the message")
     load(1), load(2)
     assert [(set(row.tags), row.died) for row in told()] == [({"user:1", "user:2"}, 2)]
+
+
+def test_very_many_tags_at_once_are_one_invalidation(url: str) -> None:
+    writer, reader = Cache(bus_url=url), Cache(bus_url=url)
+    load = reader.cacheable(lambda x: x, deps=["user:{x}"])
+    last = 25_000
+    some = (0, 9_999, 10_000, 10_001, last)
+    for x in some:
+        load(x), load(last + 1)
+    told = Told(reader)
+    writer.invalidate(*(f"user:{x}" for x in range(last + 1)))
+    assert [load.peek(x) for x in (*some, last + 1)] == [None] * len(some) + [last + 1]
+    for x in some:
+        load(x)
+    [row] = told()
+    assert row.died == len(some)
+    assert len(row.tags) + row.more == 10_000, "the rest is not told"
