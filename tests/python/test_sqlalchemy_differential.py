@@ -145,12 +145,7 @@ class Run:
         savepoint = self.random.random() < 0.3
         try:
             if savepoint:
-                with side.session.begin_nested():
-                    side.has_written = True
-                    side.run(write)
-                    side.session.flush()
-                    if self.random.random() < 0.4:
-                        raise ZeroDivisionError
+                side.run(lambda: self.write_in_savepoint(write))
             else:
                 side.has_written = True
                 side.run(write)
@@ -160,6 +155,16 @@ class Run:
         except DBAPIError as error:  # locked by the other, or a duplicate
             self.trace.append(f"failed: {type(error).__name__}")
             side.run(lambda: side.end(False))
+
+    def write_in_savepoint(self, write: Callable[[], None]) -> None:
+        """In the side's context as a whole: a flush elsewhere would be another's write to it."""
+        session = self.side.session
+        with session.begin_nested():
+            self.side.has_written = True
+            write()
+            session.flush()
+            if self.random.random() < 0.4:
+                raise ZeroDivisionError
 
     def any_id(self) -> int:
         return self.random.choice(IDS)
