@@ -358,9 +358,10 @@ Epoch Engine<Policy>::invalidate_key(FunctionType& function, std::uint64_t hash,
     return log_.apply(HiddenTag(function.tag_id).path(), origin);
   }
   // What came from the second level depends on any key of a function that it used.
-  const HiddenTag any(function.tag_id, kAnyKey);
-  const Epoch epoch = level_ == nullptr ? log_.apply(own.path(), origin)
-                                        : log_.apply(std::array{any.path(), own.path()}, origin);
+  const Epoch epoch =
+      level_ == nullptr
+          ? log_.apply(own.path(), origin)
+          : log_.apply(std::array{HiddenTag(function.tag_id, kAnyKey).path(), own.path()}, origin);
   for (std::size_t count = 0; count < removed_count; ++count) log_.note_death(epoch);
   if (removed_count > 0) {
     obituaries_.add({function.tag_id, hash, Removal::kInvalidated, epoch, own.path().back().hash,

@@ -10,6 +10,12 @@ from dataclasses import dataclass
 
 LOG = "src/core/log.cpp"
 ENGINE = "src/core/engine_impl.h"
+# How an invalidated key gets its epoch.
+KEY_EPOCH = (
+    "  const Epoch epoch =\n      level_ == nullptr\n          ? log_.apply(own.path(), origin)\n"
+    "          : log_.apply(std::array{HiddenTag(function.tag_id, kAnyKey).path(), own.path()}, "
+    "origin);\n"
+)
 UPKEEP = "src/core/engine_upkeep.h"
 CALL = "src/cpp/call.cpp"
 BOUNDARY = "src/cpp/boundary.cpp"
@@ -175,9 +181,7 @@ MUTANTS = [
         "invalidating one key does not go through the log",
         "",
         ENGINE,
-        "  const Epoch epoch = level_ == nullptr ? log_.apply(own.path(), origin)\n"
-        "                                        : "
-        "log_.apply(std::array{any.path(), own.path()}, origin);\n",
+        KEY_EPOCH,
         "  const Epoch epoch = log_.clock();\n",
         "*Key*",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutants import ENGINE, LOG, PAUSE, RING, UPKEEP, Mutant
+from mutants import ENGINE, KEY_EPOCH, LOG, PAUSE, RING, UPKEEP, Mutant
 
 TRIE = "src/core/tag_trie.cpp"
 EVICTION = "src/core/eviction.h"
@@ -23,11 +23,7 @@ STRUCTURE_MUTANTS = [
         "*InvalidatingOneKey*",
         also=(
             (
-                (
-                    "  const Epoch epoch = level_ == nullptr ? log_.apply(own.path(), origin)\n"
-                    "                                        : "
-                    "log_.apply(std::array{any.path(), own.path()}, origin);\n"
-                ),
+                KEY_EPOCH,
                 "  const Epoch epoch = log_.clock();\n",
             ),
         ),
